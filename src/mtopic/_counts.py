@@ -1,0 +1,132 @@
+"""The one door between annotated data and arrays of counts."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import DTypeLike
+from scipy.sparse import csr_array, csr_matrix, issparse
+
+from ._slots import Data, modalities
+from .inference.corpus import Corpus
+
+CSR = csr_array | csr_matrix
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of all modalities with the names of what they count."""
+
+    corpus: Corpus
+    obs_names: pd.Index
+    features: dict[str, pd.Index]
+
+
+def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32) -> Counts:
+    """Lay the counts of all modalities side by side, observations aligned by name.
+
+    With ``raw``, ``layers["counts"]`` is taken where it is present. One modality that is a CSR matrix of ``dtype`` is used
+    in place. An observation that lacks a modality has an empty block there.
+    """
+    parts = modalities(data)
+    obs_names = _unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+    matrices = {}
+    for mod, adata in parts.items():
+        _unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
+        _unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
+        layer = "counts" if raw and "counts" in adata.layers else None
+        matrices[mod] = count_matrix(adata, mod, layer=layer)
+        _require_counts(matrices[mod], mod, layer)
+    orders = [_positions(obs_names, adata, mod) for mod, adata in parts.items()]
+    corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
+    empty = int((corpus.rows.sum(axis=1) == 0).sum())
+    if empty:
+        warnings.warn(f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior", stacklevel=3)
+    return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
+
+
+def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
+    """X or a layer as canonical CSR with valid counts; the caller's arrays are not changed."""
+    slot = "X" if layer is None else f"layers[{layer!r}]"
+    x = adata.X if layer is None else adata.layers[layer]
+    if x is None:
+        raise ValueError(f"modality {mod!r} has no {slot}: topics are fitted to counts")
+    if hasattr(x, "to_memory"):
+        x = x.to_memory()
+    if not issparse(x):
+        x = csr_matrix(np.asarray(x))
+    if x.dtype.kind not in "buif":
+        raise TypeError(f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers")
+    original, x = x, x.tocsr()
+    if not x.has_canonical_format:
+        x = x.copy() if x is original else x
+        x.sum_duplicates()
+    _check_values(x, adata, mod, slot)
+    return x
+
+
+def _check_values(x: CSR, adata: AnnData, mod: str, slot: str) -> None:
+    for bad, name in ((~np.isfinite(x.data), "not finite"), (x.data < 0, "negative")):
+        if not bad.any():
+            continue
+        first = int(np.flatnonzero(bad)[0])
+        row = int(np.searchsorted(x.indptr, first, side="right")) - 1
+        where = f"{adata.obs_names[row]!r}, {adata.var_names[x.indices[first]]!r}"
+        raise ValueError(
+            f"{slot} of modality {mod!r}: {bad.sum()} values are {name}, the first is {x.data[first]} at ({where}): "
+            "topics are fitted to counts or to non-negative transforms of them"
+        )
+
+
+def _require_counts(x: CSR, mod: str, layer: str | None) -> None:
+    if x.shape[1] == 0:
+        raise ValueError(f"modality {mod!r} has no features: leave it out or undo the filter that emptied it")
+    if not (x.data > 0).any():
+        slot = "X" if layer is None else f"layers[{layer!r}]"
+        raise ValueError(f"{slot} of modality {mod!r} holds no counts: leave the modality out")
+
+
+def _unique(names: pd.Index, what: str, way_out: str) -> pd.Index:
+    if not names.is_unique:
+        twice = names[names.duplicated()]
+        raise ValueError(f"{len(twice)} {what} occur twice, the first is {twice[0]!r}: make them unique with {way_out}")
+    return names
+
+
+def _positions(obs_names: pd.Index, adata: AnnData, mod: str) -> np.ndarray:
+    order = obs_names.get_indexer(adata.obs_names)
+    if (order < 0).any():
+        stray = adata.obs_names[order < 0]
+        raise ValueError(
+            f"modality {mod!r} has {len(stray)} observations that the data does not have, the first is {stray[0]!r}: "
+            "bring the MuData up to date with mdata.update()"
+        )
+    return order
+
+
+def _side_by_side(matrices: list[CSR], orders: list[np.ndarray], n_obs: int, dtype: np.dtype) -> Corpus:
+    offsets = np.cumsum([0, *(x.shape[1] for x in matrices)])
+    if len(matrices) == 1 and np.array_equal(orders[0], np.arange(n_obs)):
+        x = matrices[0]
+        data = x.data.astype(dtype, copy=False)
+        return Corpus(csr_array((data, x.indices, x.indptr), shape=x.shape), offsets)
+
+    from .inference.kernels import place_rows
+
+    sources = []
+    per_row = np.zeros(n_obs, np.int64)
+    for x, order in zip(matrices, orders, strict=True):
+        source = np.full(n_obs, -1)
+        source[order] = np.arange(order.size)
+        per_row[order] += np.diff(x.indptr)
+        sources.append(source)
+    nnz = int(per_row.sum())
+    index_dtype = np.int32 if max(nnz, offsets[-1]) < np.iinfo(np.int32).max else np.int64
+    indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(index_dtype)
+    indices, values = np.empty(nnz, index_dtype), np.empty(nnz, dtype)
+    position = indptr[:-1].copy()
+    for x, source, column in zip(matrices, sources, offsets[:-1], strict=True):
+        place_rows(x.indptr, x.indices, x.data, source, column, position, indices, values)
+    return Corpus(csr_array((values, indices, indptr), shape=(n_obs, int(offsets[-1]))), offsets)

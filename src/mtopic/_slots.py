@@ -1,0 +1,139 @@
+"""Where things are in the user's object: modalities, coordinates, tables; and what is said when they are not there."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+
+Data = AnnData | MuData
+
+T = TypeVar("T")
+
+ANNDATA_MODALITY = "X"
+
+
+def modalities(data: Data) -> dict[str, AnnData]:
+    """The modalities by name; an AnnData is one modality named "X"."""
+    if isinstance(data, AnnData):
+        return {ANNDATA_MODALITY: data}
+    if not isinstance(data, MuData):
+        raise TypeError(f"expected an AnnData or a MuData, got {type(data).__name__}: read the file with mtopic.read.h5mu")
+    if data.axis != 0:
+        raise ValueError(f"the MuData shares axis {data.axis}: topics need modalities that share observations (axis=0)")
+    if not data.mod:
+        raise ValueError("the MuData holds no modality")
+    return dict(data.mod)
+
+
+def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
+    """One modality and its name; ``mod`` may be left out where there is only one."""
+    found = modalities(data)
+    if mod is None:
+        if len(found) > 1:
+            raise ValueError(f"say which modality is meant: mod is one of {sorted(found)}")
+        mod = next(iter(found))
+    return mod, look_up(found, mod, "modality", "the data")
+
+
+def look_up(mapping: Mapping[str, T], key: str, what: str, where: str) -> T:
+    """``mapping[key]``, or a KeyError that offers the nearest names."""
+    if key in mapping:
+        return mapping[key]
+    raise KeyError(absent(key, mapping.keys(), what, where))
+
+
+def absent(key: str, names: Collection[str], what: str, where: str) -> str:
+    """What to say of a name that is not there."""
+    names = [str(name) for name in names]
+    near = get_close_matches(str(key), names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+    elif names:
+        hint = f"there: {', '.join(map(repr, names[:8]))}{', …' if len(names) > 8 else ''}"
+    else:
+        hint = "there is none"
+    return f"no {what} {key!r} in {where}; {hint}"
+
+
+def coordinates(data: Data, key: str) -> NDArray[np.float64]:
+    """Coordinates (n_obs × dimensions) from ``obsm``: the data's own, else those of its modalities, rows matched by name.
+
+    A basis ``umap`` is also found as ``X_umap``; the default ``coords`` also as ``spatial``.
+    """
+    candidates = [key, f"X_{key}"] + (["spatial"] if key == "coords" else [])
+    holders = list({id(holder): holder for holder in (data, *modalities(data).values())}.values())
+    for name in candidates:
+        tables = [_rows(holder, name) for holder in holders if _is_table(holder, name)]
+        if tables:
+            return _merge(tables, data.obs_names, f"obsm[{name!r}]")
+    known = {name for holder in holders for name in holder.obsm if _is_table(holder, name)}
+    raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
+
+
+def _is_table(holder: Data, name: str) -> bool:
+    is_mask = isinstance(holder, MuData) and name in holder.mod
+    return name in holder.obsm and not is_mask
+
+
+def _rows(holder: Data, name: str) -> pd.DataFrame:
+    values = holder.obsm[name]
+    if hasattr(values, "toarray"):
+        values = values.toarray()
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"obsm[{name!r}] does not hold numbers: {error}") from error
+    if array.ndim != 2:
+        raise ValueError(f"obsm[{name!r}] has shape {array.shape}: coordinates are n_obs × dimensions")
+    return pd.DataFrame(array, index=holder.obs_names)
+
+
+def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np.float64]:
+    first = tables[0].reindex(names)
+    for table in tables[1:]:
+        first = first.combine_first(table.reindex(names))
+    missing = names.difference(pd.Index([]).append([table.index for table in tables]))
+    if len(missing):
+        raise ValueError(f"{slot} has no coordinates for {len(missing)} observations, the first is {missing[0]!r}")
+    merged = first.to_numpy()
+    bad = ~np.isfinite(merged).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{slot} is not finite for {bad.sum()} observations, the first is {names[bad][0]!r}: "
+            "drop these observations or mend their coordinates"
+        )
+    return merged
+
+
+def table(data: Data, key: str, *, where: str = "the data", made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
+    """The table ``obsm[key]`` with named columns."""
+    known = [name for name in data.obsm if _is_table(data, name)]
+    if key not in known:
+        raise KeyError(f"{absent(key, known, 'table', f'obsm of {where}')}; {made_by} writes it")
+    values = data.obsm[key]
+    return values if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
+
+
+def signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.DataFrame]:
+    """A modality, its name and its signatures ``varm[key]``, features × topics."""
+    name, adata = modality(data, mod)
+    if key not in adata.varm:
+        what = absent(key, list(adata.varm.keys()), "signatures", f"varm of modality {name!r}")
+        raise KeyError(f"{what}; mtopic.tl.export_params writes them")
+    values = adata.varm[key]
+    return name, adata, values if isinstance(values, pd.DataFrame) else _named(values, adata.var_names)
+
+
+def _named(values: Any, index: pd.Index) -> pd.DataFrame:
+    array = np.asarray(values)
+    return pd.DataFrame(array, index=index, columns=[topic_name(k) for k in range(array.shape[1])])
+
+
+def topic_name(k: int) -> str:
+    """Topics are numbered from 1."""
+    return f"topic_{k + 1}"

@@ -1,0 +1,1 @@
+"""The inference core: arrays in, arrays out."""
