@@ -1,8 +1,10 @@
 """Blocks of rows over threads."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -11,36 +13,86 @@ from numpy.typing import NDArray
 BLOCKS_PER_THREAD = 8
 
 
-def run(kernel: Callable[..., None], work: NDArray[np.integer], n_jobs: int, *args: Any) -> None:
-    """Call ``kernel(start, stop, *args)`` on blocks that cover all rows.
+class Threads:
+    """Joblib threads that stay for the time of a ``with`` block and share the work on blocks of rows.
+
+    A call of `run` costs microseconds, where a `joblib.Parallel` call polls for ten milliseconds. Outside the ``with`` block
+    the calling thread does all the work.
 
     Parameters
     ----------
-    kernel
-        Releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output.
-    work
-        Cumulative work before each row, as ``indptr`` of a CSR matrix; blocks get equal shares of it.
     n_jobs
-        Number of threads; beyond the cores it has no effect, and none on the result.
-    args
-        Shared by all blocks; nothing is copied.
+        Number of threads, as in joblib; beyond the cores it has no effect, and none on any result.
     """
-    threads = min(effective_n_jobs(n_jobs), cpu_count())
-    edges = balanced_edges(work, 1 if threads == 1 else threads * BLOCKS_PER_THREAD)
-    if threads == 1:
-        for start, stop in pairwise(edges):
-            kernel(start, stop, *args)
-        return
-    Parallel(n_jobs=threads, backend="threading")(
-        delayed(kernel)(start, stop, *args) for start, stop in pairwise(edges)
-    )
+
+    def __init__(self, n_jobs: int = 1) -> None:
+        self.count = max(1, min(effective_n_jobs(n_jobs), cpu_count()))
+        self._helpers: Iterator[None] | None = None
+
+    def __enter__(self) -> Self:
+        if self.count > 1:
+            self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            self._outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
+            parallel = Parallel(
+                n_jobs=self.count, backend="threading", return_as="generator_unordered", pre_dispatch="all", batch_size=1
+            )
+            self._helpers = parallel(delayed(self._serve)() for _ in range(self.count - 1))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._helpers is not None:
+            for _ in range(self.count - 1):
+                self._calls.put(None)
+            deque(self._helpers, maxlen=0)
+            self._helpers = None
+
+    def run(self, kernel: Callable[..., None], work: NDArray[np.integer], *args: Any) -> None:
+        """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.
+
+        Parameters
+        ----------
+        kernel
+            Releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output.
+        work
+            Cumulative work before each row, as ``indptr`` of a CSR matrix; blocks get equal shares of it.
+        args
+            Shared by all blocks; nothing is copied.
+        """
+        n_blocks = 1 if self._helpers is None else self.count * BLOCKS_PER_THREAD
+        blocks = deque(pairwise(balanced_edges(work, n_blocks)))
+
+        def drain() -> None:
+            while True:
+                try:
+                    start, stop = blocks.popleft()
+                except IndexError:
+                    return
+                kernel(start, stop, *args)
+
+        if self._helpers is None:
+            drain()
+            return
+        for _ in range(self.count - 1):
+            self._calls.put(drain)
+        drain()
+        for outcome in [self._outcomes.get() for _ in range(self.count - 1)]:
+            if outcome is not None:
+                raise outcome
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+                self._outcomes.put(error)
+            else:
+                self._outcomes.put(None)
 
 
 def balanced_edges(work: NDArray[np.integer], n_blocks: int) -> list[int]:
     """Row numbers that cut the rows into at most ``n_blocks`` blocks of about equal work."""
     n_rows = work.size - 1
     cost = np.asarray(work, dtype=np.int64) + np.arange(n_rows + 1)  # a row without entries is not free
-    targets = np.linspace(cost[0], cost[-1], n_blocks + 1)
-    edges = np.searchsorted(cost, targets)
+    edges = np.searchsorted(cost, np.linspace(cost[0], cost[-1], n_blocks + 1))
     edges[0], edges[-1] = 0, n_rows
     return [int(edge) for edge in np.unique(edges)]

@@ -8,7 +8,7 @@ from scipy.special import digamma, gammaln
 
 from . import kernels
 from .corpus import Corpus
-from .execution import run
+from .execution import Threads
 
 Array = NDArray[np.floating]
 
@@ -27,8 +27,8 @@ class Variational:
         λ, V × K, the features of all modalities in the order of the corpus.
     alpha, eta
         Dirichlet priors of the topic proportions and of the signatures.
-    n_jobs
-        Threads. They change no bit of any result.
+    threads
+        Who does the work. It changes no bit of any result.
 
     Notes
     -----
@@ -41,7 +41,7 @@ class Variational:
     lam: Array
     alpha: float
     eta: float
-    n_jobs: int = 1
+    threads: Threads = field(default_factory=Threads)
     _signatures: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -56,7 +56,7 @@ class Variational:
         rounds = np.empty(gamma.shape[0], np.int32)
         prior = np.full((1, self.n_topics), self.alpha, dtype=gamma.dtype)
         args = (rows.indptr, rows.indices, rows.data, b, prior, gamma, rounds, max_rounds, atol, rtol)
-        run(kernels.e_step, rows.indptr, self.n_jobs, *args)
+        self.threads.run(kernels.e_step, rows.indptr, *args)
         return gamma, rounds
 
     def m_step(self, gamma: Array) -> Array:
@@ -66,7 +66,7 @@ class Variational:
         t, _ = self._topics(gamma)
         lam = np.empty_like(b)
         args = (columns.indptr, columns.indices, columns.data, t, b, lam)
-        run(kernels.sufficient_statistics, columns.indptr, self.n_jobs, *args)
+        self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
         lam += np.asarray(self.eta, dtype=lam.dtype)
         return lam
 
@@ -82,7 +82,7 @@ class Variational:
         t, t_shift = self._topics(self.gamma)
         by_row = np.empty(self.corpus.n_obs)
         args = (rows.indptr, rows.indices, rows.data, t, t_shift, b, b_shift, by_row)
-        run(kernels.log_likelihood, rows.indptr, self.n_jobs, *args)
+        self.threads.run(kernels.log_likelihood, rows.indptr, *args)
         return float(by_row.sum() - self._topic_divergence() - self._signature_divergence())
 
     def signatures(self) -> tuple[Array, Array]:
@@ -92,13 +92,13 @@ class Variational:
             for block in self.corpus.blocks:
                 log_total = digamma(self.lam[block].sum(axis=0, dtype=np.float64))
                 args = (self.lam[block], log_total, b[block], shift[block])
-                run(kernels.expected_signatures, np.arange(block.stop - block.start + 1), self.n_jobs, *args)
+                self.threads.run(kernels.expected_signatures, np.arange(block.stop - block.start + 1), *args)
             self._signatures = b, shift
         return self._signatures
 
     def _topics(self, gamma: Array) -> tuple[Array, Array]:
         t, shift = np.empty_like(gamma), np.empty(gamma.shape[0])
-        run(kernels.expected_topics, np.arange(gamma.shape[0] + 1), self.n_jobs, gamma, t, shift)
+        self.threads.run(kernels.expected_topics, np.arange(gamma.shape[0] + 1), gamma, t, shift)
         return t, shift
 
     def _topic_divergence(self) -> float:
@@ -117,7 +117,7 @@ class Variational:
 
     def _divergence(self, values: Array, prior: Array) -> float:
         by_row = np.empty(values.shape[0])
-        run(kernels.dirichlet_divergence, np.arange(values.shape[0] + 1), self.n_jobs, values, prior, by_row)
+        self.threads.run(kernels.dirichlet_divergence, np.arange(values.shape[0] + 1), values, prior, by_row)
         return float(by_row.sum())
 
 
@@ -126,8 +126,32 @@ def _totals(total: Array, prior_total: Array) -> Array:
     return gammaln(total) - gammaln(prior_total) - (total - prior_total) * digamma(total)
 
 
-def initial(corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, n_jobs: int) -> Variational:
+def initial(
+    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, threads: Threads
+) -> Variational:
     """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features, modality after modality, in double precision."""
     lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])
     gamma = np.full((corpus.n_obs, n_topics), alpha)
-    return Variational(corpus, gamma, lam, alpha, eta, n_jobs)
+    return Variational(corpus, gamma, lam, alpha, eta, threads)
+
+
+def stochastic_step(posterior: Variational, batch: NDArray[np.integer], rate: float, max_rounds: int) -> None:
+    """Move λ by ``rate`` towards the optimum for a batch that stands for all observations; take the batch's γ.
+
+    An observation may be in the batch more than once and then counts as often.
+    """
+    corpus = posterior.corpus
+    sample = Variational(
+        Corpus(corpus.rows[batch], corpus.offsets),
+        posterior.gamma[batch],
+        posterior.lam,
+        posterior.alpha,
+        posterior.eta,
+        posterior.threads,
+    )
+    gamma, _ = sample.e_step(np.ones_like(sample.gamma), max_rounds, atol=1e-4)
+    weight = corpus.n_obs / batch.size
+    target = posterior.eta + weight * (sample.m_step(gamma) - posterior.eta)
+    everyone = posterior.gamma.copy()
+    everyone[batch] = gamma
+    posterior.update(everyone, (1 - rate) * posterior.lam + rate * target)

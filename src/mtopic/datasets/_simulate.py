@@ -1,0 +1,265 @@
+"""Simulated data with known topics."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from .._mudata import quiet_mudata
+from .._slots import look_up, topic_name
+from ._tissue import hexagonal_spots, smooth_dirichlet
+
+DEFAULT_MODALITIES = {"rna": 300, "atac": 600}
+DEFAULT_DEPTH = 500.0
+LIBRARY_SIZE_SD = 0.3
+MARKER_CONCENTRATION, OTHER_CONCENTRATION = 1.0, 0.05
+COUNTS_AT_ONCE = 4_000_000
+
+
+def simulate(
+    n_obs: int = 1000,
+    n_topics: int = 8,
+    *,
+    modalities: Mapping[str, int] | None = None,
+    depth: float | Mapping[str, float] | None = None,
+    spatial: bool = True,
+    n_sections: int = 1,
+    missing: Mapping[str, float] | None = None,
+    concentration: float | None = None,
+    rng: int | np.random.Generator = 0,
+) -> MuData:
+    """Draw multimodal counts from the topic model itself, on a tissue or as dissociated cells.
+
+    Each count unit of a modality in an observation draws a topic from the observation's proportions and then a feature
+    from the topic's signature (latent Dirichlet allocation, Blei et al. 2003, with proportions shared by the modalities).
+    The proportions are Dirichlet in distribution; on a tissue they form smooth domains besides. Each topic has
+    marker features in each modality. The number of count units is log-normal over the observations.
+
+    Parameters
+    ----------
+    n_obs
+        Number of observations in all sections together.
+    n_topics
+        Number of topics, at least 2.
+    modalities
+        Number of features by modality; 300 in "rna" and 600 in "atac" if not given. The features of a modality named
+        "atac" are called as peaks are (``chr1:1000-1500``), those of others ``rna_0``, ``rna_1``, …
+    depth
+        Mean number of count units of an observation, for all modalities or by modality; 500 where not given.
+    spatial
+        Whether the observations are spots of a tissue, on a hexagonal grid with 100 µm between neighbours.
+    n_sections
+        Number of sections, which share topics and differ in outline; each has its own coordinates, starting at 0.
+    missing
+        Share of the observations, in [0, 1), that lack a modality, by modality. The observations of each modality
+        then come in an order of their own. None is left without any modality.
+    concentration
+        Parameter of the Dirichlet distribution of the proportions: the smaller, the purer the observations.
+        The model's own prior, 1 / n_topics, if not given.
+    rng
+        Seed or generator; the same seed gives the same data.
+
+    Returns
+    -------
+    MuData
+        With a modality of counts each (``X`` a CSR matrix of whole numbers in float32) and
+
+        - ``obsm["spatial"]``: n_obs × 2 array of float64, in µm (only if ``spatial``),
+        - ``obsm["true_topics"]``: n_obs × n_topics table of float64, rows sum to 1,
+        - ``mdata[mod].varm["true_signatures"]``: features × n_topics table of float64, columns sum to 1,
+        - ``obs["section"]``: categorical (only if ``n_sections > 1``).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or if the missing shares would leave observations with no modality.
+    KeyError
+        If ``depth`` or ``missing`` names a modality that is not simulated.
+
+    Examples
+    --------
+    >>> import mtopic
+    >>> mdata = mtopic.datasets.simulate(200, 4, modalities={"rna": 50, "prot": 10}, depth={"prot": 100})
+    >>> mdata["prot"].shape
+    (200, 10)
+    >>> list(mdata.obsm["true_topics"].columns)
+    ['topic_1', 'topic_2', 'topic_3', 'topic_4']
+    """
+    modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
+    _check_sizes(n_obs, n_topics, modalities, n_sections)
+    concentration = _concentration(concentration, n_topics)
+    depths = _depths(depth, modalities)
+    n_missing = _numbers_missing(missing or {}, modalities, n_obs)
+    rng = np.random.default_rng(rng)
+
+    names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
+    sections = np.arange(n_obs) * n_sections // n_obs
+    coordinates, proportions = _observations(sections, n_topics, spatial, concentration, rng)
+    present = _present(n_missing, n_obs, rng) if missing else dict.fromkeys(modalities, np.arange(n_obs))
+    parts = {}
+    for mod, n_features in modalities.items():
+        signatures = _signatures(n_features, n_topics, rng)
+        x = _counts(proportions[present[mod]], signatures, depths[mod], rng)
+        parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
+    return _assemble(parts, names, coordinates, proportions, sections)
+
+
+def _check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int) -> None:
+    if n_topics < 2:
+        raise ValueError(f"n_topics={n_topics}: a mixture needs at least 2 topics")
+    if n_obs < 1:
+        raise ValueError(f"n_obs={n_obs}: simulate at least 1 observation")
+    if not 1 <= n_sections <= n_obs:
+        raise ValueError(f"n_sections={n_sections}: there must be at least 1 section, and an observation ({n_obs}) for each")
+    if not modalities:
+        raise ValueError("modalities is empty: name at least one, such as {'rna': 300}")
+    for mod, n_features in modalities.items():
+        if n_features < 1:
+            raise ValueError(f"modality {mod!r} has {n_features} features: simulate at least 1")
+
+
+def _concentration(concentration: float | None, n_topics: int) -> float:
+    if concentration is None:
+        return 1 / n_topics
+    if not (np.isfinite(concentration) and concentration > 0):
+        raise ValueError(f"concentration={concentration}: a Dirichlet distribution needs a positive one, such as 0.2")
+    return float(concentration)
+
+
+def _depths(depth: float | Mapping[str, float] | None, modalities: dict[str, int]) -> dict[str, float]:
+    if isinstance(depth, Mapping):
+        given = dict(depth)
+    else:
+        given = {} if depth is None else dict.fromkeys(modalities, depth)
+    for mod, value in given.items():
+        look_up(modalities, mod, "modality", "modalities (depth)")
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"depth of modality {mod!r} is {value}: the mean number of counts must be positive")
+    return dict.fromkeys(modalities, DEFAULT_DEPTH) | given
+
+
+def _numbers_missing(missing: Mapping[str, float], modalities: dict[str, int], n_obs: int) -> dict[str, int]:
+    for mod, share in missing.items():
+        look_up(modalities, mod, "modality", "modalities (missing)")
+        if not 0 <= share < 1:
+            raise ValueError(f"missing share of modality {mod!r} is {share}: it must be in [0, 1)")
+    if sum(missing.values()) > len(modalities) - 1:
+        raise ValueError(
+            f"the missing shares sum to {sum(missing.values()):g} over {len(modalities)} modalities, which leaves "
+            f"observations with none: let them sum to at most {len(modalities) - 1}"
+        )
+    return {mod: int(missing.get(mod, 0) * n_obs) for mod in modalities}
+
+
+def _present(n_missing: dict[str, int], n_obs: int, rng: np.random.Generator) -> dict[str, NDArray[np.intp]]:
+    """The observations that each modality has.
+
+    The gaps of the modalities follow each other round a circle of all observations, which therefore share them evenly.
+    """
+    circle = rng.permutation(n_obs)
+    present, start = {}, 0
+    for mod, size in n_missing.items():
+        lacking = circle[np.arange(start, start + size) % n_obs]
+        present[mod] = rng.permutation(np.setdiff1d(circle, lacking))
+        start += size
+    return present
+
+
+def _observations(
+    sections: NDArray[np.intp], n_topics: int, spatial: bool, concentration: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    """Coordinates, if any, and proportions of all observations."""
+    if not spatial:
+        return None, rng.dirichlet(np.full(n_topics, concentration), size=sections.size)
+    spots = [hexagonal_spots(int(size), rng) for size in np.bincount(sections)]
+    return np.vstack(spots), smooth_dirichlet(spots, n_topics, concentration, rng)
+
+
+def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Signatures (topics × features): sparse Dirichlet draws, in which half of the features are markers of one topic each."""
+    shape = np.full((n_topics, n_features), OTHER_CONCENTRATION)
+    n_markers = max(1, n_features // (2 * n_topics))
+    markers = rng.permutation(n_features)[np.arange(n_topics * n_markers) % n_features]
+    shape[np.repeat(np.arange(n_topics), n_markers), markers] = MARKER_CONCENTRATION
+    weights = rng.standard_gamma(shape)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _counts(
+    proportions: NDArray[np.float64], signatures: NDArray[np.float64], depth: float, rng: np.random.Generator
+) -> csr_matrix:
+    library_size = depth * rng.lognormal(-(LIBRARY_SIZE_SD**2) / 2, LIBRARY_SIZE_SD, proportions.shape[0])
+    n_units = np.maximum(1, np.rint(library_size)).astype(np.int64)
+    cumulative = signatures.cumsum(axis=1)
+    cumulative /= cumulative[:, -1:]
+    blocks = [_draw(proportions[rows], cumulative, n_units[rows], rng) for rows in _blocks(n_units)]
+    return vstack(blocks, format="csr")
+
+
+def _blocks(n_units: NDArray[np.int64]) -> Iterator[slice]:
+    """Consecutive rows, of about ``COUNTS_AT_ONCE`` count units together."""
+    cuts = np.flatnonzero(np.diff(n_units.cumsum() // COUNTS_AT_ONCE)) + 1
+    bounds = [0, *cuts.tolist(), n_units.size]
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        yield slice(start, stop)
+
+
+def _draw(
+    proportions: NDArray[np.float64],
+    cumulative: NDArray[np.float64],
+    n_units: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> csr_matrix:
+    """Counts of a block of observations: a topic for each unit, then a feature by inversion of the topic's distribution."""
+    by_topic = rng.multinomial(n_units, proportions)
+    n_obs, n_features = len(n_units), cumulative.shape[1]
+    rows = np.concatenate([np.repeat(np.arange(n_obs, dtype=np.int32), n) for n in by_topic.T])
+    features = np.concatenate(
+        [
+            np.searchsorted(distribution, rng.random(n), side="right").astype(np.int32)
+            for distribution, n in zip(cumulative, by_topic.sum(axis=0), strict=True)
+        ]
+    )
+    return csr_matrix((np.ones(rows.size, np.float32), (rows, features)), shape=(n_obs, n_features))
+
+
+def _feature_names(mod: str, n_features: int) -> pd.Index:
+    if mod != "atac":
+        return pd.Index([f"{mod}_{v}" for v in range(n_features)])
+    chromosome = np.arange(n_features) * 19 // n_features + 1
+    starts = 1000 + 5000 * (np.arange(n_features) - np.searchsorted(chromosome, chromosome))
+    return pd.Index([f"chr{c}:{start}-{start + 500}" for c, start in zip(chromosome, starts, strict=True)])
+
+
+def _modality(x: csr_matrix, obs_names: pd.Index, var_names: pd.Index, signatures: NDArray[np.float64]) -> AnnData:
+    adata = AnnData(x, obs=pd.DataFrame(index=obs_names), var=pd.DataFrame(index=var_names))
+    adata.varm["true_signatures"] = _by_topic(signatures.T, var_names)
+    return adata
+
+
+def _by_topic(values: NDArray[np.float64], index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame(values, index=index, columns=[topic_name(k) for k in range(values.shape[1])])
+
+
+def _assemble(
+    parts: dict[str, AnnData],
+    names: pd.Index,
+    coordinates: NDArray[np.float64] | None,
+    proportions: NDArray[np.float64],
+    sections: NDArray[np.intp],
+) -> MuData:
+    """The MuData, whose observations come in mudata's order."""
+    with quiet_mudata():
+        mdata = MuData(parts)
+    order = names.get_indexer(mdata.obs_names)
+    mdata.obsm["true_topics"] = _by_topic(proportions[order], mdata.obs_names)
+    if coordinates is not None:
+        mdata.obsm["spatial"] = coordinates[order]
+    if sections[-1] > 0:
+        labels = [f"section_{i + 1}" for i in range(sections[-1] + 1)]
+        mdata.obs["section"] = pd.Categorical.from_codes(sections[order], labels)
+    return mdata

@@ -1,0 +1,47 @@
+"""What all preparation steps share: the raw counts they keep and the record they leave."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from .._counts import CSR, count_matrix
+from .._slots import Data, modality
+
+RECORD = "mtopic"
+
+
+def transform_counts(data: Data, mod: str | None, step: str, transform: Callable[[CSR, AnnData], CSR]) -> None:
+    """Replace ``X`` of a modality by a transform of its counts; nothing is written if that fails."""
+    name, adata = modality(data, mod)
+    if steps(adata):
+        raise ValueError(
+            f"X of modality {name!r} has been prepared by {', '.join(steps(adata))} already: "
+            f"{step} wants counts; take them back with mdata[{name!r}].X = mdata[{name!r}].layers['counts'] "
+            f"and del mdata[{name!r}].uns['{RECORD}']"
+        )
+    x = count_matrix(adata, name)
+    if not np.array_equal(x.data, np.trunc(x.data)):
+        warnings.warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts", stacklevel=3)
+    write(adata, transform(as_real(x), adata), step)
+
+
+def as_real(x: CSR) -> CSR:
+    """A copy in floating point: double if it was, else single precision."""
+    return x.astype(x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.float32)
+
+
+def steps(adata: AnnData) -> list[str]:
+    """The preparation steps that ``X`` has seen."""
+    return [str(step) for step in adata.uns.get(RECORD, {}).get("steps", [])]
+
+
+def write(adata: AnnData, x: CSR, step: str, **record: Any) -> None:
+    """Put ``x`` in place of ``X``, keep the counts it came from, and note the step."""
+    before = steps(adata)
+    if not before and "counts" not in adata.layers:
+        adata.layers["counts"] = adata.X
+    adata.X = x
+    adata.uns[RECORD] = {**adata.uns.get(RECORD, {}), "steps": [*before, step], **record}

@@ -1,0 +1,56 @@
+import numpy as np
+
+from .._counts import count_matrix
+from .._slots import Data, modalities
+from ._prepare import RECORD, as_real, write
+
+
+def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
+    """Scale each modality as a whole so that its observations have ``counts_per_cell`` on average.
+
+    One factor a modality, n_obs · counts_per_cell / total: differences in depth between observations stay.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData; counts or prepared counts in ``X``.
+    counts_per_cell
+        Mean total of an observation after scaling.
+    copy
+        Return a scaled copy and leave ``mdata`` as it is.
+
+    Returns
+    -------
+    None, or the copy. Sets, in every modality, ``X`` (CSR, single precision unless it was double), ``layers["counts"]`` (the
+    counts, unless there is such a layer), ``uns["mtopic"]["scale"]`` (the factor) and ``uns["mtopic"]["steps"]``.
+
+    Raises
+    ------
+    ValueError
+        If ``counts_per_cell`` is not positive, values are negative or not finite, or a modality holds no counts. No modality
+        has been changed then.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100)
+    >>> mt.pp.scale_counts(mdata)
+    >>> round(float(mdata["rna"].X.sum()) / 100)
+    10000
+    """
+    if not 0 < counts_per_cell < np.inf:
+        raise ValueError(f"counts_per_cell={counts_per_cell}: it must be positive")
+    target = mdata.copy() if copy else mdata
+    scaled = {}
+    for mod, adata in modalities(target).items():
+        x = as_real(count_matrix(adata, mod))
+        total = x.data.sum(dtype=np.float64)
+        if not total > 0:
+            raise ValueError(f"X of modality {mod!r} holds no counts: leave the modality out")
+        factor = adata.n_obs * counts_per_cell / total
+        x.data *= x.dtype.type(factor)
+        scaled[mod] = adata, x, factor
+    for adata, x, factor in scaled.values():
+        before = adata.uns.get(RECORD, {}).get("scale", 1.0)
+        write(adata, x, "scale_counts", scale=float(before * factor))
+    return target if copy else None

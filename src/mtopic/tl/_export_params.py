@@ -1,0 +1,113 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import __version__, _graph
+from .._slots import Data, modalities, topic_name
+from ._model import Model
+
+
+def export_params(
+    model: Model,
+    mdata: Data,
+    prefix: str | None = None,
+    filter_topics: bool = True,
+    filter_threshold: float = 0.01,
+    normalize: bool = True,
+) -> None:
+    """Write a fitted model into the data it was fitted to.
+
+    Parameters
+    ----------
+    model
+        A fitted `MTM` or `sMTM`.
+    mdata
+        The data of the fit; the order of observations and features may have changed since.
+    prefix
+        With a prefix P all names begin with ``P_``.
+    filter_topics
+        Leave out topics that no observation has more of than ``filter_threshold``; the others keep their numbers.
+    filter_threshold
+        A share of an observation's topics, 0 to 1.
+    normalize
+        Write proportions, whose rows sum to 1 over the topics that are kept; otherwise γ itself.
+
+    Returns
+    -------
+    None. Sets
+
+    ``obsm["topics"]`` : DataFrame, observations × topics, float64
+        Topic proportions, columns ``topic_1`` to ``topic_K``.
+    ``varm["signatures"]`` of each modality : DataFrame, features × topics
+        λ, all positive; a column divided by its sum is the topic's distribution over features.
+    ``uns["mtopic"]`` : dict
+        ``params``, ``elbo`` (nats, an entry an iteration) and ``version``.
+    ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
+        The graph that an `sMTM` built, as squidpy stores it; with ``mtopic_`` before these names where they are taken.
+
+    Raises
+    ------
+    ValueError
+        If the model is not fitted, the names of observations or features are not those of the fit, or no topic is left.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    >>> model.VI(n_iter=10)
+    >>> mt.tl.export_params(model, mdata)
+    >>> list(mdata.obsm["topics"].columns)
+    ['topic_1', 'topic_2', 'topic_3', 'topic_4', 'topic_5']
+    """
+    if not model.fitted:
+        raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")
+    parts = modalities(mdata)
+    if list(parts) != model.modalities:
+        raise ValueError(f"the model was fitted to modalities {model.modalities}, the data has {list(parts)}")
+    order = _order(model.barcodes, mdata.obs_names, "observations")
+    gamma = model.gamma.astype(np.float64)[order]
+    proportions = gamma / gamma.sum(axis=1, keepdims=True)
+    kept = proportions.max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
+    if not kept.any():
+        raise ValueError(f"no observation has more than {filter_threshold} of any topic: use filter_topics=False")
+    names = pd.Index([topic_name(k) for k in np.flatnonzero(kept)])
+    values = _share(proportions[:, kept]) if normalize else gamma[:, kept]
+    signatures = {}
+    for mod, adata in parts.items():
+        features = _order(model.features[mod], adata.var_names, f"features of modality {mod!r}")
+        lam = model.lambda_[mod][kept].T[features]
+        signatures[mod] = pd.DataFrame(np.ascontiguousarray(lam), index=adata.var_names, columns=names)
+
+    head = "" if prefix is None else f"{prefix}_"
+    mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
+    for mod, adata in parts.items():
+        adata.varm[f"{head}signatures"] = signatures[mod]
+    _record(model, mdata, f"{head}mtopic", order)
+
+
+def _share(values: np.ndarray) -> np.ndarray:
+    return values / values.sum(axis=1, keepdims=True)
+
+
+def _order(fitted: pd.Index, present: pd.Index, what: str) -> np.ndarray:
+    """Where each name of the data is in the model."""
+    order = fitted.get_indexer(present)
+    unknown, missing = int((order < 0).sum()), len(fitted.difference(present))
+    if unknown or missing:
+        raise ValueError(
+            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} of the "
+            "model not in the data; export to the data that the model was fitted to"
+        )
+    return order
+
+
+def _record(model: Model, mdata: Data, key: str, order: np.ndarray) -> None:
+    """Write parameters, trace and graph."""
+    params: dict[str, Any] = model.params()
+    if model.graph is not None and "neighbors_key" not in params:
+        earlier = mdata.uns.get(key, {}).get("params", {}).get("stored_graph")
+        params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, earlier)
+    fit = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
+    mdata.uns[key] = {**mdata.uns.get(key, {}), **fit}

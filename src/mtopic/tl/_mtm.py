@@ -1,0 +1,142 @@
+from typing import Literal
+
+import numpy as np
+
+from .._slots import Data
+from ..inference.variational import stochastic_step
+from ._model import Model
+
+
+class MTM(Model):
+    """Multimodal topic model: proportions of topics shared by all modalities, a signature of each topic per modality.
+
+    Observation d has topic proportions θ_d ~ Dirichlet(1/K); each topic has in each modality a distribution over its
+    features, β_k ~ Dirichlet(0.01). A count of a modality picks a topic by θ_d and a feature by that topic's β. The posterior
+    is approximated by q(θ_d) = Dirichlet(γ_d) and q(β_k) = Dirichlet(λ_k).
+
+    Parameters
+    ----------
+    mdata
+        MuData, or AnnData as one modality named "X". ``X`` of every modality holds counts, or non-negative transforms such as
+        `mtopic.pp.tfidf` makes: CSR, CSC or dense, integer or real. It is read, never changed.
+    n_topics
+        Number of topics K, 2 or more.
+    seed
+        Seed, or generator, of the signatures' initial values and of the batches of `SVI`.
+    n_jobs
+        Threads; -1 for all cores. It changes no bit of the result.
+    verbose
+        Show progress.
+    dtype
+        Precision of the fit, ``"float32"`` or ``"float64"``.
+    raw
+        Fit ``layers["counts"]`` of the modalities that have it, and ``X`` of the others.
+
+    Attributes
+    ----------
+    gamma
+        γ, observations × topics.
+    lambda_
+        Modality → λ, topics × features.
+    elbo
+        Evidence lower bound in nats after each iteration of `VI`.
+    converged
+        Whether the last `VI` ended because the bound had settled.
+    modalities, features, barcodes
+        Names of modalities, of each modality's features, and of observations.
+
+    Raises
+    ------
+    ValueError
+        If counts are negative or not finite, a modality has no features or no counts, names occur twice, or a parameter is
+        out of range.
+
+    References
+    ----------
+    :cite:t:`blei2003`, :cite:t:`hoffman2013`
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, spatial=False)
+    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    >>> model.VI(n_iter=10)
+    >>> mt.tl.export_params(model, mdata)
+    >>> mdata.obsm["topics"].shape
+    (200, 5)
+    """
+
+    def __init__(
+        self,
+        mdata: Data,
+        n_topics: int = 20,
+        seed: int | np.random.Generator = 2291,
+        n_jobs: int = 10,
+        verbose: bool = True,
+        *,
+        dtype: Literal["float32", "float64"] = "float32",
+        raw: bool = False,
+    ) -> None:
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, dtype, raw)
+        self._svi_steps = 0
+
+    def SVI(
+        self,
+        n_batches: int = 100,
+        batch_size: int = 100,
+        tau: float = 1.0,
+        kappa: float = 0.75,
+        max_iter_d: int = 100,
+    ) -> None:
+        """Fit by stochastic updates from random batches of observations, drawn with replacement.
+
+        Step t moves λ by the rate ρ = (tau + t)^−kappa towards what the batch, taken for the whole data, says. ``gamma`` of an
+        observation is what its last batch gave, 1/K if there was none. The bound is appended to ``elbo`` once, at the end.
+
+        Parameters
+        ----------
+        n_batches
+            Number of steps.
+        batch_size
+            Observations in a batch.
+        tau, kappa
+            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate.
+        max_iter_d
+            Cap on the rounds that an observation's topics are iterated for.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+
+        References
+        ----------
+        :cite:t:`hoffman2013`
+
+        Examples
+        --------
+        >>> import mtopic as mt
+        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
+        >>> model.SVI(n_batches=20, batch_size=50)
+        >>> model.gamma.shape
+        (200, 5)
+        """
+        for name, value in (("n_batches", n_batches), ("batch_size", batch_size), ("max_iter_d", max_iter_d)):
+            if value < 1:
+                raise ValueError(f"{name}={value}: it must be at least 1")
+        if tau < 0 or not 0 < kappa <= 1:
+            raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
+        self._take_dtype(self._dtype)
+        batches = self._rng.choice(len(self.barcodes), (n_batches, batch_size))
+        with self._posterior.threads, self._progress(n_batches, "batch") as bar:
+            for batch in batches:
+                rate = (tau + self._svi_steps + 1) ** -kappa
+                stochastic_step(self._posterior, batch, rate, max_iter_d)
+                self._svi_steps += 1
+                bar.update()
+            self.elbo.append(self._posterior.elbo())
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the posterior has seen the data."""
+        return super().fitted or self._svi_steps > 0

@@ -1,0 +1,90 @@
+from typing import Literal
+
+import numpy as np
+
+from .._slots import Data
+from ._export_params import export_params
+from ._model import Model
+from ._mtm import MTM
+from ._smtm import sMTM
+
+
+def topic_model(
+    data: Data,
+    n_topics: int = 20,
+    *,
+    spatial_key: str | None = None,
+    radius: float = 0.05,
+    n_neighbors: int | None = None,
+    neighbors_key: str | None = None,
+    n_iter: int = 500,
+    tol: float | Literal["auto"] | None = "auto",
+    rng: int | np.random.Generator = 2291,
+    n_jobs: int = -1,
+    dtype: Literal["float32", "float64"] = "float32",
+    key_added: str | None = None,
+    verbose: bool = True,
+    copy: bool = False,
+) -> Data | None:
+    """Fit topics to raw counts and write them into the data: `MTM`, or `sMTM` where the data are spatial.
+
+    Parameters
+    ----------
+    data
+        MuData, or AnnData as one modality. Counts are ``layers["counts"]`` of a modality that has it, else its ``X``.
+    n_topics
+        Number of topics, 2 or more.
+    spatial_key
+        Coordinates in ``obsm``; if given, neighbours lend each other their topics (`sMTM`).
+    radius, n_neighbors
+        Who is a neighbour, as for `sMTM`.
+    neighbors_key
+        A stored graph to use, as for `sMTM`; the model is then spatial with or without ``spatial_key``.
+    n_iter
+        Number of iterations, at most.
+    tol
+        When to stop, as for `MTM.VI`.
+    rng
+        Seed or generator.
+    n_jobs
+        Threads; -1 for all cores. It changes no bit of the result.
+    dtype
+        Precision of the fit.
+    key_added
+        With a key P all names written begin with ``P_``.
+    verbose
+        Show progress.
+    copy
+        Return a copy with the topics and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the copy. Sets what `export_params` sets: ``obsm["topics"]``, ``varm["signatures"]`` of every modality,
+    ``uns["mtopic"]`` and the spatial graph.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As `MTM` and `sMTM`; nothing has been written then.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", n_neighbors=6, verbose=False)
+    >>> mdata.obsm["topics"].shape
+    (200, 5)
+    """
+    model: Model
+    if spatial_key is None and neighbors_key is None:
+        model = MTM(data, n_topics, rng, n_jobs, verbose, dtype=dtype, raw=True)
+    else:
+        key = "coords" if spatial_key is None else spatial_key
+        model = sMTM(
+            data, n_topics, radius, n_neighbors, rng, key, verbose, n_jobs,
+            neighbors_key=neighbors_key, dtype=dtype, raw=True,
+        )  # fmt: skip
+    model.VI(n_iter, tol=tol)
+    target = data.copy() if copy else data
+    export_params(model, target, key_added)
+    return target if copy else None

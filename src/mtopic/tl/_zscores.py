@@ -1,0 +1,106 @@
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_array
+
+from .. import read
+from .._counts import CSR, count_matrix
+from .._slots import Data, modality
+from .._slots import signatures as find_signatures
+
+SCALE = 10_000
+
+
+def zscores(
+    mdata: Data,
+    raw_data_path: str | PathLike[str] | None = None,
+    signatures: str = "signatures",
+    mod: str | None = None,
+    n_top: int = 10,
+    thr: float | None = 5,
+    out_key: str = "zscores",
+) -> None:
+    """Score the expression of each topic's top features in each observation.
+
+    Raw counts are scaled to 10,000 an observation and log1p-transformed, then standardised over all features of the observation
+    (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top`` features of highest
+    signature weight.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with signatures.
+    raw_data_path
+        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If left out, ``layers["counts"]``, else ``X``.
+    signatures
+        Key of the signatures in ``varm``.
+    mod
+        The modality; may be left out where there is only one.
+    n_top
+        Number of features a topic.
+    thr
+        Where z-scores are clipped; None does not clip.
+    out_key
+        Key of the scores in ``obsm``.
+
+    Returns
+    -------
+    None. Sets ``mdata[mod].obsm[out_key]``: DataFrame, observations × topics, float64.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality or there are no such signatures.
+    ValueError
+        If ``n_top`` is less than 1 or more than the number of features, ``thr`` is not positive, counts are not valid, or the
+        file lacks observations or features.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    >>> mt.tl.zscores(mdata, mod="rna")
+    >>> mdata["rna"].obsm["zscores"].shape
+    (200, 5)
+    """
+    name, adata, weights = find_signatures(mdata, mod, signatures)
+    if not 1 <= n_top <= adata.n_vars:
+        raise ValueError(f"n_top={n_top}: modality {name!r} has {adata.n_vars} features")
+    if thr is not None and not thr > 0:
+        raise ValueError(f"thr={thr}: z-scores are clipped at a positive value, or None")
+    if raw_data_path is None:
+        counts = count_matrix(adata, name, layer="counts" if "counts" in adata.layers else None)
+    else:
+        counts = _counts_of_file(raw_data_path, name, adata)
+    logs, mean, sd = _standard(counts)
+    scores = {}
+    for topic in weights.columns:
+        top = np.argsort(-weights[topic].to_numpy(), kind="stable")[:n_top]
+        z = (logs[:, top].toarray() - mean[:, None]) / sd[:, None]
+        scores[topic] = (z if thr is None else np.clip(z, -thr, thr)).mean(axis=1)
+    adata.obsm[out_key] = pd.DataFrame(scores, index=adata.obs_names)
+
+
+def _standard(counts: CSR) -> tuple[csr_array, np.ndarray, np.ndarray]:
+    """log1p of counts scaled to 10,000 an observation; their mean and standard deviation over all features."""
+    x = csr_array(counts, dtype=np.float64, copy=True)
+    total = x.sum(axis=1)
+    x.data *= np.repeat(SCALE / np.where(total > 0, total, 1), np.diff(x.indptr))
+    logs = x.log1p()
+    mean = logs.sum(axis=1) / x.shape[1]
+    squares = logs.multiply(logs).sum(axis=1) / x.shape[1]
+    sd = np.sqrt(np.maximum(squares - mean**2, 0))
+    return logs, mean, np.where(sd > 0, sd, 1)
+
+
+def _counts_of_file(path: str | PathLike[str], mod: str, adata: AnnData) -> CSR:
+    _, raw = modality(read.h5mu(path), mod)
+    parts = {"observations": (raw.obs_names, adata.obs_names), "features": (raw.var_names, adata.var_names)}
+    for what, (there, wanted) in parts.items():
+        missing = wanted.difference(there)
+        if len(missing):
+            raise ValueError(f"{path} lacks {len(missing)} {what} of modality {mod!r}, the first is {missing[0]!r}")
+    return count_matrix(raw[adata.obs_names, adata.var_names], mod)
