@@ -56,9 +56,11 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     if hasattr(x, "to_memory"):
         x = x.to_memory()
     if not issparse(x):
-        x = csr_matrix(np.asarray(x))
+        x = np.asarray(x)
     if x.dtype.kind not in "buif":
         raise TypeError(f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers")
+    if not issparse(x):
+        x = csr_matrix(x if x.dtype != np.float16 else x.astype(np.float32))
     original, x = x, x.tocsr()
     if not x.has_canonical_format:
         x = x.copy() if x is original else x

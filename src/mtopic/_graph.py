@@ -1,6 +1,9 @@
 """Spatial neighbour graphs: squidpy builds them, this module finds, aligns and stores them."""
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,13 +56,25 @@ def build(points: NDArray[np.float64], radius: float, n_neighbors: int | None) -
         raise ValueError(f"n_neighbors={n_neighbors}: it must be at least 1 and less than the {n_obs} observations")
     scaled, side = normalised(points)
     private = AnnData(obs=pd.DataFrame(index=[str(d) for d in range(n_obs)]), obsm={"spatial": scaled})
-    if n_neighbors is None:
-        connectivities, distances = sq.gr.spatial_neighbors_radius(private, radius=float(radius), copy=True)
-        params = {"radius": float(radius * side), "coord_type": "generic"}
-    else:
-        connectivities, distances = sq.gr.spatial_neighbors_knn(private, n_neighs=int(n_neighbors), copy=True)
-        params = {"n_neighbors": int(n_neighbors), "coord_type": "generic"}
+    with _quiet_squidpy():
+        if n_neighbors is None:
+            connectivities, distances = sq.gr.spatial_neighbors_radius(private, radius=float(radius), copy=True)
+            params = {"radius": float(radius * side), "coord_type": "generic"}
+        else:
+            connectivities, distances = sq.gr.spatial_neighbors_knn(private, n_neighs=int(n_neighbors), copy=True)
+            params = {"n_neighbors": int(n_neighbors), "coord_type": "generic"}
     return Graph(csr_array(connectivities), csr_array(distances) * side, params)
+
+
+@contextmanager
+def _quiet_squidpy() -> Iterator[None]:
+    logger = logging.getLogger("spatialdata._logging")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def normalised(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

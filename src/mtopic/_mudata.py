@@ -1,4 +1,4 @@
-"""Small dealings with mudata that both of its series, 0.3 and 0.4, understand."""
+"""What mudata 0.3 and 0.4 do differently."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_mudata() -> Iterator[None]:
-    """Keep mudata's announcements of changes to come from the user, who did not call mudata and cannot act on them."""
+    """Keep mudata 0.3's announcement of its next series from users, who did not call mudata and cannot act on it."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"mudata\b")
-        warnings.filterwarnings("ignore", message=".*pull_on_update", category=FutureWarning)
+        warnings.simplefilter("ignore", FutureWarning)
         yield

@@ -9,8 +9,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from .._mudata import quiet_mudata
-from .._slots import look_up, topic_name
+from mtopic._mudata import quiet_mudata
+from mtopic._slots import look_up, topic_name
+
 from ._tissue import hexagonal_spots, smooth_dirichlet
 
 DEFAULT_MODALITIES = {"rna": 300, "atac": 600}
@@ -114,7 +115,9 @@ def _check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sectio
     if n_obs < 1:
         raise ValueError(f"n_obs={n_obs}: simulate at least 1 observation")
     if not 1 <= n_sections <= n_obs:
-        raise ValueError(f"n_sections={n_sections}: there must be at least 1 section, and an observation ({n_obs}) for each")
+        raise ValueError(
+            f"n_sections={n_sections}: there must be at least 1 section, and an observation ({n_obs}) for each"
+        )
     if not modalities:
         raise ValueError("modalities is empty: name at least one, such as {'rna': 300}")
     for mod, n_features in modalities.items():

@@ -14,7 +14,7 @@ def topic_model(
     n_topics: int = 20,
     *,
     spatial_key: str | None = None,
-    radius: float = 0.05,
+    radius: float | None = None,
     n_neighbors: int | None = None,
     neighbors_key: str | None = None,
     n_iter: int = 500,
@@ -37,7 +37,7 @@ def topic_model(
     spatial_key
         Coordinates in ``obsm``; if given, neighbours lend each other their topics (`sMTM`).
     radius, n_neighbors
-        Who is a neighbour, as for `sMTM`.
+        Who is a neighbour, as for `sMTM`; if neither is given, the 6 nearest observations, as in squidpy.
     neighbors_key
         A stored graph to use, as for `sMTM`; the model is then spatial with or without ``spatial_key``.
     n_iter
@@ -71,7 +71,7 @@ def topic_model(
     --------
     >>> import mtopic as mt
     >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", n_neighbors=6, verbose=False)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
     >>> mdata.obsm["topics"].shape
     (200, 5)
     """
@@ -79,11 +79,19 @@ def topic_model(
     if spatial_key is None and neighbors_key is None:
         model = MTM(data, n_topics, rng, n_jobs, verbose, dtype=dtype, raw=True)
     else:
-        key = "coords" if spatial_key is None else spatial_key
         model = sMTM(
-            data, n_topics, radius, n_neighbors, rng, key, verbose, n_jobs,
-            neighbors_key=neighbors_key, dtype=dtype, raw=True,
-        )  # fmt: skip
+            data,
+            n_topics,
+            radius=0.05 if radius is None else radius,
+            n_neighbors=6 if radius is None and n_neighbors is None else n_neighbors,
+            seed=rng,
+            spatial_key="coords" if spatial_key is None else spatial_key,
+            verbose=verbose,
+            n_jobs=n_jobs,
+            neighbors_key=neighbors_key,
+            dtype=dtype,
+            raw=True,
+        )
     model.VI(n_iter, tol=tol)
     target = data.copy() if copy else data
     export_params(model, target, key_added)

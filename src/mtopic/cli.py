@@ -1,0 +1,148 @@
+"""The command ``mtopic``."""
+
+import argparse
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; bad input is one line on standard error and exit status 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _one_line
+            arguments.run(arguments)
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        said = error.args[0] if isinstance(error, KeyError) else error
+        print("mtopic: error:", " ".join(str(said).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    print("mtopic: warning:", " ".join(str(message).split()), file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mtopic", description="Spatial multimodal topic models for omics.")
+    parser.add_argument("--version", action="version", version=f"mtopic {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="simulate a tissue, find its topics and draw them", description=_demo.__doc__)
+    demo.add_argument("--out", type=Path, default=Path("mtopic-demo"), help="folder for the results (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    fit = commands.add_parser("fit", help="fit topics to a h5mu file", description=_fit.__doc__)
+    fit.add_argument("input", type=Path, metavar="IN.h5mu", help="MuData with raw counts")
+    fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5mu", help="where to write it with topics")
+    fit.add_argument("--n-topics", type=int, default=20, help="number of topics (default: %(default)s)")
+    fit.add_argument(
+        "--prepare", action="append", default=[], metavar="MOD=HOW", type=_preparation,
+        help="prepare a modality by tfidf or clr and scale all to the same total, as the original program; may be repeated. "
+        "Without it raw counts are fitted",
+    )  # fmt: skip
+    fit.add_argument("--spatial-key", help="coordinates in obsm; fits the spatial model (default with --radius: coords)")
+    fit.add_argument("--radius", type=float, help="neighbours within this share of the tissue's longer side; spatial model")
+    fit.add_argument("--n-neighbors", type=int, help="this many nearest neighbours; spatial model")
+    fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
+    fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")
+    fit.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
+    fit.add_argument("--quiet", action="store_true", help="show no progress")
+    fit.set_defaults(run=_fit)
+    return parser
+
+
+def _preparation(text: str) -> tuple[str, str]:
+    mod, _, how = text.partition("=")
+    if not mod or how not in ("tfidf", "clr"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give MOD=tfidf or MOD=clr")
+    return mod, how
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    """Simulate a spatial RNA + ATAC tissue with known topics, run the whole workflow and write data and figures."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from . import datasets, pl, pp, tl
+
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    n_topics = 10
+    print("Simulating 2,000 spots with RNA and ATAC counts from 10 known topics …")
+    mdata = datasets.simulate(2000, n_topics, modalities={"rna": 600, "atac": 1200})
+    for mod in mdata.mod:
+        pp.tfidf(mdata, mod=mod)
+    pp.scale_counts(mdata)
+    print("Fitting a spatial topic model (the first run compiles, later ones start at once) …")
+    model = tl.sMTM(mdata, n_topics=n_topics, radius=0.04, spatial_key="spatial", n_jobs=-1)
+    model.VI(n_iter=200)
+    tl.export_params(model, mdata)
+
+    print("Drawing …")
+    pl.topics(mdata, x="spatial", save=out / "topics.png")
+    pl.dominant_topics(mdata, x="spatial", save=out / "dominant_topics.png")
+    pl.convergence(model, save=out / "convergence.png")
+    for mod in mdata.mod:
+        pl.signatures(mdata, mod=mod, n_top=15, save=out / f"signatures_{mod}.png")
+        tl.zscores(mdata, mod=mod)
+        pl.corr_heatmap(
+            mdata.obsm["topics"], mdata[mod].obsm["zscores"], "topics", f"{mod} z-scores", save=out / f"corr_{mod}.png"
+        )
+    mdata.write(out / "trained.h5mu")
+    correlation = datasets.recovery(mdata)["correlation"]
+    print(
+        f"Known topics that came back: mean correlation {correlation.mean():.3f}, lowest {correlation.min():.3f} "
+        f"(1 is perfect).\nWritten to {out}/: trained.h5mu and {', '.join(sorted(p.name for p in out.glob('*.png')))}"
+    )
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
+    from . import pp, read, tl
+
+    mdata = read.h5mu(arguments.input)
+    if not arguments.output.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {arguments.output.parent}: create it first")
+    for mod, how in arguments.prepare:
+        getattr(pp, how)(mdata, mod=mod)
+    if arguments.prepare:
+        pp.scale_counts(mdata)
+    spatial = (arguments.spatial_key, arguments.radius, arguments.n_neighbors) != (None, None, None)
+    common = {
+        "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
+        "verbose": not arguments.quiet, "raw": not arguments.prepare,
+    }  # fmt: skip
+    model: tl.MTM | tl.sMTM
+    if spatial:
+        where = {"radius": arguments.radius, "spatial_key": arguments.spatial_key, "n_neighbors": arguments.n_neighbors}
+        model = tl.sMTM(mdata, **common, **{name: value for name, value in where.items() if value is not None})
+    else:
+        model = tl.MTM(mdata, **common)
+    model.VI(n_iter=arguments.n_iter)
+    tl.export_params(model, mdata)
+    _write_whole(mdata, arguments.output)
+    print(f"{model}\nwritten to {arguments.output}")
+
+
+def _write_whole(mdata: "MuData", path: Path) -> None:
+    """Write next to the target, then put in place: no half-written file is left there."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mtopic-") as folder:
+        draft = Path(folder) / "draft.h5mu"
+        mdata.write(draft)
+        draft.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from .._slots import Data, table
+
+
+def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
+    """Match found topics with known ones and say how well each came back.
+
+    Topics are paired one to one so that the sum of the Pearson correlations of their proportions is largest.
+
+    Parameters
+    ----------
+    data
+        Data from `simulate` with fitted topics.
+    topics
+        Key of the found proportions in ``obsm``.
+    truth
+        Key of the known proportions in ``obsm``.
+
+    Returns
+    -------
+    Table with a row for each known topic that found a partner: ``truth``, ``topic`` and ``correlation``.
+
+    Raises
+    ------
+    KeyError
+        If one of the tables is missing.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    >>> bool(mt.datasets.recovery(mdata)["correlation"].mean() > 0.9)
+    True
+    """
+    found = table(data, topics)
+    known = table(data, truth, made_by="mtopic.datasets.simulate")
+    correlation = _correlations(known.to_numpy(), found.to_numpy())
+    rows, columns = linear_sum_assignment(correlation, maximize=True)
+    return pd.DataFrame(
+        {
+            "truth": known.columns[rows],
+            "topic": found.columns[columns],
+            "correlation": correlation[rows, columns],
+        }
+    )
+
+
+def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each column of ``a`` with each of ``b``; 0 where a column is constant."""
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    norms = np.outer(np.linalg.norm(a, axis=0), np.linalg.norm(b, axis=0))
+    return np.divide(a.T @ b, norms, out=np.zeros_like(norms), where=norms > 0)

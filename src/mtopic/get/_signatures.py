@@ -1,0 +1,88 @@
+"""Signatures as a tidy table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mtopic import _slots
+from mtopic._slots import Data
+
+
+def signatures(
+    data: Data,
+    mod: str | None = None,
+    *,
+    key: str = "signatures",
+    n_top: int | None = None,
+    topics: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The features of each topic by falling weight, a row each.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with ``varm[key]`` (features × topics), as :func:`mtopic.tl.export_params` writes it.
+    mod
+        Modality; may be left out where there is only one.
+    key
+        Where the signatures are.
+    n_top
+        How many features of each topic; all if not given.
+    topics
+        Which topics, and in which order; all if not given.
+
+    Returns
+    -------
+    DataFrame
+        With columns ``topic``, ``feature``, ``rank`` (1 is the largest weight; equal weights keep the order of the
+        features) and ``weight`` (share of the topic's total over all features of the modality, so that the weights
+        of a whole topic sum to 1).
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality, table or topic; the nearest names are offered.
+    ValueError
+        If ``n_top`` is less than 1, if the modality is not named where there are several, or if the weights of a topic
+        are not positive in sum.
+
+    Examples
+    --------
+    >>> import mtopic
+    >>> mdata = mtopic.datasets.simulate(100, 3)
+    >>> top = mtopic.get.signatures(mdata, "rna", key="true_signatures", n_top=5)
+    >>> top.shape
+    (15, 4)
+    """
+    if n_top is not None and n_top < 1:
+        raise ValueError(f"n_top={n_top}: ask for at least 1 feature of each topic, or None for all")
+    name, _, table = _slots.signatures(data, mod, key)
+    chosen = _choose(table, topics, f"varm[{key!r}] of modality {name!r}")
+    totals = chosen.sum()
+    if not (totals > 0).all():
+        bad = totals.index[~(totals > 0)][0]
+        raise ValueError(
+            f"varm[{key!r}] of modality {name!r}: the weights of {bad!r} sum to {totals[bad]}, not more than 0"
+        )
+    weights = (chosen / totals).to_numpy()
+    order = np.argsort(-weights, axis=0, kind="stable")[:n_top]
+    n_rows, n_topics = order.shape
+    return pd.DataFrame(
+        {
+            "topic": np.repeat(chosen.columns.to_numpy(), n_rows),
+            "feature": chosen.index.to_numpy()[order.T.ravel()],
+            "rank": np.tile(np.arange(1, n_rows + 1), n_topics),
+            "weight": np.take_along_axis(weights, order, axis=0).T.ravel(),
+        }
+    )
+
+
+def _choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
+    if topics is None:
+        return table
+    names = [topics] if isinstance(topics, str) else list(topics)
+    for topic in names:
+        if topic not in table.columns:
+            raise KeyError(_slots.absent(topic, table.columns, "topic", where))
+    return table[names]

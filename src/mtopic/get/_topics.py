@@ -1,0 +1,104 @@
+"""Topics as an AnnData."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+
+from mtopic import _slots
+from mtopic._slots import Data
+
+SPATIAL = "spatial"
+
+
+def topics(data: Data, *, key: str = "topics") -> AnnData:
+    """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with ``obsm[key]`` (n_obs × topics), as :func:`mtopic.tl.export_params` writes it.
+    key
+        Where the proportions are.
+
+    Returns
+    -------
+    AnnData
+        With the proportions (float64) as ``X`` and the topics as variables. It carries ``obs``, ``obsp``, ``uns`` and
+        the other tables of ``obsm`` of the data as copies: a change of one does not change the other. Besides,
+
+        - ``obsm["spatial"]`` is a float array of the coordinates, if ``obsm["spatial"]`` or ``obsm["coords"]`` of the data
+          or of its modalities holds them, and ``uns["spatial"]`` comes from the modalities where the data has none,
+        - a basis in a table of two or three numeric columns, such as ``obsm["umap"]``, is an array and is also found as
+          ``obsm["X_umap"]``,
+        - colours of a modality's categories (``uns["cell_type_colors"]``) are found under the name that mudata gives the
+          column (``uns["rna:cell_type_colors"]``).
+
+    Raises
+    ------
+    KeyError
+        If there is no table ``obsm[key]``; the nearest names are offered.
+
+    Examples
+    --------
+    >>> import mtopic
+    >>> mdata = mtopic.datasets.simulate(100, 3)
+    >>> adata = mtopic.get.topics(mdata, key="true_topics")
+    >>> adata.shape, adata.var_names[0], adata.obsm["spatial"].shape
+    ((100, 3), 'topic_1', (100, 2))
+    """
+    table = _slots.table(data, key)
+    return AnnData(
+        X=table.to_numpy(dtype=np.float64),
+        obs=data.obs,
+        var=pd.DataFrame(index=table.columns.astype(str)),
+        obsm=_tables(data, key, table.columns),
+        obsp=dict(data.obsp),
+        uns=_uns(data),
+    ).copy()
+
+
+def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
+    """The tables of ``obsm`` in the forms that scanpy and squidpy take; masks of modalities and the topics stay behind."""
+    left_behind = {key, SPATIAL, *(data.mod if isinstance(data, MuData) else ())}
+    tables = {name: data.obsm[name] for name in data.obsm if name not in left_behind}
+    for name, table in list(tables.items()):
+        if _is_basis(table) and not table.columns.isin(topics).any():
+            tables[name] = table.to_numpy(dtype=np.float64)
+            tables.setdefault(f"X_{name}", tables[name])
+    points = _coordinates(data)
+    return tables if points is None else tables | {SPATIAL: points}
+
+
+def _is_basis(table: Any) -> bool:
+    return isinstance(table, pd.DataFrame) and table.shape[1] in (2, 3) and all(map(is_numeric_dtype, table.dtypes))
+
+
+def _coordinates(data: Data) -> NDArray[np.float64] | None:
+    for name in (SPATIAL, "coords"):
+        try:
+            return _slots.coordinates(data, name)
+        except KeyError:
+            continue
+        except (TypeError, ValueError) as error:
+            warnings.warn(f"the topics come without obsm['spatial']: {error}", stacklevel=4)
+            return None
+    return None
+
+
+def _uns(data: Data) -> dict[str, Any]:
+    """``uns`` of the data, with the images and the colours that only a modality holds."""
+    uns = dict(data.uns)
+    for mod, adata in _slots.modalities(data).items():
+        if SPATIAL in adata.uns:
+            uns.setdefault(SPATIAL, adata.uns[SPATIAL])
+        for name in adata.uns:
+            column = f"{mod}:{name.removesuffix('_colors')}"
+            if name.endswith("_colors") and column in data.obs:
+                uns.setdefault(f"{column}_colors", adata.uns[name])
+    return uns

@@ -1,0 +1,101 @@
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from mudata import MuData
+from numpy.typing import NDArray
+
+from .._slots import Data, look_up
+from ._figure import Save, page
+
+if TYPE_CHECKING:
+    from ..tl._model import Model
+
+
+def convergence(
+    model_or_data: "Model | Data",
+    *,
+    key: str = "mtopic",
+    fontsize: float = 10,
+    figsize: tuple[float, float] = (4, 3),
+    transparent: bool = False,
+    save: Save = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw how the evidence lower bound (ELBO) of a fit has risen: a point after each iteration.
+
+    Parameters
+    ----------
+    model_or_data
+        A fitted model, whose bound is drawn in nats a count, or data with the trace of a fit (in nats).
+    key
+        Key of the fit in ``uns`` of the data.
+    fontsize
+        Size of the text in points.
+    figsize
+        Width and height of the figure in inches.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If the data hold no such fit, or no trace of it.
+    ValueError
+        If the model is not fitted or the trace is empty.
+    TypeError
+        If neither a model nor data is given.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, n_iter=10, verbose=False)
+    >>> ax = mt.pl.convergence(mdata, show=False)
+    >>> ax.get_xlabel()
+    'iteration'
+    """
+    elbo, per_count = _trace(model_or_data, key)
+    with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
+        iteration = np.arange(1, len(elbo) + 1)
+        sheet.ax.plot(iteration, elbo, color="C0", linewidth=1, marker=".", markersize=4)
+        sheet.ax.set(xlabel="iteration", ylabel=f"ELBO ({'nats a count' if per_count else 'nats'})")
+        sheet.ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        sheet.ax.ticklabel_format(axis="y", useOffset=False, useMathText=True)
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _trace(source: Any, key: str) -> tuple[NDArray[np.float64], bool]:
+    """The bound after each iteration, and whether it is that of a single count."""
+    n_counts = None
+    if isinstance(source, AnnData | MuData):
+        fit = look_up(source.uns, key, "fit", "uns of the data")
+        if not isinstance(fit, Mapping):
+            raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
+        elbo, way_out = look_up(fit, "elbo", "trace", f"uns[{key!r}]"), "export a fitted model"
+    elif hasattr(source, "elbo"):
+        elbo, n_counts, way_out = source.elbo, getattr(source, "n_counts", None), "call model.VI() first"
+    else:
+        raise TypeError(f"expected a fitted model, an AnnData or a MuData, got {type(source).__name__}")
+    trace = np.asarray(elbo, dtype=np.float64)
+    if not trace.size:
+        raise ValueError(f"the trace of the fit is empty: {way_out}")
+    return (trace / n_counts, True) if n_counts else (trace, False)

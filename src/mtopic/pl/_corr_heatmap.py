@@ -1,0 +1,157 @@
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
+
+SMALLEST_TEXT = 4.5
+"""Size in points below which names are left out rather than made smaller."""
+
+
+def corr_heatmap(
+    arr1: pd.DataFrame | ArrayLike,
+    arr2: pd.DataFrame | ArrayLike,
+    label1: str | None = None,
+    label2: str | None = None,
+    cmap: str | Colormap = "bwr",
+    fontsize: float = 8,
+    figsize: tuple[float, float] = (8, 6),
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    ax: Axes | None = None,
+    vmin: Limit = None,
+    vmax: Limit = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw the Pearson correlations of the columns of one table (rows of the map) with those of another (its columns).
+
+    Parameters
+    ----------
+    arr1, arr2
+        Tables n_obs × variables, such as topic proportions and z-scores. Of two DataFrames the rows that both have are
+        compared, matched by name; otherwise rows are matched by position.
+    label1, label2
+        What the variables of the tables are.
+    cmap
+        Diverging colour map, white or neutral in the middle. Correlations that do not exist, of constant columns or of such
+        with missing values, are grey.
+    fontsize
+        Size of the text in points; names are made smaller, or left out at even intervals, where they would touch.
+    figsize
+        Width and height of the figure in inches.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    vmin, vmax
+        Limits of the colour scale: numbers, or percentiles of the correlations such as ``"p99"``. If one is given the other
+        mirrors it; if none, they are -1 and 1.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    ValueError
+        If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows occur
+        twice.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> topics = mdata.obsm["true_topics"]
+    >>> ax = mt.pl.corr_heatmap(topics, topics, "topics", "topics", show=False)
+    >>> ax.images[0].get_array().shape
+    (3, 3)
+    """
+    first, second = _align(arr1, arr2)
+    values = correlation(first.to_numpy(), second.to_numpy())
+    low, high = _symmetric(values, vmin, vmax)
+    with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
+        drawn = sheet.ax.imshow(
+            values, cmap=colour_map(cmap), vmin=low, vmax=high, aspect="auto", interpolation="nearest"
+        )
+        sheet.ax.spines[:].set_visible(False)
+        sheet.ax.set(xlabel=label2, ylabel=label1)
+        colour_bar(sheet.ax, drawn, "Pearson correlation")
+        _name_cells(sheet, first.columns, second.columns, fontsize)
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlations of the columns of ``a`` (n × p) and ``b`` (n × q): p × q, NaN for constant columns."""
+    return np.clip(_standard(a).T @ _standard(b), -1, 1)
+
+
+def _standard(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns of mean 0 and length 1, or NaN."""
+    usable = np.isfinite(x).all(axis=0)
+    usable &= x.min(axis=0) < x.max(axis=0)
+    standard = np.full(x.shape, np.nan)
+    centred = x[:, usable] - x[:, usable].mean(axis=0)
+    standard[:, usable] = centred / np.linalg.norm(centred, axis=0)
+    return standard
+
+
+def _align(arr1: pd.DataFrame | ArrayLike, arr2: pd.DataFrame | ArrayLike) -> tuple[pd.DataFrame, pd.DataFrame]:
+    first, second = _numbers(arr1, "arr1"), _numbers(arr2, "arr2")
+    if isinstance(arr1, pd.DataFrame) and isinstance(arr2, pd.DataFrame):
+        for name, frame in (("arr1", first), ("arr2", second)):
+            if not frame.index.is_unique:
+                twice = frame.index[frame.index.duplicated()][0]
+                raise ValueError(f"{name} has rows of the same name, such as {twice!r}: rows are matched by name")
+        common = first.index[first.index.isin(second.index)]
+        first, second = first.loc[common], second.loc[common]
+    if len(first) != len(second):
+        raise ValueError(f"arr1 has {len(first)} rows and arr2 has {len(second)}: both describe the same observations")
+    if len(first) < 2:
+        raise ValueError(f"arr1 and arr2 have {len(first)} rows in common: a correlation needs 2 or more")
+    return first, second
+
+
+def _numbers(values: pd.DataFrame | ArrayLike, name: str) -> pd.DataFrame:
+    if not isinstance(values, pd.DataFrame):
+        array = np.asarray(values)
+        if array.ndim != 2:
+            raise ValueError(f"{name} has shape {array.shape}: tables are n_obs × variables")
+        values = pd.DataFrame(array, columns=range(1, array.shape[1] + 1))
+    if not values.shape[1]:
+        raise ValueError(f"{name} has no columns")
+    return values.astype(np.float64)
+
+
+def _symmetric(values: NDArray[np.float64], vmin: Limit, vmax: Limit) -> tuple[float, float]:
+    if vmin is None and vmax is None:
+        return -1.0, 1.0
+    low, high = limits(values, -np.inf if vmin is None else vmin, np.inf if vmax is None else vmax)
+    if vmin is None:
+        return -abs(high), abs(high)
+    if vmax is None:
+        return -abs(low), abs(low)
+    return low, high
+
+
+def _name_cells(sheet: Page, rows: pd.Index, columns: pd.Index, fontsize: float) -> None:
+    """Write the names of rows and columns as large as their cells allow, or every second, third, … name."""
+    sheet.lay_out()
+    box = sheet.ax.get_window_extent()
+    for axis, names, pixels in ((sheet.ax.yaxis, rows, box.height), (sheet.ax.xaxis, columns, box.width)):
+        cell = 0.75 * 72 * pixels / sheet.figure.dpi / len(names)
+        size = max(min(fontsize, cell), SMALLEST_TEXT)
+        step = int(np.ceil(size / cell))
+        axis.set_ticks(range(0, len(names), step), names[::step].astype(str))
+        axis.set_tick_params(labelsize=size, length=0, pad=2)
+    sheet.ax.tick_params(axis="x", labelrotation=90)

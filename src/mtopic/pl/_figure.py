@@ -1,0 +1,229 @@
+"""What all plots share: one look, a grid of panels, limits and bars of colour scales, legends, saving and showing."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil, sqrt
+from os import PathLike
+from typing import Any, TypeVar
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+T = TypeVar("T")
+
+Save = str | PathLike[str] | None
+Limit = float | str | None
+
+DPI = 300
+LANDSCAPE = 1.3
+MISSING = "lightgrey"
+SMALL = 0.8
+"""Size of secondary text, such as the numbers at an axis, in units of the font size."""
+
+LEGEND_ROW = 1.6
+"""Height of a row of a legend in units of the font size."""
+
+
+def style(fontsize: float) -> dict[str, Any]:
+    """The look of all plots, as rcParams; the font family is the user's."""
+    if not fontsize > 0:
+        raise ValueError(f"fontsize={fontsize}: it must be positive")
+    texts = ("font.size", "axes.titlesize", "axes.labelsize", "legend.fontsize", "figure.labelsize")
+    ticks = {
+        f"{axis}tick.{name}": value
+        for axis in "xy"
+        for name, value in {"labelsize": SMALL * fontsize, "major.size": 2.5, "major.width": 0.6, "direction": "out"}.items()
+    }
+    return {
+        **dict.fromkeys(texts, fontsize),
+        **ticks,
+        "axes.grid": False,
+        "axes.linewidth": 0.6,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titleweight": "normal",
+        "figure.autolayout": False,
+        "legend.frameon": False,
+        "pdf.fonttype": 42,
+        "ps.fonttype": 42,
+        "svg.fonttype": "none",
+    }
+
+
+class Page:
+    """A figure with a grid of panels, or the axes that the caller gave."""
+
+    def __init__(
+        self,
+        n_panels: int,
+        panel: tuple[float, float],
+        figsize: tuple[float, float] | None,
+        ncols: int | None,
+        ax: Axes | None,
+        compressed: bool,
+    ) -> None:
+        self.owned = ax is None
+        if ax is not None:
+            self.figure: Figure = ax.figure.canvas.figure
+            self.axes = [ax]
+            return
+        if n_panels < 1:
+            raise ValueError("there is nothing to draw: the table has no columns")
+        if ncols is not None and ncols < 1:
+            raise ValueError(f"ncols={ncols}: a grid of panels has at least 1 column")
+        columns = _columns(n_panels, panel) if ncols is None else min(ncols, n_panels)
+        rows = ceil(n_panels / columns)
+        size = figsize or (columns * panel[0], rows * panel[1])
+        self.figure = plt.figure(figsize=size, layout="compressed" if compressed else "constrained")
+        grid = self.figure.add_gridspec(rows, columns)
+        self.axes = [self.figure.add_subplot(grid[divmod(i, columns)]) for i in range(n_panels)]
+
+    @property
+    def ax(self) -> Axes:
+        """The only panel."""
+        return self.axes[0]
+
+    def make_room(self, legend: Legend) -> None:
+        """Enlarge a figure of our own so that the legend is whole and leaves the panel half of the original width."""
+        if self.owned:
+            box = legend.get_window_extent()
+            width, height = self.figure.get_size_inches()
+            wanted = (box.width / self.figure.dpi + width / 2, box.height / self.figure.dpi + 0.2)
+            self.figure.set_size_inches(max(width, wanted[0]), max(height, wanted[1]))
+
+    def lay_out(self) -> None:
+        """Put everything in its place."""
+        engine = self.figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(self.figure)
+
+    def finish(self, drawn: T, *, save: Save, transparent: bool, show: bool | None, return_fig: bool) -> T | Figure:
+        """Save and show as asked; give back what was drawn, or the figure."""
+        if self.owned:
+            self.lay_out()
+            self.figure.set_layout_engine("none")
+        if save is not None:
+            self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight")
+        if show is None:
+            show = plt.isinteractive() and self.owned and save is None and not return_fig
+        if show:
+            plt.show()
+        elif save is not None:
+            self.close()
+        return self.figure if return_fig else drawn
+
+    def close(self) -> None:
+        """Let pyplot forget a figure of our own."""
+        if self.owned:
+            plt.close(self.figure)
+
+
+@contextmanager
+def page(
+    n_panels: int = 1,
+    *,
+    fontsize: float,
+    panel: tuple[float, float] = (4, 3),
+    figsize: tuple[float, float] | None = None,
+    ncols: int | None = None,
+    ax: Axes | None = None,
+    compressed: bool = False,
+) -> Iterator[Page]:
+    """Draw in the shared look: on ``ax``, else on a new figure of ``figsize``, or with ``panel`` inches for each panel.
+
+    ``compressed`` is for panels of a fixed aspect. If drawing fails, no figure is left behind.
+    """
+    with mpl.rc_context(style(fontsize)):
+        drawing = Page(n_panels, panel, figsize, ncols, ax, compressed)
+        try:
+            yield drawing
+        except BaseException:
+            drawing.close()
+            raise
+
+
+def _columns(n_panels: int, panel: tuple[float, float]) -> int:
+    """Columns of a grid that is a little wider than high, with as few empty places as that allows."""
+    columns = ceil(sqrt(LANDSCAPE * n_panels * panel[1] / panel[0]))
+    return ceil(n_panels / ceil(n_panels / min(columns, n_panels)))
+
+
+def limits(values: ArrayLike, vmin: Limit, vmax: Limit) -> tuple[float, float]:
+    """Limits of a colour scale: numbers, percentiles of the values such as "p99", or their extremes."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        finite = np.array([0.0, 1.0])
+    low = _limit("vmin", finite.min() if vmin is None else vmin, finite)
+    high = _limit("vmax", finite.max() if vmax is None else vmax, finite)
+    if low > high or (low == high and not (vmin is None and vmax is None) and finite.min() < finite.max()):
+        raise ValueError(f"vmin={vmin}, vmax={vmax}: the colour scale would run from {low:.4g} to {high:.4g}")
+    return low, high
+
+
+def _limit(name: str, limit: float | str, finite: np.ndarray) -> float:
+    if not isinstance(limit, str):
+        return float(limit)
+    try:
+        percent = float(limit.removeprefix("p"))
+    except ValueError:
+        percent = -1.0
+    if not limit.startswith("p") or not 0 <= percent <= 100:
+        raise ValueError(f"{name}={limit!r}: give a number, or a percentile such as 'p99'")
+    return float(np.percentile(finite, percent))
+
+
+def colour_map(cmap: str | mpl.colors.Colormap) -> mpl.colors.Colormap:
+    """A colour map that draws missing values grey."""
+    chosen = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
+    return chosen.with_extremes(bad=MISSING)
+
+
+def colour_bar(ax: Axes, mappable: ScalarMappable, label: str | None = None) -> Colorbar:
+    """A slim bar at the right of a panel, which it neither shrinks nor moves."""
+    bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((1.03, 0, 0.04, 1)))
+    bar.outline.set_visible(False)
+    bar.solids.set_rasterized(True)
+    bar.locator = MaxNLocator(4)
+    bar.update_ticks()
+    bar.ax.tick_params(length=2, pad=2)
+    if label is not None:
+        bar.set_label(label)
+    return bar
+
+
+def marker_width(marker: str) -> float:
+    """Width of a marker in units of its nominal size, the root of scatter's ``s``."""
+    shape = MarkerStyle(marker)
+    return float(shape.get_path().get_extents(shape.get_transform()).width)
+
+
+def legend(
+    page: Page, labels: Sequence[str], colours: Sequence[Any], *, marker: str, markerscale: float, ncol: int | None
+) -> Legend:
+    """A legend at the right of the only panel, in as many columns as the height demands unless 2 or more are asked for."""
+    ax = page.ax
+    fontsize = mpl.rcParams["font.size"]
+    size = 0.75 * fontsize * markerscale
+    row = max(LEGEND_ROW * fontsize, 1.1 * size)
+    if ncol is None or ncol <= 1:
+        inches = page.figure.get_figheight() if page.owned else ax.get_window_extent().height / page.figure.dpi
+        ncol = ceil(len(labels) / max(1, int((72 * inches - fontsize) / row)))
+    dot = {"linestyle": "", "marker": marker, "markersize": size / marker_width(marker), "markeredgewidth": 0}
+    handles = [Line2D([], [], color=colour, label=label, **dot) for label, colour in zip(labels, colours, strict=True)]
+    drawn = ax.legend(
+        handles=handles, ncols=ncol, loc="center left", bbox_to_anchor=(1, 0.5), borderpad=0, borderaxespad=1,
+        handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - 1.25,
+    )  # fmt: skip
+    page.make_room(drawn)
+    return drawn

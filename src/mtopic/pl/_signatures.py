@@ -1,0 +1,117 @@
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .._slots import Data
+from ..get import signatures as top_features
+from ._figure import SMALL, Save, page
+
+BAR_LENGTH = 1.3
+"""Length of the longest bar in inches, if the figure's size is not given."""
+
+LETTER_WIDTH = 0.62
+"""Width of a letter in units of the font size."""
+
+
+def signatures(
+    mdata: Data,
+    mod: str | None = None,
+    signatures: str = "signatures",
+    n_top: int = 30,
+    cmap: str | Colormap = "viridis",
+    figsize: tuple[float, float] | None = None,
+    fontsize: float = 8,
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    ncols: int | None = None,
+    topics: str | Sequence[str] | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure:
+    """Draw what each topic is made of: a panel a topic, with a bar for each of the features of largest weight.
+
+    The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over all
+    features of the modality.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with signatures.
+    mod
+        Modality; may be left out where there is only one.
+    signatures
+        Key of the signatures in ``varm`` (features × topics).
+    n_top
+        Number of features a topic.
+    cmap
+        Colour map of the bars, from 0 to the largest probability in the panel.
+    figsize
+        Width and height of the figure in inches; None follows from the number of panels, features and the length of names.
+    fontsize
+        Size of the titles and names in points.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ncols
+        Number of columns of the grid.
+    topics
+        Which topics to draw, and in which order; all if not given.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The panels' axes, in the order of the topics, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality, table or topic.
+    ValueError
+        If the modality is not named where there are several, or ``n_top`` or another number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> axes = mt.pl.signatures(mdata, "rna", signatures="true_signatures", n_top=10, show=False)
+    >>> [len(ax.patches) for ax in axes]
+    [10, 10, 10]
+    """
+    top = top_features(mdata, mod, key=signatures, n_top=n_top, topics=topics)
+    panels = [(str(name), rows) for name, rows in top.groupby("topic", sort=False)]
+    size = _panel(top, fontsize)
+    with page(len(panels), fontsize=fontsize, panel=size, figsize=figsize, ncols=ncols) as sheet:
+        for ax, (name, rows) in zip(sheet.axes, panels, strict=True):
+            _bars(ax, rows, mpl.colormaps[cmap] if isinstance(cmap, str) else cmap, fontsize)
+            ax.set_title(name)
+        sheet.figure.supxlabel("probability in the topic")
+        return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _panel(top: pd.DataFrame, fontsize: float) -> tuple[float, float]:
+    letters = top["feature"].astype(str).str.len().max()
+    names = LETTER_WIDTH * letters * fontsize / 72
+    return names + BAR_LENGTH, (1.3 * top["rank"].max() + 4) * fontsize / 72
+
+
+def _bars(ax: Axes, rows: pd.DataFrame, cmap: Colormap, fontsize: float) -> None:
+    weights = rows["weight"].to_numpy()
+    places = range(len(rows))
+    ax.barh(places, weights, height=0.8, color=cmap(weights / weights.max()))
+    ax.set_yticks(places, rows["feature"].astype(str), fontsize=fontsize)
+    ax.set(xlim=(0, 1.05 * weights.max()), ylim=(len(rows) - 0.4, -0.6))
+    ax.tick_params(axis="y", length=0, pad=2)
+    ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
+    ax.xaxis.get_offset_text().set_fontsize(SMALL * fontsize)

@@ -1,0 +1,87 @@
+"""Observations as markers at their coordinates."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .._slots import Data, coordinates
+from ._figure import marker_width
+
+PANEL_SIDE = 2.0
+"""Side of a square panel, in inches; others have the same area."""
+
+OVERLAP = 1.15
+"""Width of a marker in units of the distance of neighbours: discs of this width cover a hexagonal grid."""
+
+SMALLEST, LARGEST = 0.7, 1 / 8
+"""Bounds of the width of a marker: in points, and as a share of the panel."""
+
+
+class Spots:
+    """Where the markers are, what they look like, and how large they must be."""
+
+    def __init__(self, data: Data, x: str, s: float | None, marker: str) -> None:
+        points = coordinates(data, x)
+        if points.shape[1] < 2:
+            raise ValueError(f"the coordinates {x!r} have {points.shape[1]} column: a plot needs 2")
+        if s is not None and not s > 0:
+            raise ValueError(f"s={s}: the size of markers must be positive; None takes it from the data")
+        self.points = points[:, :2]
+        self.s = s
+        self.marker = marker
+        self._spacing = spacing(self.points)
+        self._low, self._high = self._frame()
+        self._drawn: list[PathCollection] = []
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def panel(self) -> tuple[float, float]:
+        """Width and height of a panel in inches that suit the tissue's shape."""
+        width, height = self._high - self._low
+        stretch = np.sqrt(np.clip(width / height, 0.25, 4))
+        return float(PANEL_SIDE * stretch), float(PANEL_SIDE / stretch)
+
+    def draw(self, ax: Axes, colours: NDArray, order: NDArray[np.intp], **scale: object) -> PathCollection:
+        """Draw the observations in ``order`` on a panel without axes, of equal aspect."""
+        x, y = self.points[order].T
+        drawn = ax.scatter(
+            x, y, c=colours[order], s=self.s or 1, marker=self.marker, linewidths=0, rasterized=True, plotnonfinite=True, **scale
+        )
+        drawn.set_in_layout(False)
+        ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.set(xlim=(self._low[0], self._high[0]), ylim=(self._low[1], self._high[1]))
+        ax.spines[:].set_visible(False)
+        self._drawn.append(drawn)
+        return drawn
+
+    def fit_markers(self) -> None:
+        """Size the markers to the distance of neighbours on the figure as it is laid out now."""
+        if self.s is not None:
+            return
+        for drawn in self._drawn:
+            ax = drawn.axes
+            ax.apply_aspect()
+            box = ax.get_window_extent()
+            points_per_pixel = 72 / ax.figure.dpi
+            per_unit = points_per_pixel * box.width / (self._high - self._low)[0]
+            largest = LARGEST * points_per_pixel * min(box.width, box.height)
+            width = np.clip(OVERLAP * self._spacing * per_unit, SMALLEST, max(SMALLEST, largest))
+            drawn.set_sizes([(width / marker_width(self.marker)) ** 2])
+
+    def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        low, high = self.points.min(axis=0), self.points.max(axis=0)
+        margin = max(self._spacing, 0.01 * float((high - low).max())) or 1.0
+        return low - margin, high + margin
+
+
+def spacing(points: NDArray[np.float64]) -> float:
+    """Median distance to the nearest neighbour elsewhere; 0 if all points coincide."""
+    places = np.unique(points, axis=0)
+    if len(places) < 2:
+        return 0.0
+    distance, _ = cKDTree(places).query(places, k=2)
+    return float(np.median(distance[:, 1]))

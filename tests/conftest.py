@@ -1,0 +1,82 @@
+"""What all tests share: the real data, and figures that need no screen."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+os.environ["MPLBACKEND"] = "Agg"
+
+NO_DATA = "real data not found: set MTOPIC_SHARED to the folder that has data/ and reference/"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with ``data/`` and ``reference/``: MTOPIC_SHARED, or ``shared`` beside the repository."""
+    named = os.environ.get("MTOPIC_SHARED")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared"
+    if (folder / "data").is_dir() and (folder / "reference").is_dir():
+        return folder
+    if named:
+        pytest.fail(f"MTOPIC_SHARED={named} has no data/ and reference/")
+    pytest.skip(NO_DATA)
+
+
+@pytest.fixture(scope="session")
+def real_mudata(shared: Path) -> "Callable[[str], MuData]":
+    """Read a real MuData by the stem of its file, anew for each call."""
+    from mudata import read_h5mu
+
+    def read(stem: str) -> "MuData":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return read_h5mu(shared / "data" / f"{stem}.h5mu")
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def real_anndata(shared: Path) -> "Callable[[str], AnnData]":
+    """Read a real AnnData by the stem of its file, anew for each call."""
+    from anndata import read_h5ad
+
+    def read(stem: str) -> "AnnData":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return read_h5ad(shared / "data" / f"{stem}.h5ad")
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
+    """Read a trajectory of the original by the stem of its file."""
+
+    def read(stem: str) -> dict[str, np.ndarray]:
+        with np.load(shared / "reference" / f"{stem}.npz") as file:
+            return dict(file)
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests the missing data has cost."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_DATA in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"tests skipped: {len(skipped)}, for want of the data ({NO_DATA})", yellow=True)

@@ -1,0 +1,267 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import issparse
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
+
+import mtopic
+
+
+def expected_counts(mdata, mod):
+    """Counts that the known topics lead one to expect, given the totals."""
+    adata = mdata[mod]
+    proportions = mdata.obsm["true_topics"].loc[adata.obs_names].to_numpy()
+    shares = proportions @ adata.varm["true_signatures"].to_numpy().T
+    return shares * np.asarray(adata.X.sum(axis=1)).reshape(-1, 1)
+
+
+def chi_square(mdata, mod):
+    """Pearson's statistic a count, over counts whose expectation is not tiny: 1 if the model is right."""
+    expected = expected_counts(mdata, mod)
+    seen = expected > 0.5
+    return ((mdata[mod].X.toarray() - expected)[seen] ** 2 / expected[seen]).mean()
+
+
+def total_variation(proportions, pairs):
+    return 0.5 * np.abs(proportions[pairs[:, 0]] - proportions[pairs[:, 1]]).sum(axis=1).mean()
+
+
+def test_defaults():
+    mdata = mtopic.datasets.simulate()
+    assert {mod: adata.shape for mod, adata in mdata.mod.items()} == {"rna": (1000, 300), "atac": (1000, 600)}
+    assert mdata.obsm["true_topics"].shape == (1000, 8)
+    assert mdata.obsm["spatial"].shape == (1000, 2)
+    assert "section" not in mdata.obs
+
+
+def test_slots_names_and_types():
+    mdata = mtopic.datasets.simulate(60, 3, modalities={"rna": 20, "atac": 200, "prot": 5})
+    assert list(mdata.mod) == ["rna", "atac", "prot"]
+    assert list(mdata.obs_names[:2]) == ["spot_0", "spot_1"]
+    assert list(mdata["rna"].var_names[:2]) == ["rna_0", "rna_1"]
+    assert mdata["atac"].var_names.str.fullmatch(r"chr([1-9]|1\d):\d+-\d+").all()
+    assert mdata["atac"].var_names[0] == "chr1:1000-1500"
+    assert mdata.var_names.is_unique
+    for adata in mdata.mod.values():
+        assert issparse(adata.X) and adata.X.format == "csr" and adata.X.dtype == np.float32
+        assert adata.X.has_canonical_format
+        np.testing.assert_array_equal(adata.X.data, np.rint(adata.X.data))
+        assert adata.X.data.min() >= 1
+        signatures = adata.varm["true_signatures"]
+        assert list(signatures.index) == list(adata.var_names)
+        assert list(signatures.columns) == ["topic_1", "topic_2", "topic_3"]
+        np.testing.assert_allclose(signatures.sum(), 1)
+        assert (signatures.to_numpy() >= 0).all()
+    topics = mdata.obsm["true_topics"]
+    assert list(topics.index) == list(mdata.obs_names) and (topics.dtypes == np.float64).all()
+    np.testing.assert_allclose(topics.sum(axis=1), 1)
+    assert mdata.obsm["spatial"].dtype == np.float64
+
+
+def test_cells_have_no_coordinates():
+    mdata = mtopic.datasets.simulate(50, 3, spatial=False)
+    assert list(mdata.obs_names[:2]) == ["cell_0", "cell_1"]
+    assert "spatial" not in mdata.obsm
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+def test_same_seed_same_data(spatial):
+    options = {"spatial": spatial, "n_sections": 2, "missing": {"rna": 0.2}}
+    first, second = (mtopic.datasets.simulate(80, 4, rng=rng, **options) for rng in (3, np.random.default_rng(3)))
+    other = mtopic.datasets.simulate(80, 4, rng=4, **options)
+    pd.testing.assert_frame_equal(first.obsm["true_topics"], second.obsm["true_topics"])
+    pd.testing.assert_frame_equal(first.obs, second.obs)
+    for mod in first.mod:
+        assert list(first[mod].obs_names) == list(second[mod].obs_names)
+        assert (first[mod].X != second[mod].X).nnz == 0
+    assert (first["atac"].X != other["atac"].X).nnz > 0
+
+
+def test_a_generator_goes_on_and_the_global_one_is_left_alone():
+    before = str(np.random.get_state(legacy=False))
+    rng = np.random.default_rng(0)
+    first, second = (mtopic.datasets.simulate(40, 3, rng=rng) for _ in range(2))
+    assert (first["rna"].X != second["rna"].X).nnz > 0
+    assert str(np.random.get_state(legacy=False)) == before
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+def test_counts_come_from_the_known_topics(spatial):
+    mdata = mtopic.datasets.simulate(400, 5, spatial=spatial, depth=2000)
+    for mod, adata in mdata.mod.items():
+        assert chi_square(mdata, mod) == pytest.approx(1, abs=0.05)
+        expected = expected_counts(mdata, mod).ravel()
+        assert np.corrcoef(adata.X.toarray().ravel(), expected)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("block", [1, 1000, 10**9])
+def test_counts_come_from_the_known_topics_in_blocks_of_any_size(monkeypatch, block):
+    monkeypatch.setattr("mtopic.datasets._simulate.COUNTS_AT_ONCE", block)
+    mdata = mtopic.datasets.simulate(50, 3, modalities={"rna": 40})
+    assert mdata["rna"].shape == (50, 40)
+    assert chi_square(mdata, "rna") == pytest.approx(1, abs=0.15)
+
+
+def test_depth():
+    mdata = mtopic.datasets.simulate(
+        2000, 3, modalities={"rna": 30, "prot": 10, "atac": 40}, depth={"prot": 50, "rna": 900}
+    )
+    totals = {mod: np.asarray(adata.X.sum(axis=1)).ravel() for mod, adata in mdata.mod.items()}
+    assert totals["rna"].mean() == pytest.approx(900, rel=0.03)
+    assert totals["prot"].mean() == pytest.approx(50, rel=0.03)
+    assert totals["atac"].mean() == pytest.approx(500, rel=0.03)
+    assert np.log(totals["rna"]).std() == pytest.approx(0.3, rel=0.1)
+    everywhere = mtopic.datasets.simulate(2000, 3, modalities={"rna": 30, "prot": 10}, depth=200)
+    assert all(adata.X.sum() / 2000 == pytest.approx(200, rel=0.03) for adata in everywhere.mod.values())
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("concentration", [None, 0.05, 2.0])
+def test_proportions_are_dirichlet_in_distribution(spatial, concentration):
+    mdata = mtopic.datasets.simulate(
+        4000, 4, modalities={"rna": 5}, depth=1, spatial=spatial, concentration=concentration
+    )
+    topics = mdata.obsm["true_topics"].to_numpy()
+    alpha = 0.25 if concentration is None else concentration
+    np.testing.assert_allclose(topics.mean(axis=0), 0.25, atol=0.06)
+    assert topics.var(axis=0).mean() == pytest.approx(3 / 16 / (4 * alpha + 1), rel=0.15)
+
+
+def test_hardly_any_concentration_is_one_topic_a_spot():
+    topics = mtopic.datasets.simulate(100, 2, concentration=1e-5).obsm["true_topics"].to_numpy()
+    assert np.isfinite(topics).all()
+    assert (topics.max(axis=1) > 0.999).mean() > 0.95
+
+
+def test_every_topic_has_markers_of_its_own():
+    mdata = mtopic.datasets.simulate(50, 6)
+    for adata in mdata.mod.values():
+        signatures = adata.varm["true_signatures"].to_numpy()
+        cosine = np.corrcoef(signatures.T) - np.eye(6)
+        assert cosine.max() < 0.3
+
+
+def test_tissue_is_a_round_hexagonal_grid():
+    points = mtopic.datasets.simulate(800, 3, modalities={"rna": 5}).obsm["spatial"]
+    distance, _ = cKDTree(points).query(points, k=7)
+    np.testing.assert_allclose(distance[:, 1], 100)
+    assert (np.isclose(distance[:, 6], 100)).mean() > 0.8
+    np.testing.assert_array_equal(points.min(axis=0), 0)
+    width, height = np.ptp(points, axis=0)
+    assert 0.6 < width / height < 1.7
+    assert 0.6 < 800 * 100**2 * np.sqrt(0.75) / (width * height) < 0.95, "a disc fills pi/4 of its box"
+
+
+@pytest.mark.parametrize("n_topics", [3, 20])
+def test_topics_are_smooth_on_the_tissue(n_topics):
+    mdata = mtopic.datasets.simulate(1500, n_topics, modalities={"rna": 5})
+    topics, points = mdata.obsm["true_topics"].to_numpy(), mdata.obsm["spatial"]
+    neighbours = cKDTree(points).query_pairs(101, output_type="ndarray")
+    random = np.random.default_rng(0).integers(0, 1500, (3000, 2))
+    assert total_variation(topics, neighbours) < 0.3 * total_variation(topics, random)
+    assert len(np.unique(topics.argmax(axis=1))) == n_topics
+
+
+def test_sections():
+    mdata = mtopic.datasets.simulate(700, 4, n_sections=3)
+    section = mdata.obs["section"]
+    assert isinstance(section.dtype, pd.CategoricalDtype)
+    assert list(section.cat.categories) == ["section_1", "section_2", "section_3"]
+    assert section.value_counts().between(233, 234).all()
+    outlines = []
+    for name in section.cat.categories:
+        points = mdata.obsm["spatial"][(section == name).to_numpy()]
+        np.testing.assert_array_equal(points.min(axis=0), 0)
+        assert pdist(points).min() == pytest.approx(100)
+        outlines.append(points.max(axis=0))
+        topics = mdata.obsm["true_topics"][(section == name).to_numpy()]
+        assert (topics.mean() > 0.05).all(), "the sections share the topics"
+    assert not np.allclose(outlines[0], outlines[1])
+    cells = mtopic.datasets.simulate(10, 2, n_sections=2, spatial=False)
+    assert list(cells.obs["section"]) == ["section_1"] * 5 + ["section_2"] * 5
+
+
+def test_missing_modalities():
+    mdata = mtopic.datasets.simulate(200, 3, missing={"rna": 0.4, "atac": 0.6}, n_sections=2)
+    rna, atac = set(mdata["rna"].obs_names), set(mdata["atac"].obs_names)
+    assert (len(rna), len(atac), mdata.n_obs) == (120, 80, 200)
+    assert rna | atac == set(mdata.obs_names)
+    assert list(mdata["rna"].obs_names) != sorted(rna, key=lambda name: int(name.split("_")[1]))
+    for mod in mdata.mod:
+        assert chi_square(mdata, mod) == pytest.approx(1, abs=0.1)
+
+    numbers = mdata.obs_names.str.removeprefix("spot_").astype(int)
+    complete = mtopic.datasets.simulate(200, 3, n_sections=2)
+    np.testing.assert_array_equal(mdata.obsm["spatial"], complete.obsm["spatial"][numbers])
+    assert list(mdata.obs["section"]) == [f"section_{d // 100 + 1}" for d in numbers]
+
+
+def test_missing_modalities_overlap_where_three_allow_it():
+    shares = {"a": 0.9, "b": 0.6, "c": 0.5}
+    mdata = mtopic.datasets.simulate(50, 2, modalities=dict.fromkeys(shares, 4), missing=shares)
+    assert [adata.n_obs for adata in mdata.mod.values()] == [5, 20, 25]
+    assert mdata.n_obs == 50
+
+
+def test_round_trip(tmp_path):
+    mdata = mtopic.datasets.simulate(90, 3, n_sections=2, missing={"atac": 0.3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        mdata.write_h5mu(tmp_path / "tissue.h5mu")
+    again = mtopic.read.h5mu(tmp_path / "tissue.h5mu")
+    pd.testing.assert_frame_equal(again.obsm["true_topics"], mdata.obsm["true_topics"])
+    np.testing.assert_array_equal(again.obsm["spatial"], mdata.obsm["spatial"])
+    assert list(again.obs["section"]) == list(mdata.obs["section"])
+    for mod in mdata.mod:
+        assert (again[mod].X != mdata[mod].X).nnz == 0
+        signatures = again[mod].varm["true_signatures"]
+        np.testing.assert_array_equal(signatures, mdata[mod].varm["true_signatures"])
+
+
+def test_says_nothing_of_mudata():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        warnings.simplefilter("error", UserWarning)
+        mtopic.datasets.simulate(30, 3, n_sections=2, missing={"rna": 0.5})
+
+
+def test_smallest():
+    mdata = mtopic.datasets.simulate(1, 2, modalities={"rna": 1}, depth=0.1)
+    assert mdata["rna"].X.toarray() == [[1]]
+    np.testing.assert_allclose(mdata.obsm["true_topics"].sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_topics": 1}, ValueError, "n_topics=1"),
+        ({"n_obs": 0}, ValueError, "n_obs=0"),
+        ({"n_sections": 0}, ValueError, "n_sections=0"),
+        ({"n_obs": 3, "n_sections": 4}, ValueError, "n_sections=4"),
+        ({"modalities": {}}, ValueError, "modalities is empty"),
+        ({"modalities": {"rna": 0}}, ValueError, "'rna' has 0 features"),
+        ({"concentration": 0}, ValueError, "concentration=0"),
+        ({"concentration": np.nan}, ValueError, "concentration=nan"),
+        ({"depth": -5}, ValueError, "depth of modality 'rna' is -5"),
+        ({"depth": {"atac": np.inf}}, ValueError, "depth of modality 'atac' is inf"),
+        ({"depth": {"rnaa": 5}}, KeyError, "no modality 'rnaa'.*did you mean 'rna'"),
+        ({"missing": {"atacc": 0.1}}, KeyError, "no modality 'atacc'.*did you mean 'atac'"),
+        ({"missing": {"rna": 1.0}}, ValueError, "missing share of modality 'rna' is 1.0"),
+        ({"missing": {"rna": -0.1}}, ValueError, "missing share of modality 'rna' is -0.1"),
+        ({"missing": {"rna": 0.6, "atac": 0.5}}, ValueError, "sum to 1.1 over 2 modalities"),
+        ({"modalities": {"rna": 5}, "missing": {"rna": 0.5}}, ValueError, "sum to at most 0"),
+    ],
+)
+def test_errors(options, error, message):
+    with pytest.raises(error, match=message):
+        mtopic.datasets.simulate(**options)
+
+
+@pytest.mark.slow
+def test_large_sizes_are_feasible():
+    mdata = mtopic.datasets.simulate(5000, 50, modalities={"rna": 10_000, "atac": 50_000}, depth=2000)
+    assert mdata["atac"].shape == (5000, 50_000)
+    assert mdata["atac"].X.sum() == pytest.approx(5000 * 2000, rel=0.02)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from mtopic.inference import schedule
+
+
+def test_original_starts_cold_every_time_and_never_stops():
+    original = schedule.SCHEDULES["original"]
+    assert {original.plan(i, 100) for i in range(50)} == {schedule.Plan(cold=True, rounds=100, atol=1e-4)}
+    assert original.dtype == np.float64
+    assert not original.stops
+
+
+def test_fast_explores_then_refines():
+    plans = [schedule.SCHEDULES["fast"].plan(i, 100) for i in range(2 * schedule.EXPLORE)]
+    assert [plan.cold for plan in plans] == [True] * schedule.EXPLORE + [False] * schedule.EXPLORE
+    assert all(plan.rounds <= 7 for plan in (schedule.SCHEDULES["fast"].plan(i, 7) for i in range(30)))
+
+
+def test_convergence_looks_at_the_change_over_the_window():
+    late = schedule.EXPLORE + schedule.WINDOW
+    flat = [-100.0] * late
+    rising = list(np.linspace(-120, -100, late))
+    assert schedule.has_converged(flat, late, 1e-5)
+    assert not schedule.has_converged(rising, late, 1e-5)
+    assert not schedule.has_converged(flat, late - 1, 1e-5)
+    assert not schedule.has_converged(flat, late, None)
+    assert not schedule.has_converged(flat[: schedule.WINDOW], late, 1e-5)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("auto", 1e-5), (None, None), (1e-3, 1e-3), (0, 0.0)])
+def test_tolerance(given, meant):
+    assert schedule.tolerance(given) == meant
+
+
+@pytest.mark.parametrize("bad", ["loose", -1, float("nan")])
+def test_bad_tolerance(bad):
+    with pytest.raises(ValueError, match="tol="):
+        schedule.tolerance(bad)

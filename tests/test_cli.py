@@ -1,0 +1,109 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import mtopic as mt
+from mtopic import cli
+
+
+@pytest.fixture
+def raw(tmp_path):
+    mdata = mt.datasets.simulate(120, 3, modalities={"rna": 40, "atac": 60})
+    mdata.write_h5mu(tmp_path / "raw.h5mu")
+    return tmp_path / "raw.h5mu"
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_fit_raw_counts(raw, tmp_path, capsys):
+    assert run("fit", raw, "-o", tmp_path / "out.h5mu", "--n-topics", 3, "--quiet") == 0
+    trained = mt.read.h5mu(tmp_path / "out.h5mu")
+    expected = mt.read.h5mu(raw)
+    mt.tl.topic_model(expected, 3, verbose=False)
+    np.testing.assert_array_equal(trained.obsm["topics"], expected.obsm["topics"])
+    captured = capsys.readouterr()
+    assert "MTM(120 observations × [rna 40, atac 60], 3 topics" in captured.out
+    assert captured.err == ""
+
+
+def test_fit_prepared_counts_in_space(raw, tmp_path):
+    options = ["--n-topics", 3, "--radius", 0.2, "--prepare", "rna=tfidf", "--prepare", "atac=clr", "--n-iter", 8, "--seed", 5]
+    assert run("fit", raw, "-o", tmp_path / "out.h5mu", *options) == 0
+    trained = mt.read.h5mu(tmp_path / "out.h5mu")
+    params = trained.uns["mtopic"]["params"]
+    assert (params["model"], params["n_iter"], params["seed"]) == ("sMTM", 8, 5)
+    assert [list(trained[mod].uns["mtopic"]["steps"]) for mod in ("rna", "atac")] == [
+        ["tfidf", "scale_counts"],
+        ["clr", "scale_counts"],
+    ]
+    assert "spatial_connectivities" in trained.obsp
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--n-topics", 1], "n_topics=1"),
+        (["--radius", -1], "radius=-1.0"),
+        (["--spatial-key", "spatiall"], "did you mean 'spatial'"),
+        (["--prepare", "rnaa=tfidf"], "did you mean 'rna'"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(raw, tmp_path, capsys, options, said):
+    assert run("fit", raw, "-o", tmp_path / "out.h5mu", *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mtopic: error: ")
+    assert error.count("\n") == 1
+    assert said in error
+    assert not (tmp_path / "out.h5mu").exists()
+
+
+def test_files_and_folders_that_are_not_there(raw, tmp_path, capsys):
+    assert run("fit", tmp_path / "rwa.h5mu", "-o", tmp_path / "out.h5mu") == 2
+    assert "did you mean 'raw.h5mu'" in capsys.readouterr().err
+    assert run("fit", raw, "-o", tmp_path / "nowhere" / "out.h5mu") == 2
+    assert "create it first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("preparation", ["rna", "rna=log", "=tfidf"])
+def test_unknown_preparations(raw, preparation, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("fit", raw, "-o", "out.h5mu", "--prepare", preparation)
+    assert stop.value.code == 2
+    assert "give MOD=tfidf or MOD=clr" in capsys.readouterr().err
+
+
+def test_a_failing_write_leaves_the_old_file(raw, tmp_path, monkeypatch):
+    target = tmp_path / "out.h5mu"
+    target.write_text("precious")
+
+    def fail(self, path):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("mudata.MuData.write", fail)
+    assert run("fit", raw, "-o", target, "--n-topics", 3, "--n-iter", 2, "--quiet") == 2
+    assert target.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5mu", "raw.h5mu"]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["demo", "--help"], ["fit", "--help"], ["--version"]])
+def test_help_and_version(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(command)
+    assert stop.value.code == 0
+    assert "mtopic" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_demo_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "mtopic.cli", "demo", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    correlation = float(done.stdout.split("mean correlation ")[1].split(",")[0])
+    assert correlation > 0.9
+    figures = {"convergence", "corr_atac", "corr_rna", "dominant_topics", "signatures_atac", "signatures_rna", "topics"}
+    assert {path.stem for path in (tmp_path / "demo").glob("*.png")} == figures
+    assert mt.read.h5mu(tmp_path / "demo" / "trained.h5mu").obsm["topics"].shape == (2000, 10)

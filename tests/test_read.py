@@ -1,0 +1,98 @@
+import warnings
+from pathlib import Path
+
+import h5py
+import mudata
+import numpy as np
+import pytest
+from anndata import AnnData
+
+import mtopic
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "tissue.h5mu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        mtopic.datasets.simulate(40, 3, modalities={"rna": 6, "prot": 4}).write_h5mu(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_reads(written, kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        mdata = mtopic.read.h5mu(kind(written))
+    assert isinstance(mdata, mudata.MuData)
+    assert list(mdata.mod) == ["rna", "prot"]
+    assert mdata["rna"].X.sum() == mtopic.datasets.simulate(40, 3, modalities={"rna": 6, "prot": 4})["rna"].X.sum()
+
+
+def test_leaves_options_and_warnings_alone(written):
+    options = getattr(mudata, "settings", None) or mudata._core.config.OPTIONS
+    before, filters = str(options), list(warnings.filters)
+    mtopic.read.h5mu(written)
+    assert str(options) == before
+    assert warnings.filters == filters
+
+
+def test_absent_file_offers_the_nearest(written):
+    with pytest.raises(FileNotFoundError, match=r"no file 'tisue.h5mu' in .*; did you mean 'tissue.h5mu'\?"):
+        mtopic.read.h5mu(written.with_name("tisue.h5mu"))
+    with pytest.raises(FileNotFoundError, match="did you mean 'tissue.h5mu'"):
+        mtopic.read.h5mu(written.with_name("zzz"))
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        mtopic.read.h5mu(written.parent / "nowhere" / "tissue.h5mu")
+
+
+def test_absent_file_in_an_empty_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="the folder holds no h5mu"):
+        mtopic.read.h5mu(tmp_path / "tissue.h5mu")
+
+
+def test_folder(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        mtopic.read.h5mu(tmp_path)
+
+
+def test_h5ad(tmp_path):
+    AnnData(np.ones((3, 2), dtype=np.float32)).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="holds an AnnData.*anndata.read_h5ad"):
+        mtopic.read.h5mu(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize("content", [b"", b"barcode,gene,count\n"])
+def test_other_format(tmp_path, content):
+    (tmp_path / "table.h5mu").write_bytes(content)
+    with pytest.raises(ValueError, match="not an HDF5 file"):
+        mtopic.read.h5mu(tmp_path / "table.h5mu")
+
+
+def test_other_hdf5(tmp_path):
+    with h5py.File(tmp_path / "other.h5mu", "w") as file:
+        file["matrix"] = np.ones(3)
+    with pytest.raises(ValueError, match="without modalities"):
+        mtopic.read.h5mu(tmp_path / "other.h5mu")
+
+
+def test_truncated(written, tmp_path):
+    content = written.read_bytes()
+    (tmp_path / "half.h5mu").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="half.h5mu' is damaged or incomplete.*truncated"):
+        mtopic.read.h5mu(tmp_path / "half.h5mu")
+
+
+@pytest.mark.parametrize("part", ["obs", "mod/rna/X/indices", "mod/prot/var"])
+def test_incomplete(written, tmp_path, part):
+    path = tmp_path / "holes.h5mu"
+    path.write_bytes(written.read_bytes())
+    with h5py.File(path, "a") as file:
+        del file[part]
+    with pytest.raises(ValueError, match="damaged or incomplete"):
+        mtopic.read.h5mu(path)
+
+
+def test_real_data(shared):
+    mdata = mtopic.read.h5mu(shared / "data" / "cite_pbmc1k_small.h5mu")
+    assert {mod: adata.shape for mod, adata in mdata.mod.items()} == {"rna": (892, 2000), "prot": (892, 10)}

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+import mtopic as mt
+
+
+def test_raw_counts_are_fitted(tissue):
+    prepared = tissue.copy()
+    mt.pp.tfidf(prepared, mod="rna")
+    mt.pp.scale_counts(prepared)
+    for data in (tissue, prepared):
+        assert mt.tl.topic_model(data, 4, verbose=False) is None
+    np.testing.assert_array_equal(tissue.obsm["topics"], prepared.obsm["topics"])
+    assert tissue.uns["mtopic"]["params"]["model"] == "MTM"
+    assert tissue.uns["mtopic"]["params"]["raw"]
+
+
+def test_it_is_the_model_and_the_export(tissue):
+    by_hand = tissue.copy()
+    model = mt.tl.sMTM(by_hand, 4, n_neighbors=6, spatial_key="spatial", verbose=False)
+    model.VI(30, tol=None)
+    mt.tl.export_params(model, by_hand)
+    mt.tl.topic_model(tissue, 4, spatial_key="spatial", n_neighbors=6, n_iter=30, tol=None, verbose=False)
+    np.testing.assert_array_equal(tissue.obsm["topics"], by_hand.obsm["topics"])
+    assert "spatial_connectivities" in tissue.obsp
+
+
+def test_a_graph_makes_it_spatial(tissue):
+    mt.tl.topic_model(tissue, 4, spatial_key="spatial", n_neighbors=6, verbose=False)
+    first = tissue.obsm["topics"].copy()
+    mt.tl.topic_model(tissue, 4, neighbors_key="spatial", key_added="again", verbose=False)
+    np.testing.assert_allclose(tissue.obsm["again_topics"], first, atol=1e-4)
+
+
+def test_copy(tissue):
+    before = repr(tissue)
+    result = mt.tl.topic_model(tissue, 4, key_added="my", copy=True, verbose=False)
+    assert repr(tissue) == before
+    assert "my_topics" in result.obsm
+    assert "my_signatures" in result["rna"].varm
+    assert "my_mtopic" in result.uns
+
+
+def test_anndata(tissue):
+    adata = tissue["rna"].copy()
+    mt.tl.topic_model(adata, 4, rng=np.random.default_rng(0), verbose=False)
+    assert adata.obsm["topics"].shape == (150, 4)
+    assert adata.varm["signatures"].shape == (60, 4)
+
+
+def test_nothing_is_written_when_it_fails(tissue):
+    before = repr(tissue)
+    with pytest.raises(KeyError, match="did you mean 'spatial'"):
+        mt.tl.topic_model(tissue, 4, spatial_key="spatiall", verbose=False)
+    with pytest.raises(ValueError, match="n_topics=1"):
+        mt.tl.topic_model(tissue, 1, verbose=False)
+    assert repr(tissue) == before
+
+
+@pytest.mark.parametrize("spatial_key", [None, "spatial"])
+def test_known_topics_come_back(large_tissue, spatial_key):
+    mdata = large_tissue.copy()
+    mt.tl.topic_model(mdata, 8, spatial_key=spatial_key, n_neighbors=6, verbose=False)
+    assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+import mtopic as mt
+
+
+@pytest.fixture
+def trained(tissue):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model.VI(5)
+    mt.tl.export_params(model, tissue)
+    return tissue
+
+
+def plain(counts, weights, n_top, thr):
+    total = counts.sum(axis=1, keepdims=True)
+    logs = np.log1p(counts / np.where(total > 0, total, 1) * 10_000)
+    sd = logs.std(axis=1, keepdims=True)
+    z = np.clip((logs - logs.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1), -thr, thr)
+    return np.column_stack([z[:, np.argsort(-w, kind="stable")[:n_top]].mean(axis=1) for w in weights.T])
+
+
+@pytest.mark.parametrize(("n_top", "thr"), [(10, 5), (3, 1.5), (60, np.inf)])
+def test_against_numpy(trained, n_top, thr):
+    trained["rna"].X[5] = 0
+    trained["rna"].X.eliminate_zeros()
+    mt.tl.zscores(trained, mod="rna", n_top=n_top, thr=thr)
+    scores = trained["rna"].obsm["zscores"]
+    weights = trained["rna"].varm["signatures"].to_numpy()
+    np.testing.assert_allclose(scores, plain(trained["rna"].X.toarray(), weights, n_top, thr), atol=1e-6)
+    assert list(scores.columns) == list(trained.obsm["topics"].columns)
+    assert list(scores.index) == list(trained["rna"].obs_names)
+    assert (scores.loc["spot_5"] == 0).all()
+
+
+def test_no_clipping(trained):
+    mt.tl.zscores(trained, mod="rna", thr=None, out_key="free")
+    mt.tl.zscores(trained, mod="rna", thr=1e9)
+    np.testing.assert_array_equal(trained["rna"].obsm["free"], trained["rna"].obsm["zscores"])
+
+
+def test_raw_counts_come_from_the_layer_or_from_a_file(trained, tmp_path):
+    mt.tl.zscores(trained, mod="atac")
+    expected = trained["atac"].obsm["zscores"].copy()
+    shuffled = trained[np.random.default_rng(0).permutation(150)].copy()
+    shuffled.write_h5mu(tmp_path / "raw.h5mu")
+    mt.pp.tfidf(trained, mod="atac")
+    mt.tl.zscores(trained, mod="atac")
+    np.testing.assert_allclose(trained["atac"].obsm["zscores"], expected, atol=1e-12)
+    trained["atac"].layers.pop("counts")
+    mt.tl.zscores(trained, tmp_path / "raw.h5mu", mod="atac")
+    np.testing.assert_allclose(trained["atac"].obsm["zscores"], expected, atol=1e-12)
+
+
+def test_a_file_that_lacks_observations(trained, tmp_path):
+    trained[:100].copy().write_h5mu(tmp_path / "part.h5mu")
+    with pytest.raises(ValueError, match="lacks 50 observations of modality 'rna'"):
+        mt.tl.zscores(trained, tmp_path / "part.h5mu", mod="rna")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"mod": "rna", "n_top": 0}, ValueError, "n_top=0"),
+        ({"mod": "rna", "n_top": 61}, ValueError, "n_top=61: modality 'rna' has 60 features"),
+        ({"mod": "rna", "thr": 0}, ValueError, "thr=0"),
+        ({"mod": "rnaa"}, KeyError, "did you mean 'rna'"),
+        ({"mod": "rna", "signatures": "signature"}, KeyError, "did you mean 'signatures'"),
+        ({}, ValueError, "say which modality"),
+    ],
+)
+def test_bad_arguments(trained, arguments, error, said):
+    with pytest.raises(error, match=said):
+        mt.tl.zscores(trained, **arguments)
+    assert "zscores" not in trained["rna"].obsm
+
+
+def test_anndata_needs_no_modality(trained):
+    adata = trained["rna"].copy()
+    mt.tl.zscores(adata)
+    mt.tl.zscores(trained, mod="rna")
+    np.testing.assert_array_equal(adata.obsm["zscores"], trained["rna"].obsm["zscores"])
