@@ -31,7 +31,20 @@ def test_fit_raw_counts(raw, tmp_path, capsys):
 
 
 def test_fit_prepared_counts_in_space(raw, tmp_path):
-    options = ["--n-topics", 3, "--radius", 0.2, "--prepare", "rna=tfidf", "--prepare", "atac=clr", "--n-iter", 8, "--seed", 5]
+    options = [
+        "--n-topics",
+        3,
+        "--radius",
+        0.2,
+        "--prepare",
+        "rna=tfidf",
+        "--prepare",
+        "atac=clr",
+        "--n-iter",
+        8,
+        "--seed",
+        5,
+    ]
     assert run("fit", raw, "-o", tmp_path / "out.h5mu", *options) == 0
     trained = mt.read.h5mu(tmp_path / "out.h5mu")
     params = trained.uns["mtopic"]["params"]

@@ -166,7 +166,9 @@ counts = hnp.arrays(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(x=counts, container=st.sampled_from(list(CONTAINERS)), n_topics=st.integers(2, 30), depth=st.sampled_from([1, 1e4]))
+@given(
+    x=counts, container=st.sampled_from(list(CONTAINERS)), n_topics=st.integers(2, 30), depth=st.sampled_from([1, 1e4])
+)
 @pytest.mark.filterwarnings("ignore:.*observations have no counts")
 def test_any_counts_are_fitted(x, container, n_topics, depth):
     x = (x * depth).astype(x.dtype)
@@ -194,7 +196,8 @@ READERS = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
-    ("value", "said"), [(-1.0, "2 values are negative"), (np.nan, "2 values are not finite"), (np.inf, "2 values are not finite")]
+    ("value", "said"),
+    [(-1.0, "2 values are negative"), (np.nan, "2 values are not finite"), (np.inf, "2 values are not finite")],
 )
 def test_bad_values_are_counted_and_located(reader, value, said):
     mdata = mudata_of()
@@ -222,10 +225,14 @@ def test_a_modality_without_x():
 
 
 def test_modalities_without_features_or_counts():
-    empty = mudata.MuData({"rna": adata_of(sparse.csr_matrix(COUNTS["rna"])), "gone": adata_of(sparse.csr_matrix((30, 0)), "gone")})
+    empty = mudata.MuData(
+        {"rna": adata_of(sparse.csr_matrix(COUNTS["rna"])), "gone": adata_of(sparse.csr_matrix((30, 0)), "gone")}
+    )
     with pytest.raises(ValueError, match="modality 'gone' has no features"):
         mt.tl.MTM(empty, 3)
-    zero = mudata.MuData({"rna": adata_of(sparse.csr_matrix(COUNTS["rna"])), "zero": adata_of(sparse.csr_matrix((30, 4)), "zero")})
+    zero = mudata.MuData(
+        {"rna": adata_of(sparse.csr_matrix(COUNTS["rna"])), "zero": adata_of(sparse.csr_matrix((30, 4)), "zero")}
+    )
     with pytest.raises(ValueError, match="modality 'zero' holds no counts"):
         mt.tl.MTM(zero, 3)
     with pytest.raises(ValueError, match="modality 'zero' holds no counts"):
@@ -254,7 +261,9 @@ def test_names_that_occur_twice(axis):
     names = getattr(adata, f"{axis}_names").to_list()
     names[1] = names[0]
     setattr(adata, f"{axis}_names", names)
-    with pytest.raises(ValueError, match=rf"occur twice, the first is '{names[0]}': make them unique with {axis}_names_make_unique"):
+    with pytest.raises(
+        ValueError, match=rf"occur twice, the first is '{names[0]}': make them unique with {axis}_names_make_unique"
+    ):
         mt.tl.MTM(adata, 3)
 
 

@@ -43,7 +43,9 @@ def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32)
     corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
     empty = int((corpus.rows.sum(axis=1) == 0).sum())
     if empty:
-        warnings.warn(f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior", stacklevel=3)
+        warnings.warn(
+            f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior", stacklevel=3
+        )
     return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
 
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ class Graph:
         ones = np.ones(int(keep.sum()))
         return csr_array((ones, (pattern.row[keep], pattern.col[keep])), shape=pattern.shape)
 
-
     def reorder(self, order: NDArray[np.integer]) -> "Graph":
         """The graph of the observations ``order``."""
         distances = None if self.distances is None else self.distances[order][:, order]
@@ -46,8 +46,6 @@ def build(points: NDArray[np.float64], radius: float, n_neighbors: int | None) -
 
     ``radius`` is in units of the longer side of the tissue, as in `normalised`.
     """
-    import squidpy as sq
-
     n_obs = points.shape[0]
     if n_neighbors is None:
         if not radius > 0:
@@ -56,7 +54,7 @@ def build(points: NDArray[np.float64], radius: float, n_neighbors: int | None) -
         raise ValueError(f"n_neighbors={n_neighbors}: it must be at least 1 and less than the {n_obs} observations")
     scaled, side = normalised(points)
     private = AnnData(obs=pd.DataFrame(index=[str(d) for d in range(n_obs)]), obsm={"spatial": scaled})
-    with _quiet_squidpy():
+    with _quiet_squidpy() as sq:
         if n_neighbors is None:
             connectivities, distances = sq.gr.spatial_neighbors_radius(private, radius=float(radius), copy=True)
             params = {"radius": float(radius * side), "coord_type": "generic"}
@@ -67,12 +65,16 @@ def build(points: NDArray[np.float64], radius: float, n_neighbors: int | None) -
 
 
 @contextmanager
-def _quiet_squidpy() -> Iterator[None]:
+def _quiet_squidpy() -> Iterator[ModuleType]:
+    """Import squidpy, keeping to itself what it logs of every graph and what its dependencies warn of while loading."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import squidpy
     logger = logging.getLogger("spatialdata._logging")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        yield
+        yield squidpy
     finally:
         logger.setLevel(level)
 
@@ -97,7 +99,9 @@ def find(data: Data, key: str) -> Graph:
         if slot in holder.obsp:
             order = holder.obs_names.get_indexer(data.obs_names)
             if (order < 0).any():
-                raise ValueError(f"obsp[{slot!r}] lacks {(order < 0).sum()} observations of the data: build it on all of them")
+                raise ValueError(
+                    f"obsp[{slot!r}] lacks {(order < 0).sum()} observations of the data: build it on all of them"
+                )
             distances = holder.obsp.get(distance_slot)
             params = dict(holder.uns.get(f"{key}_neighbors", {}).get("params", {}))
             graph = Graph(csr_array(holder.obsp[slot]), None if distances is None else csr_array(distances), params)

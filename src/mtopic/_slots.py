@@ -22,7 +22,9 @@ def modalities(data: Data) -> dict[str, AnnData]:
     if isinstance(data, AnnData):
         return {ANNDATA_MODALITY: data}
     if not isinstance(data, MuData):
-        raise TypeError(f"expected an AnnData or a MuData, got {type(data).__name__}: read the file with mtopic.read.h5mu")
+        raise TypeError(
+            f"expected an AnnData or a MuData, got {type(data).__name__}: read the file with mtopic.read.h5mu"
+        )
     if data.axis != 0:
         raise ValueError(f"the MuData shares axis {data.axis}: topics need modalities that share observations (axis=0)")
     if not data.mod:
@@ -66,12 +68,13 @@ def coordinates(data: Data, key: str) -> NDArray[np.float64]:
     A basis ``umap`` is also found as ``X_umap``; the default ``coords`` also as ``spatial``.
     """
     candidates = [key, f"X_{key}"] + (["spatial"] if key == "coords" else [])
-    holders = list({id(holder): holder for holder in (data, *modalities(data).values())}.values())
+    parts = [] if isinstance(data, AnnData) else list(modalities(data).values())
     for name in candidates:
-        tables = [_rows(holder, name) for holder in holders if _is_table(holder, name)]
-        if tables:
-            return _merge(tables, data.obs_names, f"obsm[{name!r}]")
-    known = {name for holder in holders for name in holder.obsm if _is_table(holder, name)}
+        for holders in ([data], parts):
+            tables = [_rows(holder, name) for holder in holders if _is_table(holder, name)]
+            if tables:
+                return _merge(tables, data.obs_names, f"obsm[{name!r}]")
+    known = {name for holder in (data, *parts) for name in holder.obsm if _is_table(holder, name)}
     raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
 
 
@@ -97,7 +100,8 @@ def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np
     first = tables[0].reindex(names)
     for table in tables[1:]:
         first = first.combine_first(table.reindex(names))
-    missing = names.difference(pd.Index([]).append([table.index for table in tables]))
+    covered = tables[0].index.append([table.index for table in tables[1:]])
+    missing = names.difference(covered)
     if len(missing):
         raise ValueError(f"{slot} has no coordinates for {len(missing)} observations, the first is {missing[0]!r}")
     merged = first.to_numpy()

@@ -39,21 +39,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mtopic {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="simulate a tissue, find its topics and draw them", description=_demo.__doc__)
-    demo.add_argument("--out", type=Path, default=Path("mtopic-demo"), help="folder for the results (default: %(default)s)")
+    demo = commands.add_parser(
+        "demo", help="simulate a tissue, find its topics and draw them", description=_demo.__doc__
+    )
+    demo.add_argument(
+        "--out", type=Path, default=Path("mtopic-demo"), help="folder for the results (default: %(default)s)"
+    )
     demo.set_defaults(run=_demo)
 
     fit = commands.add_parser("fit", help="fit topics to a h5mu file", description=_fit.__doc__)
     fit.add_argument("input", type=Path, metavar="IN.h5mu", help="MuData with raw counts")
-    fit.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5mu", help="where to write it with topics")
+    fit.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.h5mu", help="where to write it with topics"
+    )
     fit.add_argument("--n-topics", type=int, default=20, help="number of topics (default: %(default)s)")
     fit.add_argument(
         "--prepare", action="append", default=[], metavar="MOD=HOW", type=_preparation,
         help="prepare a modality by tfidf or clr and scale all to the same total, as the original program; may be repeated. "
         "Without it raw counts are fitted",
     )  # fmt: skip
-    fit.add_argument("--spatial-key", help="coordinates in obsm; fits the spatial model (default with --radius: coords)")
-    fit.add_argument("--radius", type=float, help="neighbours within this share of the tissue's longer side; spatial model")
+    fit.add_argument(
+        "--spatial-key", help="coordinates in obsm; fits the spatial model (default with --radius: coords)"
+    )
+    fit.add_argument(
+        "--radius", type=float, help="neighbours within this share of the tissue's longer side; spatial model"
+    )
     fit.add_argument("--n-neighbors", type=int, help="this many nearest neighbours; spatial model")
     fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
     fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")

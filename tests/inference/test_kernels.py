@@ -111,7 +111,9 @@ def test_e_step_stops_by_absolute_and_by_relative_tolerance(rng, x):
     assert loose.sum() < tight.sum() < 1000 * D
     last = plain_e_step(x, b, prior, start, int(absolute[0])) - plain_e_step(x, b, prior, start, int(absolute[0]) - 1)
     assert abs(last[0]).mean() < 1e-4
-    before = plain_e_step(x, b, prior, start, int(absolute[0]) - 1) - plain_e_step(x, b, prior, start, int(absolute[0]) - 2)
+    before = plain_e_step(x, b, prior, start, int(absolute[0]) - 1) - plain_e_step(
+        x, b, prior, start, int(absolute[0]) - 2
+    )
     assert abs(before[0]).mean() >= 1e-4
 
 

@@ -186,7 +186,7 @@ def test_progress_is_shown_with_the_bound_or_not_at_all(tissue, capsys):
 
 @pytest.mark.slow
 def test_topics_of_the_mouse_cortex_follow_its_cell_types(real_mudata):
-    """NMI of dominant topic and cell type: 20 iterations of the original reach 0.45 to 0.47 (3 seeds)."""
+    """20 iterations of the original reach an NMI of 0.454 to 0.474 over 3 seeds (benchmarks/cell_types.py)."""
     mdata = real_mudata("snareseq_mouse_cortex")
     for mod in mdata.mod:
         mt.pp.tfidf(mdata, mod=mod)
@@ -196,5 +196,4 @@ def test_topics_of_the_mouse_cortex_follow_its_cell_types(real_mudata):
     cell_type = mdata.obs["cell_type"]
     known = ~cell_type.isin(["Mis", "ambiguous", "undetermined", "unassigned"]).to_numpy()
     score = normalized_mutual_info_score(cell_type[known], model.gamma[known].argmax(axis=1))
-    print(f"NMI of dominant topic and cell type: {score:.3f}")
-    assert score > 0.4
+    assert score > 0.45

@@ -136,6 +136,13 @@ def test_forms_of_coordinates(tissue, form):
     np.testing.assert_allclose(model.gamma, expected.gamma, rtol=1e-4, atol=1e-4)
 
 
+def test_coordinates_of_the_data_come_before_those_of_its_modalities(tissue):
+    expected = model_of(tissue, n_neighbors=6)
+    tissue["rna"].obsm["spatial"] = np.zeros((150, 3))
+    model = model_of(tissue, n_neighbors=6)
+    assert (model.graph.connectivities != expected.graph.connectivities).nnz == 0
+
+
 def test_the_default_key_finds_spatial(tissue):
     assert "coords" not in tissue.obsm
     assert mt.tl.sMTM(tissue, 4, n_neighbors=6, verbose=False).graph.connectivities.shape == (150, 150)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from .._slots import Data, table
+from mtopic._slots import Data, table
 
 
 def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:

@@ -34,7 +34,11 @@ class Threads:
             self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
             self._outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
             parallel = Parallel(
-                n_jobs=self.count, backend="threading", return_as="generator_unordered", pre_dispatch="all", batch_size=1
+                n_jobs=self.count,
+                backend="threading",
+                return_as="generator_unordered",
+                pre_dispatch="all",
+                batch_size=1,
             )
             self._helpers = parallel(delayed(self._serve)() for _ in range(self.count - 1))
         return self

@@ -32,7 +32,9 @@ class Correction:
             weighted.data = np.exp(-np.pi * squared)
         return cls(weighted)
 
-    def __call__(self, gamma: NDArray[np.floating], previous: NDArray[np.floating], threads: Threads) -> NDArray[np.floating]:
+    def __call__(
+        self, gamma: NDArray[np.floating], previous: NDArray[np.floating], threads: Threads
+    ) -> NDArray[np.floating]:
         """γ after the correction; ``previous`` holds the neighbours' γ of the iteration before."""
         graph = self.neighbours
         corrected = np.empty_like(gamma)

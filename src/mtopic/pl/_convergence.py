@@ -9,11 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from .._slots import Data, look_up
+from mtopic._slots import Data, look_up
+
 from ._figure import Save, page
 
 if TYPE_CHECKING:
-    from ..tl._model import Model
+    from mtopic.tl._model import Model
 
 
 def convergence(

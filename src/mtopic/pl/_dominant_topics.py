@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .._slots import Data, absent, table
+from mtopic._slots import Data, absent, table
+
 from ._figure import Save, page
 from ._figure import legend as draw_legend
 from ._palette import Palette, colours

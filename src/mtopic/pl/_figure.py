@@ -17,6 +17,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from numpy.typing import ArrayLike
 
 T = TypeVar("T")
@@ -25,13 +26,13 @@ Save = str | PathLike[str] | None
 Limit = float | str | None
 
 DPI = 300
-LANDSCAPE = 1.3
+LANDSCAPE = 1.5
 MISSING = "lightgrey"
 SMALL = 0.8
 """Size of secondary text, such as the numbers at an axis, in units of the font size."""
 
-LEGEND_ROW = 1.6
-"""Height of a row of a legend in units of the font size."""
+LEGEND_ROW, TEXT_HEIGHT = 1.6, 1.1
+"""Height of a row of a legend, and of the text in it, in units of the font size."""
 
 
 def style(fontsize: float) -> dict[str, Any]:
@@ -73,6 +74,7 @@ class Page:
         compressed: bool,
     ) -> None:
         self.owned = ax is None
+        self._crop = compressed or ax is not None
         if ax is not None:
             self.figure: Figure = ax.figure.canvas.figure
             self.axes = [ax]
@@ -113,7 +115,7 @@ class Page:
             self.lay_out()
             self.figure.set_layout_engine("none")
         if save is not None:
-            self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight")
+            self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight" if self._crop else None)
         if show is None:
             show = plt.isinteractive() and self.owned and save is None and not return_fig
         if show:
@@ -154,8 +156,9 @@ def page(
 
 def _columns(n_panels: int, panel: tuple[float, float]) -> int:
     """Columns of a grid that is a little wider than high, with as few empty places as that allows."""
-    columns = ceil(sqrt(LANDSCAPE * n_panels * panel[1] / panel[0]))
-    return ceil(n_panels / ceil(n_panels / min(columns, n_panels)))
+    ideal = min(n_panels, sqrt(LANDSCAPE * n_panels * panel[1] / panel[0]))
+    near = range(max(1, ceil(0.8 * ideal)), ceil(1.3 * ideal) + 1)
+    return min(near, key=lambda columns: (-n_panels % columns, abs(columns - ideal)))
 
 
 def limits(values: ArrayLike, vmin: Limit, vmax: Limit) -> tuple[float, float]:
@@ -191,7 +194,10 @@ def colour_map(cmap: str | mpl.colors.Colormap) -> mpl.colors.Colormap:
 
 def colour_bar(ax: Axes, mappable: ScalarMappable, label: str | None = None) -> Colorbar:
     """A slim bar at the right of a panel, which it neither shrinks nor moves."""
-    bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((1.03, 0, 0.04, 1)))
+    em = mpl.rcParams["font.size"] / 72
+    right = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, ax.transAxes)
+    place = blended_transform_factory(right, ax.transAxes)
+    bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((0.6 * em, 0, 0.6 * em, 1), transform=place))
     bar.outline.set_visible(False)
     bar.solids.set_rasterized(True)
     bar.locator = MaxNLocator(4)
@@ -215,7 +221,7 @@ def legend(
     ax = page.ax
     fontsize = mpl.rcParams["font.size"]
     size = 0.75 * fontsize * markerscale
-    row = max(LEGEND_ROW * fontsize, 1.1 * size)
+    row = max(LEGEND_ROW * fontsize, 1.25 * size)
     if ncol is None or ncol <= 1:
         inches = page.figure.get_figheight() if page.owned else ax.get_window_extent().height / page.figure.dpi
         ncol = ceil(len(labels) / max(1, int((72 * inches - fontsize) / row)))
@@ -223,7 +229,7 @@ def legend(
     handles = [Line2D([], [], color=colour, label=label, **dot) for label, colour in zip(labels, colours, strict=True)]
     drawn = ax.legend(
         handles=handles, ncols=ncol, loc="center left", bbox_to_anchor=(1, 0.5), borderpad=0, borderaxespad=1,
-        handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - 1.25,
+        handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - TEXT_HEIGHT,
     )  # fmt: skip
     page.make_room(drawn)
     return drawn

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import Colormap, is_color_like, to_rgba
 from numpy.typing import NDArray
 
-from .._slots import look_up
+from mtopic._slots import look_up
 
 Palette = Mapping[str, str] | Sequence[str] | str | Colormap | None
 
@@ -41,7 +41,7 @@ def _choose(topics: Sequence[str], palette: Palette) -> list:
 
 
 def _default(n: int) -> Sequence[str] | Colormap:
-    """scanpy's default colours for ``n`` categories."""
+    """Scanpy's default colours for ``n`` categories."""
     from scanpy.plotting import palettes
 
     for known in (palettes.default_20, palettes.default_28, palettes.default_102):

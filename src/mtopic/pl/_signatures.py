@@ -7,8 +7,9 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .._slots import Data
-from ..get import signatures as top_features
+from mtopic._slots import Data
+from mtopic.get import signatures as top_features
+
 from ._figure import SMALL, Save, page
 
 BAR_LENGTH = 1.3
@@ -93,7 +94,7 @@ def signatures(
     with page(len(panels), fontsize=fontsize, panel=size, figsize=figsize, ncols=ncols) as sheet:
         for ax, (name, rows) in zip(sheet.axes, panels, strict=True):
             _bars(ax, rows, mpl.colormaps[cmap] if isinstance(cmap, str) else cmap, fontsize)
-            ax.set_title(name)
+            ax.set_title(name, y=1)
         sheet.figure.supxlabel("probability in the topic")
         return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
@@ -113,5 +114,5 @@ def _bars(ax: Axes, rows: pd.DataFrame, cmap: Colormap, fontsize: float) -> None
     ax.tick_params(axis="y", length=0, pad=2)
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
+    ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 3), useMathText=True)
     ax.xaxis.get_offset_text().set_fontsize(SMALL * fontsize)

@@ -6,14 +6,19 @@ from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .._slots import Data, coordinates
+from mtopic._slots import Data, coordinates
+
 from ._figure import marker_width
 
 PANEL_SIDE = 2.0
 """Side of a square panel, in inches; others have the same area."""
 
-OVERLAP = 1.15
-"""Width of a marker in units of the distance of neighbours: discs of this width cover a hexagonal grid."""
+DISCERNIBLE, OVERLAP = 4.0, 1.2
+"""Markers this many points wide touch their neighbours; smaller ones, which only the colour of the whole shows, overlap so
+that discs on a hexagonal grid leave no gap."""
+
+NEIGHBOURS = 4
+"""Neighbours that are equally far on square and on hexagonal grids."""
 
 SMALLEST, LARGEST = 0.7, 1 / 8
 """Bounds of the width of a marker: in points, and as a share of the panel."""
@@ -69,7 +74,8 @@ class Spots:
             points_per_pixel = 72 / ax.figure.dpi
             per_unit = points_per_pixel * box.width / (self._high - self._low)[0]
             largest = LARGEST * points_per_pixel * min(box.width, box.height)
-            width = np.clip(OVERLAP * self._spacing * per_unit, SMALLEST, max(SMALLEST, largest))
+            width = self._spacing * per_unit
+            width = np.clip(width if width >= DISCERNIBLE else OVERLAP * width, SMALLEST, max(SMALLEST, largest))
             drawn.set_sizes([(width / marker_width(self.marker)) ** 2])
 
     def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -79,9 +85,14 @@ class Spots:
 
 
 def spacing(points: NDArray[np.float64]) -> float:
-    """Median distance to the nearest neighbour elsewhere; 0 if all points coincide."""
+    """Distance between neighbouring points; 0 if all points coincide.
+
+    It is the median distance to the fourth nearest neighbour: the pitch of a square or hexagonal grid, and about the
+    mean distance in a cloud, where the nearest neighbour is half as far.
+    """
     places = np.unique(points, axis=0)
     if len(places) < 2:
         return 0.0
-    distance, _ = cKDTree(places).query(places, k=2)
-    return float(np.median(distance[:, 1]))
+    k = min(NEIGHBOURS, len(places) - 1)
+    distance, _ = cKDTree(places).query(places, k=[k + 1])
+    return float(np.median(distance))

@@ -3,7 +3,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from .._slots import Data, table
+from mtopic._slots import Data, table
+
 from ._figure import Limit, Save, colour_bar, colour_map, limits, page
 from ._spots import Spots
 
@@ -90,7 +91,7 @@ def topics(
             low, high = limits(values, vmin, vmax)
             order = np.argsort(values, kind="stable")
             drawn = spots.draw(ax, values, order, cmap=colour_map(cmap), vmin=low, vmax=high)
-            ax.set_title(str(topic))
+            ax.set_title(str(topic), y=1)
             colour_bar(ax, drawn)
         sheet.lay_out()
         spots.fit_markers()

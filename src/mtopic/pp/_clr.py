@@ -1,8 +1,9 @@
 import numpy as np
 from anndata import AnnData
 
-from .._counts import CSR
-from .._slots import Data
+from mtopic._counts import CSR
+from mtopic._slots import Data
+
 from ._prepare import transform_counts
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from .._counts import CSR, count_matrix
-from .._slots import Data, modality
+from mtopic._counts import CSR, count_matrix
+from mtopic._slots import Data, modality
 
 RECORD = "mtopic"
 
@@ -24,7 +24,9 @@ def transform_counts(data: Data, mod: str | None, step: str, transform: Callable
         )
     x = count_matrix(adata, name)
     if not np.array_equal(x.data, np.trunc(x.data)):
-        warnings.warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts", stacklevel=3)
+        warnings.warn(
+            f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts", stacklevel=3
+        )
     write(adata, transform(as_real(x), adata), step)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 
-from .._counts import count_matrix
-from .._slots import Data, modalities
+from mtopic._counts import count_matrix
+from mtopic._slots import Data, modalities
+
 from ._prepare import RECORD, as_real, write
 
 

@@ -3,8 +3,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import __version__, _graph
-from .._slots import Data, modalities, topic_name
+from mtopic import __version__, _graph
+from mtopic._slots import Data, modalities, topic_name
+
 from ._model import Model
 
 

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from .._counts import read_counts
-from .._graph import Graph
-from .._slots import Data, look_up
-from ..inference import schedule as schedules
-from ..inference.execution import Threads
-from ..inference.spatial import Correction
-from ..inference.variational import initial
+from mtopic._counts import read_counts
+from mtopic._graph import Graph
+from mtopic._slots import Data, look_up
+from mtopic.inference import schedule as schedules
+from mtopic.inference.execution import Threads
+from mtopic.inference.spatial import Correction
+from mtopic.inference.variational import initial
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -54,9 +54,7 @@ class Model:
         self._raw = raw
         self._iterations = 0
         self._rng = np.random.default_rng(seed)
-        self._posterior = initial(
-            counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads(n_jobs)
-        )
+        self._posterior = initial(counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads(n_jobs))
 
     @property
     def alpha(self) -> float:

@@ -2,8 +2,9 @@ from typing import Literal
 
 import numpy as np
 
-from .._slots import Data
-from ..inference.variational import stochastic_step
+from mtopic._slots import Data
+from mtopic.inference.variational import stochastic_step
+
 from ._model import Model
 
 

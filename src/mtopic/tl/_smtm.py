@@ -3,9 +3,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _graph
-from .._slots import Data, coordinates
-from ..inference.spatial import Correction
+from mtopic import _graph
+from mtopic._slots import Data, coordinates
+from mtopic.inference.spatial import Correction
+
 from ._model import Model
 
 

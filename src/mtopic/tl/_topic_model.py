@@ -2,7 +2,8 @@ from typing import Literal
 
 import numpy as np
 
-from .._slots import Data
+from mtopic._slots import Data
+
 from ._export_params import export_params
 from ._model import Model
 from ._mtm import MTM

@@ -5,10 +5,10 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_array
 
-from .. import read
-from .._counts import CSR, count_matrix
-from .._slots import Data, modality
-from .._slots import signatures as find_signatures
+from mtopic import read
+from mtopic._counts import CSR, count_matrix
+from mtopic._slots import Data, modality
+from mtopic._slots import signatures as find_signatures
 
 SCALE = 10_000
 
