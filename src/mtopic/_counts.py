@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy.sparse import csr_array, csr_matrix, issparse
 from ._slots import Data, modalities
 from .inference.corpus import Corpus
 
-CSR = csr_array | csr_matrix
+CSR: TypeAlias = csr_array | csr_matrix
 
 
 @dataclass(frozen=True)

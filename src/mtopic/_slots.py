@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-Data = AnnData | MuData
+Data: TypeAlias = AnnData | MuData
 
 T = TypeVar("T")
 

@@ -75,37 +75,53 @@ def expected_signatures(start, stop, lam, log_total, b, shift):
 
 
 @_jit_reassociate
-def _responsibilities(x, rows, own, total):
-    """Add Σ_i x_i rows_i / (rows_i · own) to ``total``: both products of a round in one loop."""
-    n, n_topics = rows.shape
-    for i in range(n):
-        mixture = total.dtype.type(0)
+def _responsibilities(x, rows, index, own, total):
+    """Write Σ_i x_i r_i / (r_i · own), with r_i = rows[index_i]: both products of a round in one loop, four rows at a time."""
+    n, n_topics = x.size, own.size
+    zero = total.dtype.type(0)
+    total[:] = zero
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        a, b, c, d = index[i], index[i + 1], index[i + 2], index[i + 3]
+        share_a, share_b, share_c, share_d = zero, zero, zero, zero
         for k in range(n_topics):
-            mixture += rows[i, k] * own[k]
-        ratio = x[i] / mixture
+            share_a += rows[a, k] * own[k]
+            share_b += rows[b, k] * own[k]
+            share_c += rows[c, k] * own[k]
+            share_d += rows[d, k] * own[k]
+        share_a, share_b = x[i] / share_a, x[i + 1] / share_b
+        share_c, share_d = x[i + 2] / share_c, x[i + 3] / share_d
         for k in range(n_topics):
-            total[k] += ratio * rows[i, k]
+            total[k] += share_a * rows[a, k] + share_b * rows[b, k] + share_c * rows[c, k] + share_d * rows[d, k]
+    for i in range(whole, n):
+        a, share_a = index[i], zero
+        for k in range(n_topics):
+            share_a += rows[a, k] * own[k]
+        share_a = x[i] / share_a
+        for k in range(n_topics):
+            total[k] += share_a * rows[a, k]
 
 
 @_jit
-def _compact(rows, n, width, keep, n_keep):
-    """Keep the named columns of the n × width table at the head of the flat buffer ``rows``."""
-    for i in range(n):
-        for j in range(n_keep):
-            rows[i * n_keep + j] = rows[i * width + keep[j]]
+def _gather(b, features, live, buffer):
+    """Copy the live topics of the features into the buffer; return it as a features × topics table."""
+    rows = buffer[: features.size * live.size].reshape(features.size, live.size)
+    for i in range(features.size):
+        v = features[i]
+        for j in range(live.size):
+            rows[i, j] = b[v, live[j]]
+    return rows
 
 
 @_jit
-def _round(x, rows, live, prior, gamma, t, total):
+def _round(x, rows, index, live, prior, gamma, t, total):
     """One E-step round over the live topics of one observation; return Σ|Δγ|."""
-    width = live.size
-    for j in range(width):
+    for j in range(live.size):
         t[j] = gamma[live[j]]
-        total[j] = 0
-    _scaled_expectation(t[:width], t[:width])
-    _responsibilities(x, rows.reshape(x.size, width), t[:width], total[:width])
+    _scaled_expectation(t, t)
+    _responsibilities(x, rows, index, t, total)
     change = 0.0
-    for j in range(width):
+    for j in range(live.size):
         k = live[j]
         total[j] *= t[j]
         updated = prior[k] + total[j]
@@ -115,32 +131,39 @@ def _round(x, rows, live, prior, gamma, t, total):
 
 
 @_jit
-def _fixed_point(x, rows, prior, gamma, work, max_rounds, atol, rtol):
-    """Iterate one observation's γ to its fixed point over the topics that are alive in it.
+def _keep_alive(live, total, prior, epsilon):
+    """Move the topics that receive more than is lost in the rounding of their prior to the front; return their number."""
+    n_alive = 0
+    for j in range(live.size):
+        if total[j] > epsilon * prior[live[j]]:
+            live[n_alive] = live[j]
+            n_alive += 1
+    return n_alive
 
-    A topic is dropped for the rest of the E-step when what it receives is lost in the rounding of its prior.
+
+@_jit
+def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
+    """Iterate one observation's γ to its fixed point; return the number of rounds.
+
+    Topics that receive nothing are dropped for the rest of the E-step, once a quarter of them is to go.
     """
-    n_topics = gamma.size
-    live, keep, t, total = work
-    for k in range(n_topics):
+    buffer, positions, live, t, total = work
+    width = gamma.size
+    for k in range(width):
         live[k] = k
-    width = n_topics
-    limit = n_topics * atol + rtol * x.sum()
+    rows, index = b, features
+    limit = width * atol + rtol * x.sum()
     epsilon = np.finfo(gamma.dtype).eps
     for done in range(max_rounds):
-        change = _round(x, rows[: x.size * width], live[:width], prior, gamma, t, total)
+        change = _round(x, rows, index, live[:width], prior, gamma, t[:width], total[:width])
         if change < limit:
             return done + 1
-        n_keep = 0
+        n_alive = 0
         for j in range(width):
-            if total[j] > epsilon * prior[live[j]]:
-                keep[n_keep] = j
-                n_keep += 1
-        if n_keep < width - width // 4:
-            _compact(rows, x.size, width, keep, n_keep)
-            for j in range(n_keep):
-                live[j] = live[keep[j]]
-            width = n_keep
+            n_alive += total[j] > epsilon * prior[live[j]]
+        if n_alive < width - width // 4:
+            width = _keep_alive(live[:width], total, prior, epsilon)
+            rows, index = _gather(b, features, live[:width], buffer), positions[: features.size]
     return max_rounds
 
 
@@ -154,9 +177,9 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
     longest = 0
     for d in range(start, stop):
         longest = max(longest, indptr[d + 1] - indptr[d])
-    buffer = np.empty(longest * n_topics, b.dtype)
     work = (
-        np.empty(n_topics, np.int64),
+        np.empty(longest * n_topics, b.dtype),
+        np.arange(longest).astype(indices.dtype),
         np.empty(n_topics, np.int64),
         np.empty(n_topics, b.dtype),
         np.empty(n_topics, b.dtype),
@@ -167,31 +190,19 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
         if low == high:
             gamma[d] = row_prior
             rounds[d] = 0
-            continue
-        for i in range(high - low):
-            for k in range(n_topics):
-                buffer[i * n_topics + k] = b[indices[low + i], k]
-        rounds[d] = _fixed_point(data[low:high], buffer, row_prior, gamma[d], work, max_rounds, atol, rtol)
+        else:
+            x, features = data[low:high], indices[low:high]
+            rounds[d] = _fixed_point(x, features, b, row_prior, gamma[d], work, max_rounds, atol, rtol)
 
 
-@_jit_reassociate
+@_jit
 def sufficient_statistics(start, stop, indptr, indices, data, t, b, out):
     """Write Σ_d x_dv t_dk b_vk / Σ_j t_dj b_vj for the features ``start`` to ``stop`` of a CSC matrix."""
-    n_topics = b.shape[1]
-    total = np.empty(n_topics, b.dtype)
     for v in range(start, stop):
-        for k in range(n_topics):
-            total[k] = 0
-        for i in range(indptr[v], indptr[v + 1]):
-            d = indices[i]
-            mixture = total.dtype.type(0)
-            for k in range(n_topics):
-                mixture += t[d, k] * b[v, k]
-            ratio = data[i] / mixture
-            for k in range(n_topics):
-                total[k] += ratio * t[d, k]
-        for k in range(n_topics):
-            out[v, k] = total[k] * b[v, k]
+        low, high = indptr[v], indptr[v + 1]
+        _responsibilities(data[low:high], t, indices[low:high], b[v], out[v])
+        for k in range(b.shape[1]):
+            out[v, k] *= b[v, k]
 
 
 @_jit_reassociate

@@ -16,6 +16,9 @@ from ._figure import Save, page
 if TYPE_CHECKING:
     from mtopic.tl._model import Model
 
+MARKED = 100
+"""Iterations up to which each has a marker of its own."""
+
 
 def convergence(
     model_or_data: "Model | Data",
@@ -77,8 +80,9 @@ def convergence(
     elbo, per_count = _trace(model_or_data, key)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
         iteration = np.arange(1, len(elbo) + 1)
-        sheet.ax.plot(iteration, elbo, color="C0", linewidth=1, marker=".", markersize=4)
+        sheet.ax.plot(iteration, elbo, linewidth=1, marker="." if len(elbo) <= MARKED else None, markersize=4)
         sheet.ax.set(xlabel="iteration", ylabel=f"ELBO ({'nats a count' if per_count else 'nats'})")
+        sheet.ax.set_xlim(0.5, len(elbo) + 0.5)
         sheet.ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         sheet.ax.ticklabel_format(axis="y", useOffset=False, useMathText=True)
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)

@@ -101,12 +101,12 @@ def dominant_topics(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['cortex', 'topic_2', 'topic_3']
     """
+    spots = Spots(mdata, x, s, marker)
     proportions = table(mdata, topics)
     dominant = _dominant(proportions, topics)
     names = [str(topic) for topic in proportions.columns]
     labels = _labels(names, annotation)
     colour = colours(names, palette)
-    spots = Spots(mdata, x, s, marker)
     order = np.random.default_rng(random_state).permutation(len(dominant))
     with page(fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
         spots.draw(sheet.ax, colour[dominant], order)
@@ -114,9 +114,9 @@ def dominant_topics(
             sheet.ax.set_title(title)
         if legend:
             seen = np.unique(dominant)
-            entries = [labels[k] for k in seen], colour[seen]
-            draw_legend(sheet, *entries, marker=marker, markerscale=markerscale, ncol=legend_ncol)
-        sheet.lay_out()
+            named = [labels[k] for k in seen]
+            draw_legend(sheet, named, colour[seen], marker=marker, markerscale=markerscale, ncol=legend_ncol)
+        sheet.settle()
         spots.fit_markers()
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
 

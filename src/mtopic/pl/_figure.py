@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, sqrt
 from os import PathLike
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,8 +17,10 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation, blended_transform_factory
-from numpy.typing import ArrayLike
+from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_transform_factory
+from numpy.typing import ArrayLike, NDArray
+
+from mtopic._slots import look_up
 
 T = TypeVar("T")
 
@@ -35,19 +37,17 @@ LEGEND_ROW, TEXT_HEIGHT = 1.6, 1.1
 """Height of a row of a legend, and of the text in it, in units of the font size."""
 
 
-def style(fontsize: float) -> dict[str, Any]:
+def style(fontsize: float) -> dict[Any, Any]:
     """The look of all plots, as rcParams; the font family is the user's."""
     if not fontsize > 0:
         raise ValueError(f"fontsize={fontsize}: it must be positive")
     texts = ("font.size", "axes.titlesize", "axes.labelsize", "legend.fontsize", "figure.labelsize")
-    ticks = {
-        f"{axis}tick.{name}": value
-        for axis in "xy"
-        for name, value in {"labelsize": SMALL * fontsize, "major.size": 2.5, "major.width": 0.6, "direction": "out"}.items()
-    }
+    tick = {"labelsize": SMALL * fontsize, "major.size": 2.5, "major.width": 0.6, "direction": "out"}
+    ticks = {f"{axis}tick.{name}": value for axis in "xy" for name, value in tick.items()}
     return {
         **dict.fromkeys(texts, fontsize),
         **ticks,
+        "axes.facecolor": "none",
         "axes.grid": False,
         "axes.linewidth": 0.6,
         "axes.spines.right": False,
@@ -104,16 +104,20 @@ class Page:
             self.figure.set_size_inches(max(width, wanted[0]), max(height, wanted[1]))
 
     def lay_out(self) -> None:
-        """Put everything in its place."""
+        """Put everything in its place, as far as the figure has a layout engine."""
         engine = self.figure.get_layout_engine()
         if engine is not None:
             engine.execute(self.figure)
 
+    def settle(self) -> None:
+        """Lay out for good: what is measured now holds when the figure is saved."""
+        self.lay_out()
+        if self.owned:
+            self.figure.set_layout_engine("none")
+
     def finish(self, drawn: T, *, save: Save, transparent: bool, show: bool | None, return_fig: bool) -> T | Figure:
         """Save and show as asked; give back what was drawn, or the figure."""
-        if self.owned:
-            self.lay_out()
-            self.figure.set_layout_engine("none")
+        self.settle()
         if save is not None:
             self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight" if self._crop else None)
         if show is None:
@@ -162,19 +166,25 @@ def _columns(n_panels: int, panel: tuple[float, float]) -> int:
 
 
 def limits(values: ArrayLike, vmin: Limit, vmax: Limit) -> tuple[float, float]:
-    """Limits of a colour scale: numbers, percentiles of the values such as "p99", or their extremes."""
+    """Limits of a colour scale: numbers, percentiles of the values such as "p99", or their extremes.
+
+    Where these coincide, such as the extremes of equal values, limits that are not given as numbers make room up to 0.
+    """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     if not finite.size:
         finite = np.array([0.0, 1.0])
     low = _limit("vmin", finite.min() if vmin is None else vmin, finite)
     high = _limit("vmax", finite.max() if vmax is None else vmax, finite)
-    if low > high or (low == high and not (vmin is None and vmax is None) and finite.min() < finite.max()):
+    if low >= high:
+        low = min(float(finite.min()), 0.0) if vmin is None or isinstance(vmin, str) else low
+        high = max(float(finite.max()), 0.0) if vmax is None or isinstance(vmax, str) else high
+    if low > high or (low == high and finite.min() < finite.max()):
         raise ValueError(f"vmin={vmin}, vmax={vmax}: the colour scale would run from {low:.4g} to {high:.4g}")
     return low, high
 
 
-def _limit(name: str, limit: float | str, finite: np.ndarray) -> float:
+def _limit(name: str, limit: float | str, finite: NDArray[np.float64]) -> float:
     if not isinstance(limit, str):
         return float(limit)
     try:
@@ -188,18 +198,19 @@ def _limit(name: str, limit: float | str, finite: np.ndarray) -> float:
 
 def colour_map(cmap: str | mpl.colors.Colormap) -> mpl.colors.Colormap:
     """A colour map that draws missing values grey."""
-    chosen = mpl.colormaps[cmap] if isinstance(cmap, str) else cmap
+    chosen = look_up(mpl.colormaps, cmap, "colour map", "matplotlib") if isinstance(cmap, str) else cmap
     return chosen.with_extremes(bad=MISSING)
 
 
 def colour_bar(ax: Axes, mappable: ScalarMappable, label: str | None = None) -> Colorbar:
     """A slim bar at the right of a panel, which it neither shrinks nor moves."""
     em = mpl.rcParams["font.size"] / 72
-    right = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, ax.transAxes)
+    right = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, cast(Affine2DBase, ax.transAxes))
     place = blended_transform_factory(right, ax.transAxes)
     bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((0.6 * em, 0, 0.6 * em, 1), transform=place))
     bar.outline.set_visible(False)
-    bar.solids.set_rasterized(True)
+    for colours in bar.ax.collections:
+        colours.set_rasterized(True)
     bar.locator = MaxNLocator(4)
     bar.update_ticks()
     bar.ax.tick_params(length=2, pad=2)
@@ -211,11 +222,23 @@ def colour_bar(ax: Axes, mappable: ScalarMappable, label: str | None = None) -> 
 def marker_width(marker: str) -> float:
     """Width of a marker in units of its nominal size, the root of scatter's ``s``."""
     shape = MarkerStyle(marker)
-    return float(shape.get_path().get_extents(shape.get_transform()).width)
+    box = shape.get_path().get_extents(shape.get_transform())
+    return max(box.width, box.height)
+
+
+def marker_line(marker: str) -> float:
+    """Width of a marker's line in points: none round a filled marker."""
+    return 0 if MarkerStyle(marker).is_filled() else 1
 
 
 def legend(
-    page: Page, labels: Sequence[str], colours: Sequence[Any], *, marker: str, markerscale: float, ncol: int | None
+    page: Page,
+    labels: Sequence[str],
+    colours: NDArray[np.float64],
+    *,
+    marker: str,
+    markerscale: float,
+    ncol: int | None,
 ) -> Legend:
     """A legend at the right of the only panel, in as many columns as the height demands unless 2 or more are asked for."""
     ax = page.ax
@@ -225,8 +248,9 @@ def legend(
     if ncol is None or ncol <= 1:
         inches = page.figure.get_figheight() if page.owned else ax.get_window_extent().height / page.figure.dpi
         ncol = ceil(len(labels) / max(1, int((72 * inches - fontsize) / row)))
-    dot = {"linestyle": "", "marker": marker, "markersize": size / marker_width(marker), "markeredgewidth": 0}
-    handles = [Line2D([], [], color=colour, label=label, **dot) for label, colour in zip(labels, colours, strict=True)]
+    style = {"ls": "", "marker": marker, "ms": size / marker_width(marker), "mew": marker_line(marker)}
+    entries = zip(labels, colours, strict=True)
+    handles = [Line2D([], [], color=colour, label=label, **style) for label, colour in entries]
     drawn = ax.legend(
         handles=handles, ncols=ncol, loc="center left", bbox_to_anchor=(1, 0.5), borderpad=0, borderaxespad=1,
         handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - TEXT_HEIGHT,

@@ -1,6 +1,7 @@
 """Colours of topics."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,7 +25,7 @@ def colours(topics: Sequence[str], palette: Palette) -> NDArray[np.float64]:
     return np.array([to_rgba(colour) for colour in chosen])
 
 
-def _choose(topics: Sequence[str], palette: Palette) -> list:
+def _choose(topics: Sequence[str], palette: Palette) -> list[Any]:
     n = len(topics)
     if isinstance(palette, Mapping):
         return [look_up(palette, topic, "colour of", "the palette") for topic in topics]

@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
@@ -10,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from mtopic._slots import Data
 from mtopic.get import signatures as top_features
 
-from ._figure import SMALL, Save, page
+from ._figure import SMALL, Save, colour_map, page
 
 BAR_LENGTH = 1.3
 """Length of the longest bar in inches, if the figure's size is not given."""
@@ -93,7 +92,7 @@ def signatures(
     size = _panel(top, fontsize)
     with page(len(panels), fontsize=fontsize, panel=size, figsize=figsize, ncols=ncols) as sheet:
         for ax, (name, rows) in zip(sheet.axes, panels, strict=True):
-            _bars(ax, rows, mpl.colormaps[cmap] if isinstance(cmap, str) else cmap, fontsize)
+            _bars(ax, rows, colour_map(cmap), fontsize)
             ax.set_title(name, y=1)
         sheet.figure.supxlabel("probability in the topic")
         return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)

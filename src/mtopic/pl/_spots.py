@@ -1,5 +1,7 @@
 """Observations as markers at their coordinates."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
@@ -8,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from mtopic._slots import Data, coordinates
 
-from ._figure import marker_width
+from ._figure import marker_line, marker_width
 
 PANEL_SIDE = 2.0
 """Side of a square panel, in inches; others have the same area."""
@@ -20,7 +22,7 @@ that discs on a hexagonal grid leave no gap."""
 NEIGHBOURS = 4
 """Neighbours that are equally far on square and on hexagonal grids."""
 
-SMALLEST, LARGEST = 0.7, 1 / 8
+SMALLEST, LARGEST = 0.7, 1 / 4
 """Bounds of the width of a marker: in points, and as a share of the panel."""
 
 
@@ -38,10 +40,7 @@ class Spots:
         self.marker = marker
         self._spacing = spacing(self.points)
         self._low, self._high = self._frame()
-        self._drawn: list[PathCollection] = []
-
-    def __len__(self) -> int:
-        return len(self.points)
+        self._drawn: list[tuple[Axes, PathCollection]] = []
 
     @property
     def panel(self) -> tuple[float, float]:
@@ -50,25 +49,22 @@ class Spots:
         stretch = np.sqrt(np.clip(width / height, 0.25, 4))
         return float(PANEL_SIDE * stretch), float(PANEL_SIDE / stretch)
 
-    def draw(self, ax: Axes, colours: NDArray, order: NDArray[np.intp], **scale: object) -> PathCollection:
+    def draw(self, ax: Axes, colours: NDArray[np.float64], order: NDArray[np.intp], **scale: Any) -> PathCollection:
         """Draw the observations in ``order`` on a panel without axes, of equal aspect."""
         x, y = self.points[order].T
-        drawn = ax.scatter(
-            x, y, c=colours[order], s=self.s or 1, marker=self.marker, linewidths=0, rasterized=True, plotnonfinite=True, **scale
-        )
-        drawn.set_in_layout(False)
+        drawn = ax.scatter(x, y, c=colours[order], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
+        drawn.set(linewidth=marker_line(self.marker), rasterized=True, in_layout=False)
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.set(xlim=(self._low[0], self._high[0]), ylim=(self._low[1], self._high[1]))
         ax.spines[:].set_visible(False)
-        self._drawn.append(drawn)
+        self._drawn.append((ax, drawn))
         return drawn
 
     def fit_markers(self) -> None:
         """Size the markers to the distance of neighbours on the figure as it is laid out now."""
         if self.s is not None:
             return
-        for drawn in self._drawn:
-            ax = drawn.axes
+        for ax, drawn in self._drawn:
             ax.apply_aspect()
             box = ax.get_window_extent()
             points_per_pixel = 72 / ax.figure.dpi

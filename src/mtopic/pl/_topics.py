@@ -80,8 +80,8 @@ def topics(
     >>> [ax.get_title() for ax in axes[:2]]
     ['topic_1', 'topic_2']
     """
-    proportions = table(mdata, topics)
     spots = Spots(mdata, x, s, marker)
+    proportions = table(mdata, topics)
     room = (spots.panel[0] + 0.06 * fontsize, spots.panel[1] + 0.03 * fontsize)
     with page(
         proportions.shape[1], fontsize=fontsize, panel=room, figsize=figsize, ncols=ncols, compressed=True
@@ -93,6 +93,6 @@ def topics(
             drawn = spots.draw(ax, values, order, cmap=colour_map(cmap), vmin=low, vmax=high)
             ax.set_title(str(topic), y=1)
             colour_bar(ax, drawn)
-        sheet.lay_out()
+        sheet.settle()
         spots.fit_markers()
         return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)

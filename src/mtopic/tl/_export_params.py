@@ -73,7 +73,7 @@ def export_params(
     kept = proportions.max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
     if not kept.any():
         raise ValueError(f"no observation has more than {filter_threshold} of any topic: use filter_topics=False")
-    names = pd.Index([topic_name(k) for k in np.flatnonzero(kept)])
+    names = pd.Index([topic_name(int(k)) for k in np.flatnonzero(kept)])
     values = _share(proportions[:, kept]) if normalize else gamma[:, kept]
     signatures = {}
     for mod, adata in parts.items():

@@ -1,0 +1,163 @@
+"""What all plots have in common: the caller's data and settings stay, figures are saved, shown and given back."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import mtopic as mt
+
+PLOTS = {
+    "topics": lambda data, **options: mt.pl.topics(data, **options),
+    "dominant_topics": lambda data, **options: mt.pl.dominant_topics(data, **options),
+    "signatures": lambda data, **options: mt.pl.signatures(data, "rna", n_top=5, **options),
+    "corr_heatmap": lambda data, **options: mt.pl.corr_heatmap(data.obsm["topics"], data.obsm["spatial"], **options),
+    "convergence": lambda data, **options: mt.pl.convergence(data, **options),
+}
+SEVERAL = {"topics", "signatures"}
+
+
+@pytest.fixture(params=PLOTS)
+def plot(request, mdata):
+    def draw(**options):
+        return PLOTS[request.param](mdata, **options)
+
+    draw.name, draw.data = request.param, mdata
+    return draw
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    calls = []
+    monkeypatch.setattr(plt, "show", lambda: calls.append(plt.get_fignums()))
+    return calls
+
+
+def contents(data):
+    tables = {f"obsm {key}": data.obsm[key] for key in ("topics", "coords", "spatial")}
+    tables |= {f"varm {mod}": data[mod].varm["signatures"] for mod in data.mod}
+    return {key: pd.DataFrame(table).copy() for key, table in tables.items()} | {"uns": pd.Series(list(data.uns))}
+
+
+def test_all_plots_are_here():
+    assert set(mt.pl.__all__) == set(PLOTS)
+
+
+def test_gives_axes_or_the_figure(plot):
+    drawn = plot()
+    if plot.name in SEVERAL:
+        assert len(drawn) == 4 and all(isinstance(ax, Axes) for ax in drawn)
+    else:
+        assert isinstance(drawn, Axes)
+    figure = plot(return_fig=True)
+    assert isinstance(figure, Figure) and len(figure.axes) == (4 if plot.name in SEVERAL else 1)
+
+
+def test_data_and_settings_stay(plot, tmp_path):
+    before, settings, backend = contents(plot.data), dict(mpl.rcParams), mpl.get_backend()
+    plot(save=tmp_path / "plot.pdf", fontsize=14)
+    after = contents(plot.data)
+    assert before.keys() == after.keys()
+    assert all(before[key].equals(after[key]) for key in before)
+    assert dict(mpl.rcParams) == settings and mpl.get_backend() == backend
+
+
+def test_font_size(plot):
+    figure = plot(fontsize=11, return_fig=True)
+    figure.canvas.draw()
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
+    assert 11 in sizes and all(8 <= size <= 11 for size in sizes)
+    with pytest.raises(ValueError, match="fontsize=0"):
+        plot(fontsize=0)
+
+
+def test_png_of_300_dpi(plot, tmp_path):
+    figure = plot(save=str(tmp_path / "plot.png"), figsize=(6, 4), return_fig=True)
+    height, width = plt.imread(tmp_path / "plot.png").shape[:2]
+    assert tuple(figure.get_size_inches()) == (6, 4)
+    if plot.name in {"topics", "dominant_topics"}:
+        assert 1000 < width <= 1900 and 500 < height <= 1300
+    else:
+        assert (width, height) == (1800, 1200)
+
+
+def test_transparent_background(plot, tmp_path):
+    for transparent in (True, False):
+        plot(save=tmp_path / "plot.png", transparent=transparent)
+        corner = plt.imread(tmp_path / "plot.png")[0, 0]
+        assert corner[3] == (0 if transparent else 1)
+
+
+def test_vectors_with_text_as_text_and_rasterised_points(plot, tmp_path):
+    axes = plot(save=tmp_path / "plot.pdf")
+    pdf = (tmp_path / "plot.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"/Type3" not in pdf
+    if plot.name == "topics":
+        assert all(ax.collections[0].get_rasterized() for ax in axes) and b"/Subtype /Image" in pdf
+    if plot.name == "dominant_topics":
+        assert axes.collections[0].get_rasterized() and b"/Subtype /Image" in pdf
+    if plot.name in {"signatures", "convergence"}:
+        assert b"/Subtype /Image" not in pdf
+
+
+def test_a_saved_figure_is_closed_unless_shown(plot, tmp_path, shown):
+    plot(save=tmp_path / "plot.png")
+    assert plt.get_fignums() == [] and shown == []
+    plot(save=tmp_path / "plot.png", show=True)
+    assert len(plt.get_fignums()) == 1 and len(shown) == 1
+
+
+def test_when_it_is_shown(plot, tmp_path, shown):
+    plot(), plot(show=False)
+    assert not shown
+    plot(show=True)
+    assert len(shown) == 1
+    with plt.ion():
+        plot(show=False), plot(save=tmp_path / "plot.png"), plot(return_fig=True)
+        assert len(shown) == 1
+        plot()
+        assert len(shown) == 2
+
+
+def test_axes_of_the_caller_are_not_shown(mdata, shown):
+    with plt.ion():
+        _, ax = plt.subplots()
+        mt.pl.dominant_topics(mdata, ax=ax)
+    assert not shown
+
+
+def test_failure_leaves_no_figure_and_no_settings(plot, tmp_path):
+    settings = dict(mpl.rcParams)
+    with pytest.raises(FileNotFoundError):
+        plot(save=tmp_path / "nowhere" / "plot.png")
+    with pytest.raises(ValueError, match="is not supported"):
+        plot(save=tmp_path / "plot.xyz")
+    assert plt.get_fignums() == [] and dict(mpl.rcParams) == settings
+
+
+def test_users_style_does_not_mar_the_tissue(mdata):
+    with plt.style.context("ggplot"):
+        ax = mt.pl.dominant_topics(mdata)
+    assert ax.get_facecolor()[3] == 0 and not any(line.get_visible() for line in ax.get_xgridlines())
+
+
+def test_layout_is_settled(mdata):
+    fig = mt.pl.topics(mdata, return_fig=True)
+    before = [ax.get_position().bounds for ax in fig.axes]
+    fig.canvas.draw()
+    np.testing.assert_allclose([ax.get_position().bounds for ax in fig.axes], before)
+
+
+def test_real_tissue(real_mudata, tmp_path):
+    mdata = real_mudata("her2st_H1_twoview_pseudo")
+    labels = pd.get_dummies(mdata.obs["annotation"]).astype(float)
+    mdata.obsm["topics"] = labels
+    axes = mt.pl.topics(mdata, "spatial", save=tmp_path / "topics.png")
+    assert len(axes) == labels.shape[1]
+    ax = mt.pl.dominant_topics(mdata, "spatial")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(labels.columns)
+    assert len(ax.collections[0].get_offsets()) == 613

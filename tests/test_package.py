@@ -1,0 +1,153 @@
+"""The package as a whole: what importing it costs, what it offers, and how its functions are called."""
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mtopic
+
+PARTS = ("read", "pp", "tl", "pl", "get", "datasets")
+PUBLIC = {
+    f"{part}.{name}": getattr(getattr(mtopic, part), name) for part in PARTS for name in getattr(mtopic, part).__all__
+}
+
+# Calls of the original program that have to keep working. Its marker sizes are numbers; None sizes markers to the data.
+ORIGINAL: dict[str, Callable[..., Any]] = {
+    "pp.tfidf": lambda mdata, mod, copy=False: ...,
+    "pp.clr": lambda mdata, mod, copy=False: ...,
+    "pp.scale_counts": lambda mdata, counts_per_cell=10000, copy=False: ...,
+    "tl.MTM": lambda mdata, n_topics=20, seed=2291, n_jobs=10, verbose=True: ...,
+    "tl.MTM.VI": lambda self, n_iter=20, max_iter_d=100: ...,
+    "tl.MTM.SVI": lambda self, n_batches=100, batch_size=100, tau=1.0, kappa=0.75, max_iter_d=100: ...,
+    "tl.sMTM": lambda mdata, n_topics=20, radius=0.05, n_neighbors=None, seed=2291, spatial_key="coords", verbose=True, n_jobs=10: ...,
+    "tl.sMTM.VI": lambda self, n_iter=20, max_iter_d=100: ...,
+    "tl.export_params": lambda model, mdata, prefix=None, filter_topics=True, filter_threshold=0.01, normalize=True: ...,
+    "tl.zscores": lambda mdata, raw_data_path, signatures="signatures", mod=None, n_top=10, thr=5, out_key="zscores": ...,
+    "pl.topics": lambda mdata, x, topics="topics", cmap="gnuplot", marker=".", s=None, vmax=None, fontsize=10, figsize=None, transparent=False, save=None: ...,
+    "pl.dominant_topics": lambda mdata, x, topics="topics", palette=None, annotation=None, title=None, marker=".", s=None, fontsize=10, markerscale=1, legend=True, legend_ncol=1, figsize=(7, 5), random_state=2291, transparent=False, save=None: ...,
+    "pl.signatures": lambda mdata, mod, signatures="signatures", n_top=30, cmap="viridis", figsize=None, fontsize=8, transparent=False, save=None: ...,
+    "pl.corr_heatmap": lambda arr1, arr2, label1=None, label2=None, cmap="bwr", fontsize=8, figsize=(8, 6), transparent=False, save=None: ...,
+}  # fmt: skip
+OWN = [name for name in PUBLIC if name.split(".")[0] in ("pp", "tl", "pl", "get") and name not in ORIGINAL]
+
+
+def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """All public functions and classes, and the public methods of these."""
+    for name, thing in PUBLIC.items():
+        yield name, thing
+        if inspect.isclass(thing):
+            for method, function in inspect.getmembers(thing, inspect.isfunction):
+                if not method.startswith("_"):
+                    yield f"{name}.{method}", function
+
+
+CALLABLES = dict(callables())
+
+
+def positional(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names and defaults of the parameters that may be given by position."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level packages that a new interpreter has loaded after a statement."""
+    script = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_version_is_that_of_the_installed_package():
+    assert mtopic.__version__ == version("mtopic")
+
+
+def test_names_of_the_package():
+    assert dir(mtopic) == sorted([*PARTS, "__version__"])
+    for part in PARTS:
+        assert inspect.ismodule(getattr(mtopic, part))
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="module 'mtopic' has no attribute 'plot'"):
+        mtopic.plot  # noqa: B018
+
+
+def test_import_loads_nothing_heavy():
+    loaded = loaded_by("import mtopic")
+    assert "mtopic" in loaded
+    assert not loaded & {
+        "squidpy",
+        "muon",
+        "scanpy",
+        "umap",
+        "matplotlib",
+        "numba",
+        "anndata",
+        "mudata",
+        "pandas",
+        "numpy",
+    }
+
+
+def test_parts_but_plotting_load_no_other_analysis_package():
+    loaded = loaded_by("from mtopic import datasets, get, pp, read, tl\ntl.MTM, pp.tfidf, get.topics")
+    assert "mudata" in loaded
+    assert not loaded & {"squidpy", "muon", "scanpy", "umap", "kneed", "pooch"}
+
+
+@pytest.mark.parametrize("name", ORIGINAL)
+def test_calls_of_the_original_keep_their_order_and_defaults(name):
+    theirs, ours = positional(ORIGINAL[name]), positional(CALLABLES[name])
+    assert list(ours) == list(theirs)
+    for parameter, default in theirs.items():
+        if default is not inspect.Parameter.empty:
+            assert ours[parameter] == default, parameter
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_functions_follow_the_convention_of_scanpy(name):
+    """The data first, three positional parameters at most, ``copy`` by keyword only."""
+    parameters = inspect.signature(PUBLIC[name]).parameters
+    by_position = positional(PUBLIC[name])
+    assert next(iter(by_position)) in ("data", "model_or_data")
+    assert len(by_position) <= 3
+    assert "copy" not in by_position
+    if "copy" in parameters:
+        assert parameters["copy"].default is False
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_all_is_typed(name):
+    function = CALLABLES[name]
+    signature = inspect.signature(function.__init__ if inspect.isclass(function) else function)
+    assert signature.return_annotation is not signature.empty
+    for parameter in signature.parameters.values():
+        assert parameter.name == "self" or parameter.annotation is not parameter.empty, parameter.name
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_all_is_documented(name):
+    """Every parameter is described, and there is an example wherever there is a parameter."""
+    text = inspect.getdoc(CALLABLES[name])
+    assert text
+    parameters = set(inspect.signature(CALLABLES[name]).parameters) - {"self"}
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, flags=re.DOTALL | re.MULTILINE)
+    described = re.findall(r"^(\w.*)$", section[1], flags=re.MULTILINE) if section else []
+    assert {name for line in described for name in line.split(", ")} == parameters
+    assert not parameters or "\n>>> " in text
+
+
+def test_api_page_lists_every_public_name():
+    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = []
+    for block in page.split(".. currentmodule:: mtopic.")[1:]:
+        part, _, rest = block.partition("\n")
+        listed += [f"{part}.{name}" for name in re.findall(r"^   (\w+)$", rest.partition("```")[0], flags=re.MULTILINE)]
+    assert sorted(listed) == sorted(PUBLIC)
