@@ -32,11 +32,16 @@ def test_trace_of_a_model_is_for_a_single_count():
 
 
 def test_trace_of_a_fit():
-    model = mt.tl.MTM(mt.datasets.simulate(60, 3, modalities={"rna": 30}), n_topics=3, verbose=False)
+    mdata = mt.datasets.simulate(60, 3, modalities={"rna": 30})
+    model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     with pytest.raises(ValueError, match=r"empty: call model\.VI\(\)"):
         mt.pl.convergence(model)
     model.VI(5)
     np.testing.assert_allclose(line(mt.pl.convergence(model)).get_ydata(), np.array(model.elbo) / model.n_counts)
+    mt.tl.export_params(model, mdata)
+    ax = mt.pl.convergence(mdata)
+    np.testing.assert_allclose(line(ax).get_ydata(), np.array(model.elbo) / model.n_counts)
+    assert ax.get_ylabel() == "ELBO (nats a count)"
 
 
 def test_another_key(mdata):

@@ -66,6 +66,20 @@ def test_data_and_settings_stay(plot, tmp_path):
     assert dict(mpl.rcParams) == settings and mpl.get_backend() == backend
 
 
+def test_a_backend_loaded_while_drawing_keeps_its_settings(mdata, monkeypatch):
+    """As that of notebooks does, which without ``interactive`` would show no second figure."""
+    new_figure = plt.figure
+
+    def figure(**options):
+        mpl.rcParams["interactive"] = True
+        return new_figure(**options)
+
+    with mpl.rc_context({"interactive": False}):
+        monkeypatch.setattr(plt, "figure", figure)
+        mt.pl.convergence(mdata, show=False)
+        assert mpl.rcParams["interactive"]
+
+
 def test_font_size(plot):
     figure = plot(fontsize=11, return_fig=True)
     figure.canvas.draw()

@@ -27,6 +27,7 @@ def test_slots(tissue):
     record = tissue.uns["mtopic"]
     assert record["version"] == mt.__version__
     assert list(record["elbo"]) == model.elbo
+    assert record["params"].pop("n_counts") == sum(adata.X.sum() for adata in tissue.mod.values())
     expected = {"model": "MTM", "n_topics": 4, "alpha": 0.25, "eta": 0.01, "n_iter": 5, "raw": False, "seed": 2291}
     assert record["params"] == expected
 

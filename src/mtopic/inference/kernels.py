@@ -103,14 +103,26 @@ def _responsibilities(x, rows, index, own, total):
 
 
 @_jit
-def _gather(b, features, live, buffer):
-    """Copy the live topics of the features into the buffer; return it as a features × topics table."""
-    rows = buffer[: features.size * live.size].reshape(features.size, live.size)
-    for i in range(features.size):
+def _gather(b, features, buffer):
+    """Copy the rows of the features into the buffer; return it as a features × topics table."""
+    n, n_topics = features.size, b.shape[1]
+    rows = buffer[: n * n_topics].reshape(n, n_topics)
+    for i in range(n):
         v = features[i]
-        for j in range(live.size):
-            rows[i, j] = b[v, live[j]]
+        for k in range(n_topics):
+            rows[i, k] = b[v, k]
     return rows
+
+
+@_jit
+def _compact(rows, keep, buffer):
+    """Move the columns ``keep`` of the table at the head of the buffer together; return the narrower table."""
+    n, width = rows.shape[0], keep.size
+    narrow = buffer[: n * width].reshape(n, width)
+    for i in range(n):
+        for j in range(width):
+            narrow[i, j] = rows[i, keep[j]]
+    return narrow
 
 
 @_jit
@@ -131,39 +143,33 @@ def _round(x, rows, index, live, prior, gamma, t, total):
 
 
 @_jit
-def _keep_alive(live, total, prior, epsilon):
-    """Move the topics that receive more than is lost in the rounding of their prior to the front; return their number."""
-    n_alive = 0
-    for j in range(live.size):
-        if total[j] > epsilon * prior[live[j]]:
-            live[n_alive] = live[j]
-            n_alive += 1
-    return n_alive
-
-
-@_jit
-def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
+def _fixed_point(x, rows, prior, gamma, work, max_rounds, atol, rtol):
     """Iterate one observation's γ to its fixed point; return the number of rounds.
 
-    Topics that receive nothing are dropped for the rest of the E-step, once a quarter of them is to go.
+    ``rows`` holds b of the observation's features. Topics that receive no more than is lost in the rounding of their prior
+    are dropped for the rest of the E-step, once a quarter of them is to go.
     """
-    buffer, positions, live, t, total = work
+    buffer, positions, live, keep, t, total = work
     width = gamma.size
     for k in range(width):
         live[k] = k
-    rows, index = b, features
+    index = positions[: x.size]
     limit = width * atol + rtol * x.sum()
     epsilon = np.finfo(gamma.dtype).eps
     for done in range(max_rounds):
         change = _round(x, rows, index, live[:width], prior, gamma, t[:width], total[:width])
         if change < limit:
             return done + 1
-        n_alive = 0
+        n_keep = 0
         for j in range(width):
-            n_alive += total[j] > epsilon * prior[live[j]]
-        if n_alive < width - width // 4:
-            width = _keep_alive(live[:width], total, prior, epsilon)
-            rows, index = _gather(b, features, live[:width], buffer), positions[: features.size]
+            if total[j] > epsilon * prior[live[j]]:
+                keep[n_keep] = j
+                n_keep += 1
+        if n_keep < width - width // 4:
+            rows = _compact(rows, keep[:n_keep], buffer)
+            for j in range(n_keep):
+                live[j] = live[keep[j]]
+            width = n_keep
     return max_rounds
 
 
@@ -181,6 +187,7 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
         np.empty(longest * n_topics, b.dtype),
         np.arange(longest).astype(indices.dtype),
         np.empty(n_topics, np.int64),
+        np.empty(n_topics, np.int64),
         np.empty(n_topics, b.dtype),
         np.empty(n_topics, b.dtype),
     )
@@ -191,8 +198,8 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
             gamma[d] = row_prior
             rounds[d] = 0
         else:
-            x, features = data[low:high], indices[low:high]
-            rounds[d] = _fixed_point(x, features, b, row_prior, gamma[d], work, max_rounds, atol, rtol)
+            rows = _gather(b, indices[low:high], work[0])
+            rounds[d] = _fixed_point(data[low:high], rows, row_prior, gamma[d], work, max_rounds, atol, rtol)
 
 
 @_jit

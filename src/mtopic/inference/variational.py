@@ -48,7 +48,9 @@ class Variational:
     def n_topics(self) -> int:
         return int(self.gamma.shape[1])
 
-    def e_step(self, start: Array, max_rounds: int, *, atol: float = 0.0, rtol: float = 0.0) -> tuple[Array, NDArray[np.int32]]:
+    def e_step(
+        self, start: Array, max_rounds: int, *, atol: float = 0.0, rtol: float = 0.0
+    ) -> tuple[Array, NDArray[np.int32]]:
         """Iterate γ from ``start`` with λ fixed; return it and the rounds each observation took."""
         rows = self.corpus.rows
         b, _ = self.signatures()

@@ -37,7 +37,7 @@ def convergence(
     Parameters
     ----------
     model_or_data
-        A fitted model, whose bound is drawn in nats a count, or data with the trace of a fit (in nats).
+        A fitted model, or data with the trace of a fit. The bound is drawn in nats a count where the total is known.
     key
         Key of the fit in ``uns`` of the data.
     fontsize
@@ -96,6 +96,7 @@ def _trace(source: Any, key: str) -> tuple[NDArray[np.float64], bool]:
         if not isinstance(fit, Mapping):
             raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
         elbo, way_out = look_up(fit, "elbo", "trace", f"uns[{key!r}]"), "export a fitted model"
+        n_counts = fit.get("params", {}).get("n_counts")
     elif hasattr(source, "elbo"):
         elbo, n_counts, way_out = source.elbo, getattr(source, "n_counts", None), "call model.VI() first"
     else:

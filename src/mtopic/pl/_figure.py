@@ -149,13 +149,25 @@ def page(
 
     ``compressed`` is for panels of a fixed aspect. If drawing fails, no figure is left behind.
     """
-    with mpl.rc_context(style(fontsize)):
+    with _look(fontsize):
         drawing = Page(n_panels, panel, figsize, ncols, ax, compressed)
         try:
             yield drawing
         except BaseException:
             drawing.close()
             raise
+
+
+@contextmanager
+def _look(fontsize: float) -> Iterator[None]:
+    """Set the look and take just that back: a backend that is loaded meanwhile keeps what it sets."""
+    look = style(fontsize)
+    before = {name: mpl.rcParams[name] for name in look}
+    mpl.rcParams.update(look)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 def _columns(n_panels: int, panel: tuple[float, float]) -> int:

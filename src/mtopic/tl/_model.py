@@ -165,6 +165,7 @@ class Model:
             "alpha": self.alpha,
             "eta": self.eta,
             "n_iter": self._iterations,
+            "n_counts": self.n_counts,
             "raw": self._raw,
         }
         if isinstance(self.seed, int | np.integer):

@@ -35,6 +35,8 @@ class MTM(Model):
 
     Attributes
     ----------
+    alpha, eta
+        Dirichlet priors: 1/K of the proportions, 0.01 of the signatures.
     gamma
         γ, observations × topics.
     lambda_

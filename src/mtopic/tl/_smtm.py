@@ -48,7 +48,7 @@ class sMTM(Model):
     ----------
     graph
         The neighbour graph: connectivities, distances in coordinate units, parameters.
-    gamma, lambda_, elbo, converged, modalities, features, barcodes
+    alpha, eta, gamma, lambda_, elbo, converged, modalities, features, barcodes
         As for `MTM`.
 
     Raises
