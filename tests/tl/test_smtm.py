@@ -49,10 +49,12 @@ def test_coincident_spots_are_neighbours_and_self_is_not(tissue):
         assert np.isfinite(model.gamma).all()
 
 
-def test_a_correction_keeps_the_mass_and_pulls_neighbours_together(tissue):
-    plain = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
-    plain.VI(12, tol=None)
-    spatial = fitted(tissue, n_neighbors=6)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_correction_keeps_the_mass_and_pulls_neighbours_together(seed):
+    noisy = mt.datasets.simulate(400, 4, modalities={"rna": 60}, depth=15, rng=seed)
+    plain = mt.tl.MTM(noisy, 4, n_jobs=2, verbose=False)
+    plain.VI(30, tol=None)
+    spatial = fitted(noisy, 30, n_neighbors=6)
     np.testing.assert_allclose(spatial.gamma.sum(axis=1), plain.gamma.sum(axis=1), rtol=1e-5)
     graph = spatial.graph.neighbours().tocoo()
 

@@ -42,16 +42,16 @@ def _original(iteration: int, max_rounds: int) -> Plan:
     return Plan(cold=True, rounds=max_rounds, atol=1e-4)
 
 
-EXPLORE = 15
+EXPLORE = 40
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
-    """Explore from cold starts that stop early, which keeps the topics of an observation apart from early commitments.
+    """Explore from cold starts, in which topics come back to observations that had lost them.
 
     Then refine by few rounds from the last state: exact coordinate ascent, under which the bound never falls.
     """
     if iteration < EXPLORE:
-        return Plan(cold=True, rounds=max_rounds, rtol=1e-2)
+        return Plan(cold=True, rounds=max_rounds, rtol=1e-3)
     return Plan(cold=False, rounds=min(max_rounds, 10), rtol=1e-3)
 
 

@@ -103,7 +103,7 @@ class Model:
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for in one E-step.
         schedule
-            ``"fast"``: loosely converged E-steps from a cold start explore, then few rounds from the last state refine.
+            ``"fast"``: 40 iterations that begin every observation anew explore, then few rounds from the last state refine.
             ``"original"``: the trajectory of the original program, in double precision, which never stops early.
         tol
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations;
