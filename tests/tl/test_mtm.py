@@ -44,9 +44,7 @@ def test_mass_is_conserved(tissue):
 
 @pytest.mark.parametrize("schedule", ["fast", "original"])
 def test_threads_change_no_bit(tissue, schedule):
-    one, two, five = (
-        fit(tissue, EXPLORE + 5, n_jobs=n_jobs, schedule=schedule) for n_jobs in (1, 2, 5)
-    )
+    one, two, five = (fit(tissue, EXPLORE + 5, n_jobs=n_jobs, schedule=schedule) for n_jobs in (1, 2, 5))
     assert_same_bits(one, two)
     assert_same_bits(one, five)
 
