@@ -13,6 +13,7 @@ def test_original_starts_cold_every_time_and_never_stops():
 
 def test_fast_explores_then_refines():
     plans = [schedule.SCHEDULES["fast"].plan(i, 100) for i in range(2 * schedule.EXPLORE)]
+    assert [plan.epoch for plan in plans] == [True] + [False] * (2 * schedule.EXPLORE - 1)
     assert [plan.cold for plan in plans] == [True] * schedule.EXPLORE + [False] * schedule.EXPLORE
     assert all(plan.rounds <= 7 for plan in (schedule.SCHEDULES["fast"].plan(i, 7) for i in range(30)))
 

@@ -5,7 +5,7 @@ from scipy.special import digamma, gammaln
 
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
-from mtopic.inference.variational import initial, stochastic_step
+from mtopic.inference.variational import initial, stochastic_epoch, stochastic_step
 
 K = 4
 
@@ -85,7 +85,7 @@ def test_threads_change_no_bit(dtype):
 
 def test_a_step_at_full_rate_from_all_observations_is_the_batch_update():
     stochastic, batch = posterior(), posterior()
-    stochastic_step(stochastic, np.arange(60), 1.0, 100)
+    stochastic_step(stochastic, np.arange(60), 1.0, 100, atol=1e-4)
     gamma, _ = batch.e_step(np.ones_like(batch.gamma), 100, atol=1e-4)
     np.testing.assert_allclose(stochastic.gamma, gamma, rtol=1e-12)
     np.testing.assert_allclose(stochastic.lam, batch.m_step(gamma), rtol=1e-12)
@@ -94,9 +94,19 @@ def test_a_step_at_full_rate_from_all_observations_is_the_batch_update():
 def test_a_stochastic_step_moves_by_the_rate_and_counts_repeated_observations():
     model = posterior()
     before = model.lam.copy()
-    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100)
+    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, atol=1e-4)
     moved = (model.lam - 0.75 * before) / 0.25 - model.eta
     expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 60 / 3
     assert moved.sum() == pytest.approx(expected, rel=1e-9)
     assert (model.gamma[[3, 7]] != 1 / K).all()
     assert (np.delete(model.gamma, [3, 7], axis=0) == 1 / K).all()
+
+
+def test_an_epoch_sees_every_observation_once_and_leaves_its_start_alone():
+    model = posterior()
+    gamma, lam = model.gamma.copy(), model.lam.copy()
+    moved = stochastic_epoch(model, np.random.default_rng(0).permutation(60), 100)
+    np.testing.assert_array_equal(model.gamma, gamma)
+    np.testing.assert_array_equal(model.lam, lam)
+    np.testing.assert_allclose(moved.gamma.sum(axis=1), model.corpus.rows.sum(axis=1) + 1, rtol=1e-9)
+    assert moved.elbo() > model.elbo()

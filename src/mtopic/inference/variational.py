@@ -1,6 +1,6 @@
 """The variational family: q(θ_d) = Dirichlet(γ_d), q(β_k) = Dirichlet(λ_k)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from .corpus import Corpus
 from .execution import Threads
 
 Array = NDArray[np.floating]
+
+EPOCH_BATCHES, SMALLEST_BATCH = 16, 50
 
 
 @dataclass
@@ -137,23 +139,36 @@ def initial(
     return Variational(corpus, gamma, lam, alpha, eta, threads)
 
 
-def stochastic_step(posterior: Variational, batch: NDArray[np.integer], rate: float, max_rounds: int) -> None:
+def stochastic_step(
+    posterior: Variational,
+    batch: NDArray[np.integer],
+    rate: float,
+    max_rounds: int,
+    *,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+) -> None:
     """Move λ by ``rate`` towards the optimum for a batch that stands for all observations; take the batch's γ.
 
     An observation may be in the batch more than once and then counts as often.
     """
     corpus = posterior.corpus
-    sample = Variational(
-        Corpus(corpus.rows[batch], corpus.offsets),
-        posterior.gamma[batch],
-        posterior.lam,
-        posterior.alpha,
-        posterior.eta,
-        posterior.threads,
-    )
-    gamma, _ = sample.e_step(np.ones_like(sample.gamma), max_rounds, atol=1e-4)
+    sample = replace(posterior, corpus=Corpus(corpus.rows[batch], corpus.offsets), gamma=posterior.gamma[batch])
+    gamma, _ = sample.e_step(np.ones_like(sample.gamma), max_rounds, atol=atol, rtol=rtol)
     weight = corpus.n_obs / batch.size
     target = posterior.eta + weight * (sample.m_step(gamma) - posterior.eta)
     everyone = posterior.gamma.copy()
     everyone[batch] = gamma
     posterior.update(everyone, (1 - rate) * posterior.lam + rate * target)
+
+
+def stochastic_epoch(posterior: Variational, order: NDArray[np.integer], max_rounds: int) -> Variational:
+    """A posterior that has seen every observation once, in batches of ``order``, at rates (1 + t)^-0.6; t = 0, 1, …
+
+    A good place to start from: signatures part early, before any observation has committed itself.
+    """
+    moved = replace(posterior)
+    n_batches = min(EPOCH_BATCHES, max(1, order.size // SMALLEST_BATCH))
+    for step, batch in enumerate(np.array_split(order, n_batches)):
+        stochastic_step(moved, batch, (1 + step) ** -0.6, max_rounds, rtol=1e-2)
+    return moved

@@ -13,7 +13,7 @@ from mtopic._slots import Data, look_up
 from mtopic.inference import schedule as schedules
 from mtopic.inference.execution import Threads
 from mtopic.inference.spatial import Correction
-from mtopic.inference.variational import initial
+from mtopic.inference.variational import initial, stochastic_epoch
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -54,6 +54,7 @@ class Model:
         self._raw = raw
         self._iterations = 0
         self._rng = np.random.default_rng(seed)
+        self._order_seed = self._rng.spawn(1)[0].integers(2**63)
         self._posterior = initial(counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads(n_jobs))
 
     @property
@@ -103,7 +104,8 @@ class Model:
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for in one E-step.
         schedule
-            ``"fast"``: 40 iterations that begin every observation anew explore, then few rounds from the last state refine.
+            ``"fast"``: after one pass of stochastic updates, 20 iterations that begin every observation anew explore; then few
+            rounds from the last state refine.
             ``"original"``: the trajectory of the original program, in double precision, which never stops early.
         tol
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations;
@@ -141,13 +143,18 @@ class Model:
 
     def _iterate(self, plan: schedules.Plan) -> None:
         posterior = self._posterior
+        begun = stochastic_epoch(posterior, self._epoch_order(), plan.rounds) if plan.epoch else posterior
         start = np.ones_like(posterior.gamma) if plan.cold else posterior.gamma
-        gamma, _ = posterior.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
+        gamma, _ = begun.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
             gamma = self._correction(gamma, posterior.gamma, posterior.threads)
-        posterior.update(gamma, posterior.m_step(gamma))
+        posterior.update(gamma, begun.m_step(gamma))
         self.elbo.append(posterior.elbo())
         self._iterations += 1
+
+    def _epoch_order(self) -> NDArray[np.int64]:
+        """Observations in random order, the same at each call; the generator that SVI draws from is left alone."""
+        return np.random.default_rng(self._order_seed).permutation(len(self.barcodes))
 
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)

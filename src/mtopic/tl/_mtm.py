@@ -134,7 +134,7 @@ class MTM(Model):
         with self._posterior.threads, self._progress(n_batches, "batch") as bar:
             for batch in batches:
                 rate = (tau + self._svi_steps + 1) ** -kappa
-                stochastic_step(self._posterior, batch, rate, max_iter_d)
+                stochastic_step(self._posterior, batch, rate, max_iter_d, atol=1e-4)
                 self._svi_steps += 1
                 bar.update()
             self.elbo.append(self._posterior.elbo())
