@@ -4,6 +4,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 import mtopic as mt
 from mtopic.inference.schedule import EXPLORE
+from mtopic.inference.variational import Variational
 
 
 def fit(data, n_iter=12, *, n_jobs=2, schedule="fast", tol=None, **kwargs):
@@ -158,22 +159,32 @@ def test_bad_svi_arguments(tissue, arguments):
         mt.tl.MTM(tissue, verbose=False).SVI(**arguments)
 
 
-def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch):
-    model = mt.tl.MTM(tissue, 4, verbose=False)
-    model.VI(3, tol=None)
-    reference = fit(tissue, 3)
-    posterior = model._posterior
+@pytest.mark.parametrize("where", ["e_step", "m_step", "elbo"])
+@pytest.mark.parametrize("done", [0, 3])
+def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, where, done):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    if done:
+        model.VI(done, tol=None)
+    before = model.gamma.copy()
 
-    def interrupted(gamma):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(posterior, "m_step", interrupted)
+    monkeypatch.setattr(Variational, where, interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.VI(5, tol=None)
     monkeypatch.undo()
-    assert_same_bits(model, reference)
-    model.VI(2, tol=None)
+    np.testing.assert_array_equal(model.gamma, before)
+    model.VI(5 - done, tol=None)
     assert_same_bits(model, fit(tissue, 5))
+
+
+def test_vi_goes_on_from_svi(tissue):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model.SVI(20, 50)
+    reached = model.elbo[-1]
+    model.VI(1)
+    assert model.elbo[-1] > reached
 
 
 def test_progress_is_shown_with_the_bound_or_not_at_all(tissue, capsys):

@@ -1,6 +1,7 @@
 """What all models share: a posterior, its fit and its names."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -142,14 +143,16 @@ class Model:
                 bar.update()
 
     def _iterate(self, plan: schedules.Plan) -> None:
-        posterior = self._posterior
-        begun = stochastic_epoch(posterior, self._epoch_order(), plan.rounds) if plan.epoch else posterior
-        start = np.ones_like(posterior.gamma) if plan.cold else posterior.gamma
+        now = self._posterior
+        begun = stochastic_epoch(now, self._epoch_order(), plan.rounds) if plan.epoch and not self.fitted else now
+        start = np.ones_like(now.gamma) if plan.cold else now.gamma
         gamma, _ = begun.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
-            gamma = self._correction(gamma, posterior.gamma, posterior.threads)
-        posterior.update(gamma, begun.m_step(gamma))
-        self.elbo.append(posterior.elbo())
+            gamma = self._correction(gamma, now.gamma, now.threads)
+        after = replace(now, gamma=gamma, lam=begun.m_step(gamma))
+        bound = after.elbo()
+        self._posterior = after
+        self.elbo.append(bound)
         self._iterations += 1
 
     def _epoch_order(self) -> NDArray[np.int64]:
