@@ -113,7 +113,7 @@ def test_unsorted_duplicated_and_explicitly_zero_entries():
     assert not x.has_canonical_format
     before = digest(x)
     adata, clean = adata_of(x), adata_of(sparse.csr_matrix(dense))
-    np.testing.assert_allclose(fit(adata).gamma, fit(clean).gamma, rtol=1e-6)
+    np.testing.assert_allclose(fit(adata).gamma, fit(clean).gamma, rtol=1e-4)
     for data in (adata, clean):
         mt.pp.tfidf(data)
     assert digest(x) == before
