@@ -1,6 +1,5 @@
 """The one door between annotated data and arrays of counts."""
 
-import warnings
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from numpy.typing import DTypeLike
 from scipy.sparse import csr_array, csr_matrix, issparse
 
 from ._slots import Data, modalities
+from ._warn import warn
 from .inference.corpus import Corpus
 
 CSR: TypeAlias = csr_array | csr_matrix
@@ -32,21 +32,21 @@ def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32)
     in place. An observation that lacks a modality has an empty block there.
     """
     parts = modalities(data)
-    obs_names = _unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+    obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
     matrices = {}
     for mod, adata in parts.items():
-        _unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
-        _unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
+        unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
+        unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
         layer = "counts" if raw and "counts" in adata.layers else None
         matrices[mod] = count_matrix(adata, mod, layer=layer)
         _require_counts(matrices[mod], mod, layer)
     orders = [_positions(obs_names, adata, mod) for mod, adata in parts.items()]
     corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
+    if not np.isfinite(corpus.rows.data).all():
+        raise ValueError(f"some counts are too large for {corpus.dtype}: use dtype='float64'")
     empty = int((corpus.rows.sum(axis=1) == 0).sum())
     if empty:
-        warnings.warn(
-            f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior", stacklevel=3
-        )
+        warn(f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior")
     return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
 
 
@@ -61,9 +61,13 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     if not issparse(x):
         x = np.asarray(x)
     if x.dtype.kind not in "buif":
-        raise TypeError(f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers")
+        raise TypeError(
+            f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers in memory, sparse or dense"
+        )
+    if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
+        x = x.astype(np.float32 if x.dtype.itemsize < 4 else np.float64)
     if not issparse(x):
-        x = csr_matrix(x if x.dtype != np.float16 else x.astype(np.float32))
+        x = csr_matrix(x)
     original, x = x, x.tocsr()
     if not x.has_canonical_format:
         x = x.copy() if x is original else x
@@ -93,7 +97,8 @@ def _require_counts(x: CSR, mod: str, layer: str | None) -> None:
         raise ValueError(f"{slot} of modality {mod!r} holds no counts: leave the modality out")
 
 
-def _unique(names: pd.Index, what: str, way_out: str) -> pd.Index:
+def unique(names: pd.Index, what: str, way_out: str) -> pd.Index:
+    """The names, which must not occur twice."""
     if not names.is_unique:
         twice = names[names.duplicated()]
         raise ValueError(f"{len(twice)} {what} occur twice, the first is {twice[0]!r}: make them unique with {way_out}")
@@ -115,7 +120,8 @@ def _side_by_side(matrices: list[CSR], orders: list[np.ndarray], n_obs: int, dty
     offsets = np.cumsum([0, *(x.shape[1] for x in matrices)])
     if len(matrices) == 1 and np.array_equal(orders[0], np.arange(n_obs)):
         x = matrices[0]
-        data = x.data.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):
+            data = x.data.astype(dtype, copy=False)
         return Corpus(csr_array((data, x.indices, x.indptr), shape=x.shape), offsets)
 
     from .inference.kernels import place_rows

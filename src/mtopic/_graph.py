@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
+from ._counts import unique
 from ._slots import Data, absent, modalities
+from ._warn import warn
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,10 @@ def build(points: NDArray[np.float64], radius: float, n_neighbors: int | None) -
     if n_neighbors is None:
         if not radius > 0:
             raise ValueError(f"radius={radius}: it must be positive, in units of the tissue's longer side")
-    elif not 1 <= n_neighbors < n_obs:
-        raise ValueError(f"n_neighbors={n_neighbors}: it must be at least 1 and less than the {n_obs} observations")
+    elif int(n_neighbors) != n_neighbors or not 1 <= n_neighbors < n_obs:
+        raise ValueError(
+            f"n_neighbors={n_neighbors}: it must be a whole number, at least 1 and less than the {n_obs} observations"
+        )
     scaled, side = normalised(points)
     private = AnnData(obs=pd.DataFrame(index=[str(d) for d in range(n_obs)]), obsm={"spatial": scaled})
     with _quiet_squidpy() as sq:
@@ -94,18 +99,19 @@ def find(data: Data, key: str) -> Graph:
     It is looked up in the data, then in its modalities.
     """
     slot, distance_slot = f"{key}_connectivities", f"{key}_distances"
+    unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
     holders = [data, *modalities(data).values()]
-    for holder in holders:
-        if slot in holder.obsp:
-            order = holder.obs_names.get_indexer(data.obs_names)
-            if (order < 0).any():
-                raise ValueError(
-                    f"obsp[{slot!r}] lacks {(order < 0).sum()} observations of the data: build it on all of them"
-                )
+    found = [holder for holder in holders if slot in holder.obsp]
+    for holder in found:
+        order = holder.obs_names.get_indexer(data.obs_names)
+        if (order >= 0).all():
             distances = holder.obsp.get(distance_slot)
             params = dict(holder.uns.get(f"{key}_neighbors", {}).get("params", {}))
             graph = Graph(csr_array(holder.obsp[slot]), None if distances is None else csr_array(distances), params)
             return graph.reorder(order)
+    if found:
+        lacking = len(data.obs_names.difference(found[0].obs_names))
+        raise ValueError(f"obsp[{slot!r}] lacks {lacking} observations of the data: build it on all of them")
     known = {k.removesuffix("_connectivities") for h in holders for k in h.obsp if k.endswith("_connectivities")}
     raise KeyError(absent(key, sorted(known), "neighbour graph", "obsp (neighbors_key=…)"))
 
@@ -115,26 +121,38 @@ def warn_isolated(neighbours: csr_array) -> None:
     alone = int((np.diff(neighbours.indptr) == 0).sum())
     if alone:
         n_obs = neighbours.shape[0]
-        warnings.warn(
+        warn(
             f"{alone} of {n_obs} observations ({alone / n_obs:.1%}) have no neighbour and keep their own topics: "
-            "a larger radius, or n_neighbors, would give them some",
-            stacklevel=4,
+            "a larger radius, or n_neighbors, would give them some"
         )
 
 
-def store(graph: Graph, data: Data, own: str | None) -> str:
-    """Write the graph under squidpy's names, or with ``mtopic_`` before them where those are taken; return the key.
+def store(graph: Graph, data: Data, owner: str, spare: str) -> str:
+    """Write the graph under squidpy's names, or under ``spare`` where those are taken; return the key.
 
-    ``own`` is the key of a graph that an earlier export wrote, to be replaced.
+    What an earlier export by the same ``owner`` wrote is replaced; graphs of others are left alone.
     """
-    key = "spatial"
+    key = next(key for key in _keys(spare) if _is_free(data, key) or _owner(data, key) == owner)
     slots = {"connectivities_key": f"{key}_connectivities", "distances_key": f"{key}_distances"}
-    taken = f"{key}_neighbors" in data.uns or any(slot in data.obsp for slot in slots.values())
-    if taken and own != key:
-        key = "mtopic_spatial"
-        slots = {"connectivities_key": f"{key}_connectivities", "distances_key": f"{key}_distances"}
     data.obsp[slots["connectivities_key"]] = csr_matrix(graph.connectivities)
     if graph.distances is not None:
         data.obsp[slots["distances_key"]] = csr_matrix(graph.distances)
-    data.uns[f"{key}_neighbors"] = {**slots, "params": dict(graph.params)}
+    data.uns[f"{key}_neighbors"] = {**slots, "params": {**graph.params, "mtopic": owner}}
     return key
+
+
+def _keys(spare: str) -> Iterator[str]:
+    yield "spatial"
+    yield spare
+    yield from (f"{spare}_{number}" for number in count(2))
+
+
+def _is_free(data: Data, key: str) -> bool:
+    taken = f"{key}_connectivities" in data.obsp or f"{key}_distances" in data.obsp
+    return not taken and f"{key}_neighbors" not in data.uns
+
+
+def _owner(data: Data, key: str) -> str | None:
+    """The export that wrote a graph; squidpy drops this mark when it writes another in its place."""
+    record = data.uns.get(f"{key}_neighbors", {})
+    return record.get("params", {}).get("mtopic")

@@ -114,16 +114,17 @@ def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np
     return merged
 
 
-def table(data: Data, key: str, *, where: str = "the data", made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
+def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
+    modalities(data)
     known = [name for name in data.obsm if _is_table(data, name)]
     if key not in known:
-        raise KeyError(f"{absent(key, known, 'table', f'obsm of {where}')}; {made_by} writes it")
+        raise KeyError(f"{absent(key, known, 'table', 'obsm of the data')}; {made_by} writes it")
     values = data.obsm[key]
     return values if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
 
 
-def signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.DataFrame]:
+def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.DataFrame]:
     """A modality, its name and its signatures ``varm[key]``, features × topics."""
     name, adata = modality(data, mod)
     if key not in adata.varm:
@@ -134,7 +135,7 @@ def signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.
 
 
 def _named(values: Any, index: pd.Index) -> pd.DataFrame:
-    array = np.asarray(values)
+    array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
     return pd.DataFrame(array, index=index, columns=[topic_name(k) for k in range(array.shape[1])])
 
 

@@ -122,9 +122,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
     from . import pp, read, tl
 
-    mdata = read.h5mu(arguments.input)
     if not arguments.output.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {arguments.output.parent}: create it first")
+    if arguments.output.is_dir():
+        raise IsADirectoryError(f"{arguments.output} is a folder: name the file to write")
+    mdata = read.h5mu(arguments.input)
     for mod, how in arguments.prepare:
         getattr(pp, how)(mdata, mod=mod)
     if arguments.prepare:

@@ -155,7 +155,7 @@ def test_correction_by_neighbours(rng):
     weights[4] = 0
     graph = csr_array(weights)
     out = np.empty_like(gamma)
-    kernels.correct_by_neighbours(0, D, graph.indptr, graph.indices, graph.data, gamma, previous, out)
+    kernels.correct_by_neighbours(0, D, graph.indptr, graph.indices, graph.data, gamma, previous, True, out)
     for d in range(D):
         own = gamma[d] / np.linalg.norm(gamma[d])
         s = own.copy()
@@ -164,6 +164,9 @@ def test_correction_by_neighbours(rng):
             s += weights[d, j] * (own @ u) * u
         raised = gamma[d] * (1 + s / np.linalg.norm(s))
         np.testing.assert_allclose(out[d], raised * gamma[d].sum() / raised.sum(), rtol=1e-12)
+    kernels.correct_by_neighbours(0, D, graph.indptr, graph.indices, graph.data, gamma, previous, False, out)
+    np.testing.assert_array_equal(out[4], gamma[4])
+    assert (out[5] != gamma[5]).any()
 
 
 def test_place_rows_aligns_and_leaves_gaps(rng):

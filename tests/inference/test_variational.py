@@ -110,3 +110,4 @@ def test_an_epoch_sees_every_observation_once_and_leaves_its_start_alone():
     np.testing.assert_array_equal(model.lam, lam)
     np.testing.assert_allclose(moved.gamma.sum(axis=1), model.corpus.rows.sum(axis=1) + 1, rtol=1e-9)
     assert moved.elbo() > model.elbo()
+    assert np.abs(moved.lam - lam).max() > 1

@@ -1,3 +1,4 @@
+import anndata
 import numpy as np
 import pytest
 from scipy import sparse
@@ -51,7 +52,7 @@ def test_prepared_data_are_refused(mdata, step):
 def test_the_way_out_that_the_error_names(mdata):
     mt.pp.clr(mdata, mod="rna")
     mdata["rna"].X = mdata["rna"].layers["counts"]
-    del mdata["rna"].uns["mtopic"]
+    del mdata["rna"].uns["mtopic"]["steps"]
     mt.pp.tfidf(mdata, mod="rna")
     assert mdata["rna"].uns["mtopic"]["steps"] == ["tfidf"]
 
@@ -61,6 +62,16 @@ def test_fractions_are_taken_with_a_warning(mdata, step):
     mdata["rna"].X = mdata["rna"].X * 0.5
     with pytest.warns(UserWarning, match=f"modality 'rna' holds values that are not integers: {step}"):
         getattr(mt.pp, step)(mdata, mod="rna")
+
+
+@pytest.mark.parametrize("step", ["tfidf", "clr", "scale_counts"])
+def test_backed_data_are_refused_before_anything_is_written(mdata, tmp_path, step):
+    mdata["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "rna.h5ad", backed="r+")
+    with pytest.raises(ValueError, match=r"backed by a file.*to_memory\(\)"):
+        getattr(mt.pp, step)(backed)
+    assert "counts" not in backed.layers
+    assert "mtopic_idf" not in backed.var
 
 
 def test_anndata(mdata):

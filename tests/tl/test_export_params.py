@@ -1,3 +1,5 @@
+import contextlib
+
 import anndata
 import numpy as np
 import pytest
@@ -28,6 +30,9 @@ def test_slots(tissue):
     assert record["version"] == mt.__version__
     assert list(record["elbo"]) == model.elbo
     assert record["params"].pop("n_counts") == sum(adata.X.sum() for adata in tissue.mod.values())
+    assert record["params"].pop("dtype") == "float32"
+    assert record["params"].pop("schedule") == "fast"
+    assert not record["params"].pop("converged")
     expected = {"model": "MTM", "n_topics": 4, "alpha": 0.25, "eta": 0.01, "n_iter": 5, "raw": False, "seed": 2291}
     assert record["params"] == expected
 
@@ -93,6 +98,69 @@ def test_a_graph_of_the_user_is_left_alone(tissue):
     np.testing.assert_array_equal(tissue.obsp["spatial_connectivities"], mine)
     assert "mtopic_spatial_connectivities" in tissue.obsp
     assert tissue.uns["mtopic_spatial_neighbors"]["distances_key"] == "mtopic_spatial_distances"
+
+
+def test_graphs_of_others_are_left_alone(tissue):
+    model = fitted(tissue, mt.tl.sMTM, radius=0.2)
+    for prefix in (None, "a", "b"):
+        mt.tl.export_params(model, tissue, prefix)
+    keys = [tissue.uns[f"{head}mtopic"]["params"]["stored_graph"] for head in ("", "a_", "b_")]
+    assert keys == ["spatial", "a_mtopic_spatial", "b_mtopic_spatial"]
+    rebuilt = np.eye(150)
+    tissue.obsp["spatial_connectivities"] = rebuilt
+    tissue.uns["spatial_neighbors"] = {"params": {"n_neighbors": 1}}
+    mt.tl.export_params(model, tissue)
+    np.testing.assert_array_equal(tissue.obsp["spatial_connectivities"], rebuilt)
+    assert tissue.uns["mtopic"]["params"]["stored_graph"] == "mtopic_spatial"
+
+
+@pytest.mark.parametrize("slot", ["obsp", "uns"])
+def test_a_lone_entry_of_the_user_takes_the_name(tissue, slot):
+    if slot == "obsp":
+        tissue.obsp["spatial_distances"] = np.eye(150)
+    else:
+        tissue.uns["spatial_neighbors"] = {"mine": 1}
+    mt.tl.export_params(fitted(tissue, mt.tl.sMTM, radius=0.2), tissue)
+    assert "mtopic_spatial_connectivities" in tissue.obsp
+    assert "spatial_connectivities" not in tissue.obsp
+
+
+def test_a_view_gets_everything(tissue):
+    view = tissue[:100]
+    model = fitted(view)
+    with pytest.warns(anndata.ImplicitModificationWarning) if view["rna"].is_view else contextlib.nullcontext():
+        mt.tl.export_params(model, view)
+    assert view.obsm["topics"].shape == (100, 4)
+    assert view["rna"].varm["signatures"].shape == (60, 4)
+    assert "topics" not in tissue.obsm
+
+
+def test_bad_names_are_refused_before_anything_is_written(tissue):
+    model = fitted(tissue)
+    with pytest.raises(ValueError, match="prefix='a/b'"):
+        mt.tl.export_params(model, tissue, "a/b")
+    tissue.uns["mtopic"] = "a note"
+    with pytest.raises(ValueError, match="that mtopic did not write"):
+        mt.tl.export_params(model, tissue)
+    assert not {"topics", "a/b_topics"} & set(tissue.obsm)
+
+
+def test_the_order_of_modalities_does_not_matter(tissue):
+    model = fitted(tissue)
+    turned = type(tissue)({"atac": tissue["atac"], "rna": tissue["rna"]})
+    mt.tl.export_params(model, turned)
+    np.testing.assert_array_equal(turned["rna"].varm["signatures"].to_numpy(), model.lambda_["rna"].T)
+
+
+def test_features_and_graph_are_matched_by_name(tissue):
+    model = fitted(tissue, mt.tl.sMTM, radius=0.2)
+    order = np.random.default_rng(0).permutation(150)
+    rna, atac = tissue["rna"][:, ::-1].copy(), tissue["atac"].copy()
+    turned = type(tissue)({"rna": rna, "atac": atac})[tissue.obs_names[order]].copy()
+    mt.tl.export_params(model, turned)
+    np.testing.assert_array_equal(turned["rna"].varm["signatures"].to_numpy(), model.lambda_["rna"].T[::-1])
+    full = model.graph.connectivities.toarray()
+    np.testing.assert_array_equal(turned.obsp["spatial_connectivities"].toarray(), full[order][:, order])
 
 
 def test_names_are_matched_when_the_order_has_changed(tissue):

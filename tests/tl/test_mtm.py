@@ -1,5 +1,8 @@
+import pickle
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.metrics import normalized_mutual_info_score
 
 import mtopic as mt
@@ -107,7 +110,8 @@ def test_svi_finds_known_topics_and_goes_on_by_vi(large_tissue):
     mdata = large_tissue.copy()
     model = mt.tl.MTM(mdata, 8, n_jobs=2, verbose=False)
     model.SVI(n_batches=60, batch_size=100)
-    assert len(model.elbo) == 1
+    assert model.elbo == []
+    assert model.params()["n_batches"] == 60
     assert model.gamma.dtype == np.float32
     model.VI(10)
     mt.tl.export_params(model, mdata)
@@ -127,6 +131,7 @@ def test_svi_goes_on(tissue):
     [
         ({"n_topics": 1}, "n_topics=1"),
         ({"n_topics": 2.5}, "n_topics=2.5"),
+        ({"n_topics": None}, "n_topics=None"),
         ({"n_jobs": 0}, "n_jobs=0"),
     ],
 )
@@ -182,9 +187,56 @@ def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, w
 def test_vi_goes_on_from_svi(tissue):
     model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
     model.SVI(20, 50)
-    reached = model.elbo[-1]
+    reached = model._posterior.elbo()
     model.VI(1)
     assert model.elbo[-1] > reached
+
+
+def test_convergence_is_that_of_the_schedule_at_hand(tissue):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model.VI(60, schedule="original")
+    model.VI(30, tol=1e-1)
+    assert len(model.elbo) == 70
+    assert model.converged
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_fitted_model_can_be_pickled(tissue, n_jobs):
+    model = fit(tissue, 3, n_jobs=n_jobs)
+    again = pickle.loads(pickle.dumps(model))
+    for each in (model, again):
+        each.VI(2, tol=None)
+    assert_same_bits(model, again)
+
+
+@pytest.mark.parametrize("total", [1e-9, 1e-7, 1e-3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tiny_totals(tissue, total, dtype):
+    adata = tissue["rna"].copy()
+    adata.X = adata.X * (total / adata.X.sum(axis=1).max())
+    model = mt.tl.MTM(adata, 4, verbose=False, dtype=dtype)
+    model.VI(3, tol=None)
+    np.testing.assert_allclose(model.gamma.sum(axis=1), 1, atol=2 * total)
+    assert np.isfinite(model.elbo).all()
+
+
+def test_counts_too_large_for_single_precision(tissue):
+    adata = tissue["rna"].copy()
+    adata.X = adata.X.astype(np.float64) * 1e40
+    with pytest.raises(ValueError, match="too large for float32"):
+        mt.tl.MTM(adata, 4)
+    mt.tl.MTM(adata, 4, dtype="float64")
+
+
+def test_warnings_point_at_the_callers_line(tissue):
+    counts = tissue["rna"].X.toarray()
+    counts[3] = 0
+    adata = tissue["rna"].copy()
+    adata.X = csr_matrix(counts)
+    for call in (mt.tl.MTM, lambda data: mt.tl.topic_model(data, 3, n_iter=1, verbose=False)):
+        with pytest.warns(UserWarning, match="1 of 150 observations have no counts") as caught:
+            call(adata)
+        assert caught[0].filename == __file__
 
 
 def test_progress_is_shown_with_the_bound_or_not_at_all(tissue, capsys):

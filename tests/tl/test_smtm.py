@@ -158,6 +158,7 @@ def test_the_default_key_finds_spatial(tissue):
         ({"radius": float("nan")}, ValueError, "radius=nan"),
         ({"n_neighbors": 150}, ValueError, "n_neighbors=150.*150 observations"),
         ({"n_neighbors": 0}, ValueError, "n_neighbors=0"),
+        ({"n_neighbors": 2.7}, ValueError, "n_neighbors=2.7"),
         ({"spatial_key": "spatail"}, KeyError, "did you mean 'spatial'"),
         ({"neighbors_key": "squidpy"}, KeyError, "no neighbour graph 'squidpy'"),
         ({"neighbors_key": "ring", "spatial_key": "absent"}, KeyError, "'absent'"),
@@ -192,6 +193,36 @@ def test_isolated_spots_are_reported(tissue):
         model = model_of(tissue, radius=0.1)
     model.VI(3)
     assert np.isfinite(model.gamma).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*have no neighbour")
+def test_isolated_spots_keep_their_topics(tissue):
+    plain = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    plain.VI(5, tol=None)
+    np.testing.assert_array_equal(fitted(tissue, 5, radius=1e-6).gamma, plain.gamma)
+
+
+def test_a_graph_that_lacks_observations(tissue):
+    part = tissue["rna"][:100].copy()
+    part.obsp["mine_connectivities"] = csr_matrix(np.roll(np.eye(100), 1, axis=1))
+    mdata = type(tissue)({"rna": part, "atac": tissue["atac"]})
+    mdata.obsm["spatial"] = tissue[mdata.obs_names].obsm["spatial"]
+    with pytest.raises(ValueError, match="lacks 50 observations"):
+        model_of(mdata, neighbors_key="mine")
+    mdata["atac"].obsp["mine_connectivities"] = csr_matrix(np.roll(np.eye(150), 1, axis=1))
+    assert model_of(mdata, neighbors_key="mine").graph.connectivities.shape == (150, 150)
+
+
+def test_coordinates_of_several_modalities_complete_each_other(tissue):
+    points = pd.DataFrame(tissue.obsm["spatial"], index=tissue.obs_names)
+    expected = model_of(tissue, n_neighbors=6).graph.connectivities
+    parts = {"rna": tissue["rna"][:100].copy(), "atac": tissue["atac"][::-1][:120].copy()}
+    for adata in parts.values():
+        adata.obsm["xy"] = points.loc[adata.obs_names].to_numpy()
+    mdata = type(tissue)(parts)
+    model = model_of(mdata, n_neighbors=6, spatial_key="xy")
+    order = tissue.obs_names.get_indexer(model.barcodes)
+    assert (model.graph.connectivities != expected[order][:, order]).nnz == 0
 
 
 def test_fitting_writes_nothing(tissue):

@@ -32,6 +32,12 @@ def test_a_graph_makes_it_spatial(tissue):
     np.testing.assert_allclose(tissue.obsm["again_topics"], first, atol=1e-4)
 
 
+@pytest.mark.parametrize("arguments", [{"radius": 0.2}, {"n_neighbors": 4}, {"spatial_key": "spatial"}])
+def test_any_word_of_neighbours_makes_it_spatial(tissue, arguments):
+    mt.tl.topic_model(tissue, 4, n_iter=3, verbose=False, **arguments)
+    assert tissue.uns["mtopic"]["params"]["model"] == "sMTM"
+
+
 def test_copy(tissue):
     before = repr(tissue)
     result = mt.tl.topic_model(tissue, 4, key_added="my", copy=True, verbose=False)

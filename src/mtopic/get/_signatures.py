@@ -57,7 +57,7 @@ def signatures(
     """
     if n_top is not None and n_top < 1:
         raise ValueError(f"n_top={n_top}: ask for at least 1 feature of each topic, or None for all")
-    name, _, table = _slots.signatures(data, mod, key)
+    name, _, table = _slots.find_signatures(data, mod, key)
     chosen = _choose(table, topics, f"varm[{key!r}] of modality {name!r}")
     totals = chosen.sum()
     if not (totals > 0).all():

@@ -53,14 +53,26 @@ def topics(data: Data, *, key: str = "topics") -> AnnData:
     ((100, 3), 'topic_1', (100, 2))
     """
     table = _slots.table(data, key)
+    obs = _obs(data)
     return AnnData(
         X=table.to_numpy(dtype=np.float64),
-        obs=data.obs,
+        obs=obs,
         var=pd.DataFrame(index=table.columns.astype(str)),
         obsm=_tables(data, key, table.columns),
         obsp=dict(data.obsp),
-        uns=_uns(data),
+        uns=_uns(data, obs),
     ).copy()
+
+
+def _obs(data: Data) -> pd.DataFrame:
+    """``obs`` of the data, with the columns of its modalities as ``modality:column`` where they are not there yet."""
+    obs = data.obs.copy()
+    if isinstance(data, MuData):
+        for mod, adata in data.mod.items():
+            for column in adata.obs:
+                if f"{mod}:{column}" not in obs:
+                    obs[f"{mod}:{column}"] = adata.obs[column].reindex(obs.index)
+    return obs
 
 
 def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
@@ -91,7 +103,7 @@ def _coordinates(data: Data) -> NDArray[np.float64] | None:
     return None
 
 
-def _uns(data: Data) -> dict[str, Any]:
+def _uns(data: Data, obs: pd.DataFrame) -> dict[str, Any]:
     """``uns`` of the data, with the images and the colours that only a modality holds."""
     uns = dict(data.uns)
     for mod, adata in _slots.modalities(data).items():
@@ -99,6 +111,6 @@ def _uns(data: Data) -> dict[str, Any]:
             uns.setdefault(SPATIAL, adata.uns[SPATIAL])
         for name in adata.uns:
             column = f"{mod}:{name.removesuffix('_colors')}"
-            if name.endswith("_colors") and column in data.obs:
+            if name.endswith("_colors") and column in obs:
                 uns.setdefault(f"{column}_colors", adata.uns[name])
     return uns

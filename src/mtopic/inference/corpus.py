@@ -33,10 +33,6 @@ class Corpus:
         return int(self.rows.shape[0])
 
     @property
-    def n_features(self) -> int:
-        return int(self.rows.shape[1])
-
-    @property
     def dtype(self) -> np.dtype:
         return self.rows.dtype
 

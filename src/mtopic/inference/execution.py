@@ -49,6 +49,7 @@ class Threads:
                 self._calls.put(None)
             deque(self._helpers, maxlen=0)
             self._helpers = None
+            del self._calls, self._outcomes
 
     def run(self, kernel: Callable[..., None], work: NDArray[np.integer], *args: Any) -> None:
         """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.

@@ -165,6 +165,8 @@ def _fixed_point(x, rows, prior, gamma, work, max_rounds, atol, rtol):
             if total[j] > epsilon * prior[live[j]]:
                 keep[n_keep] = j
                 n_keep += 1
+        if n_keep == 0:
+            return done + 1
         if n_keep < width - width // 4:
             rows = _compact(rows, keep[:n_keep], buffer)
             for j in range(n_keep):
@@ -242,14 +244,18 @@ def dirichlet_divergence(start, stop, values, prior, out):
 
 
 @_jit
-def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, previous, out):
+def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, previous, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 
-    The graph holds no self edges: an observation counts itself with weight 1 and its γ as it is now.
+    The graph holds no self edges: an observation counts itself with weight 1 and its γ as it is now. One that has no
+    neighbour keeps its γ unless ``isolated`` says that it be corrected by itself.
     """
     n_topics = gamma.shape[1]
     s = np.empty(n_topics)
     for d in range(start, stop):
+        if indptr[d] == indptr[d + 1] and not isolated:
+            out[d] = gamma[d]
+            continue
         norm = math.sqrt(_dot(gamma[d], gamma[d]))
         for k in range(n_topics):
             s[k] = gamma[d, k] / norm

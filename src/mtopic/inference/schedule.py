@@ -11,7 +11,7 @@ class Plan:
     """One E-step: ``cold`` starts every observation at γ = 1 and not at its last γ; it ends after ``rounds`` at the latest.
 
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``epoch``, stochastic updates from every
-    observation once come before it.
+    observation once come before it. ``isolated``: the spatial correction takes in observations without neighbours.
     """
 
     cold: bool
@@ -19,6 +19,7 @@ class Plan:
     atol: float = 0.0
     rtol: float = 0.0
     epoch: bool = False
+    isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Schedule:
 
 
 def _original(iteration: int, max_rounds: int) -> Plan:
-    return Plan(cold=True, rounds=max_rounds, atol=1e-4)
+    return Plan(cold=True, rounds=max_rounds, atol=1e-4, isolated=True)
 
 
 EXPLORE = 20
@@ -77,8 +78,8 @@ def tolerance(tol: float | str | None) -> float | None:
     return float(tol)
 
 
-def has_converged(elbo: Sequence[float], iteration: int, tol: float | None) -> bool:
-    """Whether the bound changed by less than ``tol`` of itself over the last `WINDOW` refining iterations."""
-    if tol is None or iteration < EXPLORE + WINDOW or len(elbo) <= WINDOW:
+def has_converged(elbo: Sequence[float], refined: int, tol: float | None) -> bool:
+    """Whether the bound changed by less than ``tol`` of itself over `WINDOW` of the ``refined`` last iterations."""
+    if tol is None or refined < WINDOW or len(elbo) <= WINDOW:
         return False
     return bool(abs(elbo[-1] - elbo[-1 - WINDOW]) < tol * abs(elbo[-1]))

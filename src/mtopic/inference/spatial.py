@@ -33,11 +33,14 @@ class Correction:
         return cls(weighted)
 
     def __call__(
-        self, gamma: NDArray[np.floating], previous: NDArray[np.floating], threads: Threads
+        self, gamma: NDArray[np.floating], previous: NDArray[np.floating], threads: Threads, *, isolated: bool
     ) -> NDArray[np.floating]:
-        """γ after the correction; ``previous`` holds the neighbours' γ of the iteration before."""
+        """γ after the correction; ``previous`` holds the neighbours' γ of the iteration before.
+
+        With ``isolated``, observations without neighbours are corrected by themselves, as the original does.
+        """
         graph = self.neighbours
         corrected = np.empty_like(gamma)
-        args = (graph.indptr, graph.indices, graph.data, gamma, previous, corrected)
+        args = (graph.indptr, graph.indices, graph.data, gamma, previous, isolated, corrected)
         threads.run(kernels.correct_by_neighbours, graph.indptr, *args)
         return corrected

@@ -1,6 +1,5 @@
 """What all preparation steps share: the raw counts they keep and the record they leave."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ from anndata import AnnData
 
 from mtopic._counts import CSR, count_matrix
 from mtopic._slots import Data, modality
+from mtopic._warn import warn
 
 RECORD = "mtopic"
 
@@ -16,18 +16,23 @@ RECORD = "mtopic"
 def transform_counts(data: Data, mod: str | None, step: str, transform: Callable[[CSR, AnnData], CSR]) -> None:
     """Replace ``X`` of a modality by a transform of its counts; nothing is written if that fails."""
     name, adata = modality(data, mod)
+    require_memory(adata, name)
     if steps(adata):
+        it = "adata" if data is adata else f"mdata[{name!r}]"
         raise ValueError(
-            f"X of modality {name!r} has been prepared by {', '.join(steps(adata))} already: "
-            f"{step} wants counts; take them back with mdata[{name!r}].X = mdata[{name!r}].layers['counts'] "
-            f"and del mdata[{name!r}].uns['{RECORD}']"
+            f"X of modality {name!r} has been prepared by {', '.join(steps(adata))} already: {step} wants counts; "
+            f"take them back with {it}.X = {it}.layers['counts'] and del {it}.uns['{RECORD}']['steps']"
         )
     x = count_matrix(adata, name)
     if not np.array_equal(x.data, np.trunc(x.data)):
-        warnings.warn(
-            f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts", stacklevel=3
-        )
+        warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts")
     write(adata, transform(as_real(x), adata), step)
+
+
+def require_memory(adata: AnnData, mod: str) -> None:
+    """Preparation replaces ``X``, which must not reach the file behind a backed object."""
+    if adata.isbacked:
+        raise ValueError(f"modality {mod!r} is backed by a file, whose counts would be lost: call to_memory() first")
 
 
 def as_real(x: CSR) -> CSR:

@@ -3,7 +3,7 @@ import numpy as np
 from mtopic._counts import count_matrix
 from mtopic._slots import Data, modalities
 
-from ._prepare import RECORD, as_real, write
+from ._prepare import RECORD, as_real, require_memory, steps, write
 
 
 def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
@@ -44,6 +44,7 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
     target = mdata.copy() if copy else mdata
     scaled = {}
     for mod, adata in modalities(target).items():
+        require_memory(adata, mod)
         x = as_real(count_matrix(adata, mod))
         total = x.data.sum(dtype=np.float64)
         if not total > 0:
@@ -52,6 +53,6 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
         x.data *= x.dtype.type(factor)
         scaled[mod] = adata, x, factor
     for adata, x, factor in scaled.values():
-        before = adata.uns.get(RECORD, {}).get("scale", 1.0)
+        before = adata.uns[RECORD].get("scale", 1.0) if steps(adata) else 1.0
         write(adata, x, "scale_counts", scale=float(before * factor))
     return target if copy else None

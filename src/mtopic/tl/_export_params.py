@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,12 @@ def export_params(
     ``uns["mtopic"]`` : dict
         ``params``, ``elbo`` (nats, an entry an iteration) and ``version``.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
-        The graph that an `sMTM` built, as squidpy stores it; with ``mtopic_`` before these names where they are taken.
+        The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are taken.
 
     Raises
     ------
     ValueError
-        If the model is not fitted, the names of observations or features are not those of the fit, or no topic is left.
+        If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not those of the fit, or no topic is left.
 
     Examples
     --------
@@ -64,8 +65,15 @@ def export_params(
     """
     if not model.fitted:
         raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")
+    head = "" if prefix is None else f"{prefix}_"
+    if "/" in head:
+        raise ValueError(f"prefix={prefix!r}: names of slots hold no '/'")
+    if not isinstance(mdata.uns.get(f"{head}mtopic", {}), Mapping):
+        raise ValueError(
+            f"uns['{head}mtopic'] holds something that mtopic did not write: rename it or give another prefix"
+        )
     parts = modalities(mdata)
-    if list(parts) != model.modalities:
+    if set(parts) != set(model.modalities):
         raise ValueError(f"the model was fitted to modalities {model.modalities}, the data has {list(parts)}")
     order = _order(model.barcodes, mdata.obs_names, "observations")
     gamma = model.gamma.astype(np.float64)[order]
@@ -81,11 +89,10 @@ def export_params(
         lam = model.lambda_[mod][kept].T[features]
         signatures[mod] = pd.DataFrame(np.ascontiguousarray(lam), index=adata.var_names, columns=names)
 
-    head = "" if prefix is None else f"{prefix}_"
     mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
-    for mod, adata in parts.items():
+    for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
-    _record(model, mdata, f"{head}mtopic", order)
+    _record(model, mdata, head, order)
 
 
 def _share(values: np.ndarray) -> np.ndarray:
@@ -104,11 +111,11 @@ def _order(fitted: pd.Index, present: pd.Index, what: str) -> np.ndarray:
     return order
 
 
-def _record(model: Model, mdata: Data, key: str, order: np.ndarray) -> None:
+def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:
     """Write parameters, trace and graph."""
+    key = f"{head}mtopic"
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
-        earlier = mdata.uns.get(key, {}).get("params", {}).get("stored_graph")
-        params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, earlier)
+        params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
     fit = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
     mdata.uns[key] = {**mdata.uns.get(key, {}), **fit}

@@ -36,11 +36,11 @@ class Model:
         dtype: Literal["float32", "float64"],
         raw: bool,
     ) -> None:
-        if int(n_topics) != n_topics or n_topics < 2:
+        if not isinstance(n_topics, int | np.integer) or n_topics < 2:
             raise ValueError(f"n_topics={n_topics}: a topic model has 2 topics or more")
         if n_jobs == 0:
             raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-        self._dtype = np.dtype(look_up(DTYPES, str(dtype), "dtype", "the supported precisions"))
+        self._dtype = np.dtype(look_up(DTYPES, np.dtype(dtype).name, "dtype", "the supported precisions"))
         counts = read_counts(data, raw=raw, dtype=self._dtype)
         self.n_topics = int(n_topics)
         self.seed = seed
@@ -54,9 +54,11 @@ class Model:
         self.n_counts = float(counts.corpus.rows.sum(dtype=np.float64))
         self._raw = raw
         self._iterations = 0
+        self._refined = 0
+        self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         self._order_seed = self._rng.spawn(1)[0].integers(2**63)
-        self._posterior = initial(counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads(n_jobs))
+        self._posterior = initial(counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads())
 
     @property
     def alpha(self) -> float:
@@ -107,7 +109,8 @@ class Model:
         schedule
             ``"fast"``: after one pass of stochastic updates, 20 iterations that begin every observation anew explore; then few
             rounds from the last state refine.
-            ``"original"``: the trajectory of the original program, in double precision, which never stops early.
+            ``"original"``: the trajectory of the original program, in double precision (of counts read at ``dtype``), which
+            never stops early.
         tol
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations;
             ``"auto"`` is 1e-5, None runs all ``n_iter``.
@@ -132,10 +135,11 @@ class Model:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
         tolerance = schedules.tolerance(tol) if chosen.stops else None
-        self._take_dtype(chosen.dtype or self._dtype)
+        self._begin(chosen.dtype or self._dtype)
+        self._schedule = schedule
         with self._posterior.threads, self._progress(n_iter, "iteration") as bar:
             for _ in range(n_iter):
-                self.converged = schedules.has_converged(self.elbo, self._iterations, tolerance)
+                self.converged = schedules.has_converged(self.elbo, self._refined, tolerance)
                 if self.converged:
                     break
                 self._iterate(chosen.plan(self._iterations, max_iter_d))
@@ -148,12 +152,13 @@ class Model:
         start = np.ones_like(now.gamma) if plan.cold else now.gamma
         gamma, _ = begun.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
-            gamma = self._correction(gamma, now.gamma, now.threads)
+            gamma = self._correction(gamma, now.gamma, now.threads, isolated=plan.isolated)
         after = replace(now, gamma=gamma, lam=begun.m_step(gamma))
         bound = after.elbo()
         self._posterior = after
         self.elbo.append(bound)
         self._iterations += 1
+        self._refined = 0 if plan.cold else self._refined + 1
 
     def _epoch_order(self) -> NDArray[np.int64]:
         """Observations in random order, the same at each call; the generator that SVI draws from is left alone."""
@@ -162,8 +167,10 @@ class Model:
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
 
-    def _take_dtype(self, dtype: np.dtype) -> None:
+    def _begin(self, dtype: np.dtype) -> None:
+        """Bring the posterior to the precision and the threads of the fit that follows."""
         posterior = self._posterior
+        posterior.threads = Threads(self.n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
 
@@ -174,7 +181,10 @@ class Model:
             "n_topics": self.n_topics,
             "alpha": self.alpha,
             "eta": self.eta,
+            "schedule": self._schedule,
             "n_iter": self._iterations,
+            "converged": self.converged,
+            "dtype": self._posterior.corpus.dtype.name,
             "n_counts": self.n_counts,
             "raw": self._raw,
         }

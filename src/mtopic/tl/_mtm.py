@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,8 @@ class MTM(Model):
     ----------
     mdata
         MuData, or AnnData as one modality named "X". ``X`` of every modality holds counts, or non-negative transforms such as
-        `mtopic.pp.tfidf` makes: CSR, CSC or dense, integer or real. It is read, never changed.
+        `mtopic.pp.tfidf` makes: CSR, CSC or dense, integer or real. It is read, never changed. The matrix of a single modality is
+        used in place if it is CSR of ``dtype``: do not change its values while you go on fitting.
     n_topics
         Number of topics K, 2 or more.
     seed
@@ -94,7 +95,7 @@ class MTM(Model):
         """Fit by stochastic updates from random batches of observations, drawn with replacement.
 
         Step t moves λ by the rate ρ = (tau + t)^−kappa towards what the batch, taken for the whole data, says. ``gamma`` of an
-        observation is what its last batch gave, 1/K if there was none. The bound is appended to ``elbo`` once, at the end.
+        observation is what its last batch gave, 1/K if there was none. ``elbo`` traces `VI` only.
 
         Parameters
         ----------
@@ -129,17 +130,20 @@ class MTM(Model):
                 raise ValueError(f"{name}={value}: it must be at least 1")
         if tau < 0 or not 0 < kappa <= 1:
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
-        self._take_dtype(self._dtype)
+        self._begin(self._dtype)
         batches = self._rng.choice(len(self.barcodes), (n_batches, batch_size))
         with self._posterior.threads, self._progress(n_batches, "batch") as bar:
             for batch in batches:
-                rate = (tau + self._svi_steps + 1) ** -kappa
+                rate = float((tau + self._svi_steps + 1) ** -kappa)
                 stochastic_step(self._posterior, batch, rate, max_iter_d, atol=1e-4)
                 self._svi_steps += 1
                 bar.update()
-            self.elbo.append(self._posterior.elbo())
 
     @property
     def fitted(self) -> bool:
         """Whether the posterior has seen the data."""
         return super().fitted or self._svi_steps > 0
+
+    def params(self) -> dict[str, Any]:
+        """What the fit was made with, in types that HDF5 can hold."""
+        return {**super().params(), **({"n_batches": self._svi_steps} if self._svi_steps else {})}

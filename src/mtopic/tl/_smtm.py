@@ -90,24 +90,25 @@ class sMTM(Model):
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
     ) -> None:
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, dtype, raw)
         points: NDArray[np.float64] | None
         if neighbors_key is None:
             points = coordinates(mdata, spatial_key)
             self.graph = _graph.build(points, radius, n_neighbors)
+            self._where: dict[str, Any] = {"spatial_key": spatial_key}
+            self._where |= {"radius": radius} if n_neighbors is None else {"n_neighbors": n_neighbors}
         else:
             points = _points_if_any(mdata, spatial_key)
             self.graph = _graph.find(mdata, neighbors_key)
-        self._neighbors_key = neighbors_key
+            self._where = {"neighbors_key": neighbors_key}
         neighbours = self.graph.neighbours()
         _graph.warn_isolated(neighbours)
         scaled = None if points is None else _graph.normalised(points)[0]
         self._correction = Correction.from_points(neighbours, scaled)
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, dtype, raw)
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
-        key = {} if self._neighbors_key is None else {"neighbors_key": self._neighbors_key}
-        return {**super().params(), **key}
+        return {**super().params(), **self._where}
 
 
 def _points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:

@@ -36,11 +36,11 @@ def topic_model(
     n_topics
         Number of topics, 2 or more.
     spatial_key
-        Coordinates in ``obsm``; if given, neighbours lend each other their topics (`sMTM`).
+        Coordinates in ``obsm``; with this or any of the next three, neighbours lend each other their topics (`sMTM`).
     radius, n_neighbors
         Who is a neighbour, as for `sMTM`; if neither is given, the 6 nearest observations, as in squidpy.
     neighbors_key
-        A stored graph to use, as for `sMTM`; the model is then spatial with or without ``spatial_key``.
+        A stored graph to use, as for `sMTM`.
     n_iter
         Number of iterations, at most.
     tol
@@ -77,7 +77,7 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    if spatial_key is None and neighbors_key is None:
+    if spatial_key is None and radius is None and n_neighbors is None and neighbors_key is None:
         model = MTM(data, n_topics, rng, n_jobs, verbose, dtype=dtype, raw=True)
     else:
         model = sMTM(

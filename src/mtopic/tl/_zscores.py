@@ -7,8 +7,7 @@ from scipy.sparse import csr_array
 
 from mtopic import read
 from mtopic._counts import CSR, count_matrix
-from mtopic._slots import Data, modality
-from mtopic._slots import signatures as find_signatures
+from mtopic._slots import Data, find_signatures, modality
 
 SCALE = 10_000
 
@@ -37,9 +36,9 @@ def zscores(
     signatures
         Key of the signatures in ``varm``.
     mod
-        The modality; may be left out where there is only one.
+        The modality; may be left out where there is only one. For an AnnData, the modality of the file.
     n_top
-        Number of features a topic.
+        Number of features a topic; all of them where there are fewer.
     thr
         Where z-scores are clipped; None does not clip.
     out_key
@@ -54,7 +53,7 @@ def zscores(
     KeyError
         If there is no such modality or there are no such signatures.
     ValueError
-        If ``n_top`` is less than 1 or more than the number of features, ``thr`` is not positive, counts are not valid, or the
+        If ``n_top`` is less than 1, ``thr`` is not positive, counts are not valid, or the
         file lacks observations or features.
 
     Examples
@@ -66,15 +65,15 @@ def zscores(
     >>> mdata["rna"].obsm["zscores"].shape
     (200, 5)
     """
-    name, adata, weights = find_signatures(mdata, mod, signatures)
-    if not 1 <= n_top <= adata.n_vars:
-        raise ValueError(f"n_top={n_top}: modality {name!r} has {adata.n_vars} features")
+    name, adata, weights = find_signatures(mdata, None if isinstance(mdata, AnnData) else mod, signatures)
+    if n_top < 1:
+        raise ValueError(f"n_top={n_top}: a topic is scored by at least 1 feature")
     if thr is not None and not thr > 0:
         raise ValueError(f"thr={thr}: z-scores are clipped at a positive value, or None")
     if raw_data_path is None:
         counts = count_matrix(adata, name, layer="counts" if "counts" in adata.layers else None)
     else:
-        counts = _counts_of_file(raw_data_path, name, adata)
+        counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
     logs, mean, sd = _standard(counts)
     scores = {}
     for topic in weights.columns:
@@ -96,8 +95,8 @@ def _standard(counts: CSR) -> tuple[csr_array, np.ndarray, np.ndarray]:
     return logs, mean, np.where(sd > 0, sd, 1)
 
 
-def _counts_of_file(path: str | PathLike[str], mod: str, adata: AnnData) -> CSR:
-    _, raw = modality(read.h5mu(path), mod)
+def _counts_of_file(path: str | PathLike[str], mod: str | None, adata: AnnData) -> CSR:
+    mod, raw = modality(read.h5mu(path), mod)
     parts = {"observations": (raw.obs_names, adata.obs_names), "features": (raw.var_names, adata.var_names)}
     for what, (there, wanted) in parts.items():
         missing = wanted.difference(there)
