@@ -1,5 +1,6 @@
 """What all tests share: the real data, and figures that need no screen."""
 
+import hashlib
 import os
 import sys
 import warnings
@@ -66,6 +67,29 @@ def golden(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
             return dict(file)
 
     return read
+
+
+@pytest.fixture
+def fingerprint() -> Callable[[Any], str]:
+    """All that an object holds, matrices and tables to the bit, as a text to be compared."""
+
+    def of(value: Any) -> str:
+        if hasattr(value, "tocsr"):
+            value = value.tocsr()
+            return repr([of(part) for part in (value.data, value.indices, value.indptr)])
+        if hasattr(value, "obs_names"):
+            slots = [value.obs, value.var, *(dict(getattr(value, slot)) for slot in ("obsm", "varm", "obsp", "uns"))]
+            inner = dict(value.mod) if hasattr(value, "mod") else {"X": value.X, **value.layers}
+            return repr([of(part) for part in (*slots, inner)])
+        if hasattr(value, "to_csv"):
+            return str(value.to_csv())
+        if isinstance(value, np.ndarray):
+            return f"{value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+        if isinstance(value, dict):
+            return repr({key: of(part) for key, part in value.items()})
+        return repr(value)
+
+    return of
 
 
 @pytest.fixture(autouse=True)
