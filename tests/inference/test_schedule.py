@@ -13,11 +13,13 @@ def test_original_starts_cold_every_time_and_never_stops():
     assert not original.stops
 
 
-def test_fast_explores_then_refines():
-    plans = [schedule.SCHEDULES["fast"].plan(i, 100) for i in range(2 * schedule.EXPLORE)]
-    assert [plan.epoch for plan in plans] == [True] + [False] * (2 * schedule.EXPLORE - 1)
-    assert [plan.cold for plan in plans] == [True] * schedule.EXPLORE + [False] * schedule.EXPLORE
-    assert all(plan.rounds <= 7 for plan in (schedule.SCHEDULES["fast"].plan(i, 7) for i in range(30)))
+def test_fast_starts_explores_and_refines():
+    plan = schedule.SCHEDULES["fast"].plan
+    plans = [plan(i, 100) for i in range(2 * schedule.EXPLORE)]
+    assert [p.start for p in plans] == [True] + [False] * (2 * schedule.EXPLORE - 1)
+    assert [p.explore for p in plans] == [True] * schedule.EXPLORE + [False] * schedule.EXPLORE
+    assert [i for i, p in enumerate(plans) if p.cold] == [0, schedule.EXPLORE]
+    assert all(plan(i, 7).rounds <= 7 for i in range(30))
 
 
 def test_convergence_looks_at_the_change_over_the_window():

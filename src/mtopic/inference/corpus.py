@@ -28,6 +28,11 @@ class Corpus:
         """The same counts by feature."""
         return self.rows.tocsc()
 
+    @cached_property
+    def totals(self) -> NDArray[np.float64]:
+        """The counts of each observation, all modalities together."""
+        return np.asarray(self.rows.sum(axis=1, dtype=np.float64)).ravel()
+
     @property
     def n_obs(self) -> int:
         return int(self.rows.shape[0])

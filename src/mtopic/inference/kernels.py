@@ -2,9 +2,10 @@
 
 Every row's result depends on that row alone, so that any partition into blocks gives the same bits.
 
-Expectations are stored scaled: topics ``t[d]`` by their row's maximum, signatures ``b[v]`` by their feature's maximum.
-The ratios of the updates do not feel these scales, and single precision does not underflow: ``t[d]`` has an entry 1 and
-no entry is less than the smallest normal number × `HEADROOM`, so their product is never zero.
+Expectations are stored scaled, topics ``t[d]`` by their row's maximum, signatures ``b[v]`` by their feature's maximum, and
+padded with zeros to whole vectors. The ratios of the updates do not feel these scales, and single precision does not
+underflow: ``t[d]`` has an entry 1 and no entry is less than the smallest normal number × `HEADROOM`, so their product is never
+zero.
 """
 
 import math
@@ -14,69 +15,104 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-HEADROOM = 2.0**26
+from . import special
 
-_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(nogil=True, cache=True)
+HEADROOM = 2.0**26
+LANES = 8
+CHUNK = 256
+
+_jit = special.jit
 _jit_reassociate: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}
+    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
 )
 
 
-@_jit
-def digamma(x):
-    """ψ(x) for x > 0: six steps of the recurrence, then the asymptotic series (relative error below 1e-12)."""
-    steps = 1 / x + 1 / (x + 1) + 1 / (x + 2) + 1 / (x + 3) + 1 / (x + 4) + 1 / (x + 5)
-    y = x + 6
-    z = 1 / (y * y)
-    series = z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z * (1 / 132 - z * 691 / 32760)))))
-    return math.log(y) - 0.5 / y - series - steps
+def padded(n_topics: int) -> int:
+    """Width of a table of expectations: the number of topics, rounded up to whole vectors."""
+    return -(-n_topics // LANES) * LANES
+
+
+@_jit_reassociate
+def _dot(a, b):
+    """Σ a·b over the entries of ``a``, in double precision."""
+    total = 0.0
+    for i in range(a.size):
+        total += float(a[i]) * float(b[i])
+    return total
 
 
 @_jit
-def _scaled_expectation(values, out):
-    """Write exp(ψ(values)) divided by its maximum; return the logarithm of that maximum."""
+def _scaled_exp(logs, scratch, out):
+    """Write exp(logs) divided by its maximum, at least the floor; return the maximum. ``logs`` is spent."""
     top = -np.inf
-    for k in range(values.size):
-        top = max(top, values[k])
-    top = digamma(float(top))
+    for k in range(logs.size):
+        top = max(top, logs[k])
+    for k in range(logs.size):
+        logs[k] -= top
+    special.exp(logs, scratch)
     floor = np.finfo(out.dtype).tiny * HEADROOM
-    for k in range(values.size):
-        out[k] = max(math.exp(digamma(float(values[k])) - top), floor)
+    for k in range(logs.size):
+        out[k] = max(logs[k], floor)
     return top
 
 
 @_jit
-def expected_topics(start, stop, gamma, t, shift):
-    """Write t[d] ∝ exp(E log θ_d), scaled, and the logarithm of its scale."""
+def expected_topics(start, stop, counts, prior, gamma, t, bound):
+    """Write t[d] ∝ exp(E log θ_d), scaled, and what γ_d adds to the bound besides Σ x log(t·b) and constants of the prior.
+
+    That is ``counts[d]`` × the logarithm of the scale − KL(Dir(γ_d) ‖ Dir(prior)) without ln Γ of the prior.
+    """
+    n_topics = gamma.shape[1]
+    values, logs, scratch = np.empty(n_topics + 1), np.empty(n_topics + 1), np.empty(n_topics + 1)
     for d in range(start, stop):
-        total = 0.0
-        for k in range(gamma.shape[1]):
-            total += gamma[d, k]
-        shift[d] = _scaled_expectation(gamma[d], t[d]) - digamma(total)
+        values[n_topics] = 0
+        for k in range(n_topics):
+            values[k] = gamma[d, k]
+            values[n_topics] += values[k]
+        special.log_gamma(values, logs, scratch)
+        bound[d] = -logs[n_topics]
+        for k in range(n_topics):
+            bound[d] += logs[k]
+        special.digamma(values, logs)
+        row_prior = prior[min(d, prior.shape[0] - 1)]
+        for k in range(n_topics):
+            bound[d] -= (values[k] - row_prior[k]) * (logs[k] - logs[n_topics])
+        t[d, n_topics:] = 0
+        bound[d] += counts[d] * (_scaled_exp(logs[:n_topics], scratch, t[d, :n_topics]) - logs[n_topics])
 
 
 @_jit
-def expected_signatures(start, stop, lam, log_total, b, shift):
-    """Write b[v] ∝ exp(E log β_·v), scaled, and the logarithm of its scale.
-
-    ``log_total`` holds ψ(Σ_w λ_kw) for the modality that the rows belong to.
-    """
+def expected_signatures(start, stop, lam, log_total, b):
+    """Write b[v] ∝ exp(E log β_·v), scaled; ``log_total`` holds ψ(Σ_w λ_kw) of the modality that the rows belong to."""
     n_topics = lam.shape[1]
-    logs = np.empty(n_topics)
-    floor = np.finfo(b.dtype).tiny * HEADROOM
+    values, logs, scratch = np.empty(n_topics), np.empty(n_topics), np.empty(n_topics)
     for v in range(start, stop):
-        top = -np.inf
         for k in range(n_topics):
-            logs[k] = digamma(float(lam[v, k])) - log_total[k]
-            top = max(top, logs[k])
+            values[k] = lam[v, k]
+        special.digamma(values, logs)
         for k in range(n_topics):
-            b[v, k] = max(math.exp(logs[k] - top), floor)
-        shift[v] = top
+            logs[k] -= log_total[k]
+        b[v, n_topics:] = 0
+        _scaled_exp(logs, scratch, b[v, :n_topics])
+
+
+@_jit
+def mean_signatures(start, stop, lam, total, b):
+    """Write b[v] ∝ λ_kv / Σ_w λ_kw, scaled; ``total`` holds the sums of the modality that the rows belong to."""
+    n_topics = lam.shape[1]
+    share = (1 / total).astype(b.dtype)
+    for v in range(start, stop):
+        for k in range(n_topics):
+            b[v, k] = lam[v, k] * share[k]
+        scale = 1 / b[v, :n_topics].max()
+        for k in range(n_topics):
+            b[v, k] *= scale
+        b[v, n_topics:] = 0
 
 
 @_jit_reassociate
-def _responsibilities(x, rows, index, own, total):
-    """Write Σ_i x_i r_i / (r_i · own), with r_i = rows[index_i]: both products of a round in one loop, four rows at a time."""
+def _by_feature(x, rows, index, own, mixture, total):
+    """Write the mixtures r_i · own, with r_i = rows[index_i], and Σ_i x_i r_i / (r_i · own), four rows at a time."""
     n, n_topics = x.size, own.size
     zero = total.dtype.type(0)
     total[:] = zero
@@ -89,6 +125,7 @@ def _responsibilities(x, rows, index, own, total):
             share_b += rows[b, k] * own[k]
             share_c += rows[c, k] * own[k]
             share_d += rows[d, k] * own[k]
+        mixture[i], mixture[i + 1], mixture[i + 2], mixture[i + 3] = share_a, share_b, share_c, share_d
         share_a, share_b = x[i] / share_a, x[i + 1] / share_b
         share_c, share_d = x[i + 2] / share_c, x[i + 3] / share_d
         for k in range(n_topics):
@@ -97,41 +134,79 @@ def _responsibilities(x, rows, index, own, total):
         a, share_a = index[i], zero
         for k in range(n_topics):
             share_a += rows[a, k] * own[k]
+        mixture[i] = share_a
         share_a = x[i] / share_a
         for k in range(n_topics):
             total[k] += share_a * rows[a, k]
 
 
-@_jit
-def _gather(b, features, buffer):
-    """Copy the rows of the features into the buffer; return it as a features × topics table."""
-    n, n_topics = features.size, b.shape[1]
-    rows = buffer[: n * n_topics].reshape(n, n_topics)
-    for i in range(n):
-        v = features[i]
-        for k in range(n_topics):
-            rows[i, k] = b[v, k]
-    return rows
+@_jit_reassociate
+def _by_topic(x, table, slot, own, mixture, total):
+    """As `_by_feature`, over the topics ``slot`` of a table chunks × topics × non-zeros of a chunk, four topics at a time."""
+    zero = total.dtype.type(0)
+    whole = slot.size - slot.size % 4
+    total[: slot.size] = zero
+    for chunk in range(-(-x.size // CHUNK)):
+        counts = x[chunk * CHUNK : (chunk + 1) * CHUNK]
+        share = mixture[: counts.size]
+        share[:] = zero
+        for j in range(0, whole, 4):
+            a, b, c, d = slot[j], slot[j + 1], slot[j + 2], slot[j + 3]
+            own_a, own_b, own_c, own_d = own[j], own[j + 1], own[j + 2], own[j + 3]
+            for i in range(share.size):
+                share[i] += (own_a * table[chunk, a, i] + own_b * table[chunk, b, i]) + (
+                    own_c * table[chunk, c, i] + own_d * table[chunk, d, i]
+                )
+        for j in range(whole, slot.size):
+            a, own_a = slot[j], own[j]
+            for i in range(share.size):
+                share[i] += own_a * table[chunk, a, i]
+        for i in range(share.size):
+            share[i] = counts[i] / share[i]
+        for j in range(0, whole, 4):
+            a, b, c, d = slot[j], slot[j + 1], slot[j + 2], slot[j + 3]
+            sum_a, sum_b, sum_c, sum_d = zero, zero, zero, zero
+            for i in range(share.size):
+                sum_a += share[i] * table[chunk, a, i]
+                sum_b += share[i] * table[chunk, b, i]
+                sum_c += share[i] * table[chunk, c, i]
+                sum_d += share[i] * table[chunk, d, i]
+            total[j] += sum_a
+            total[j + 1] += sum_b
+            total[j + 2] += sum_c
+            total[j + 3] += sum_d
+        for j in range(whole, slot.size):
+            a, sum_a = slot[j], zero
+            for i in range(share.size):
+                sum_a += share[i] * table[chunk, a, i]
+            total[j] += sum_a
 
 
 @_jit
-def _compact(rows, keep, buffer):
-    """Move the columns ``keep`` of the table at the head of the buffer together; return the narrower table."""
-    n, width = rows.shape[0], keep.size
-    narrow = buffer[: n * width].reshape(n, width)
-    for i in range(n):
-        for j in range(width):
-            narrow[i, j] = rows[i, keep[j]]
-    return narrow
+def _gather(b, features, live, table):
+    """Copy the columns ``live`` of the features' rows into the table, topic by topic."""
+    for chunk in range(-(-features.size // CHUNK)):
+        names = features[chunk * CHUNK : (chunk + 1) * CHUNK]
+        for i in range(names.size):
+            v = names[i]
+            for j in range(live.size):
+                table[chunk, j, i] = b[v, live[j]]
 
 
 @_jit
-def _round(x, rows, index, live, prior, gamma, t, total):
-    """One E-step round over the live topics of one observation; return Σ|Δγ|."""
-    for j in range(live.size):
-        t[j] = gamma[live[j]]
-    _scaled_expectation(t, t)
-    _responsibilities(x, rows, index, t, total)
+def _expectation(gamma, live, work, t):
+    """Write exp(ψ(γ)) of the live topics, scaled."""
+    values, logs, scratch = work
+    n = live.size
+    for j in range(n):
+        values[j] = gamma[live[j]]
+    special.digamma(values[:n], logs[:n])
+    _scaled_exp(logs[:n], scratch[:n], t[:n])
+
+
+@_jit
+def _take(prior, live, t, total, gamma):
+    """γ of the live topics becomes prior + t·total; ``total`` becomes what was received. Return Σ|Δγ|."""
     change = 0.0
     for j in range(live.size):
         k = live[j]
@@ -143,55 +218,74 @@ def _round(x, rows, index, live, prior, gamma, t, total):
 
 
 @_jit
-def _fixed_point(x, rows, prior, gamma, work, max_rounds, atol, rtol):
-    """Iterate one observation's γ to its fixed point; return the number of rounds.
+def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
+    """Iterate one observation's γ to its fixed point; return the rounds, each counted as its share of topics.
 
-    ``rows`` holds b of the observation's features. Topics that receive no more than is lost in the rounding of their prior
-    are dropped for the rest of the E-step, once a quarter of them is to go.
+    The first rounds are over all topics, on the rows of b where they lie. Topics that receive no more than is lost in the
+    rounding of their prior are dropped for the rest of the E-step once that is half of them: the others' columns are then
+    gathered into a table.
     """
-    buffer, positions, live, keep, t, total = work
-    width = gamma.size
+    table, live, slot, t, total, mixture, doubles = work
+    width, gathered, rounds = gamma.size, False, 0.0
     for k in range(width):
         live[k] = k
-    index = positions[: x.size]
+    t[:] = 0
     limit = width * atol + rtol * x.sum()
     epsilon = np.finfo(gamma.dtype).eps
     for done in range(max_rounds):
-        change = _round(x, rows, index, live[:width], prior, gamma, t[:width], total[:width])
-        if change < limit:
-            return done + 1
+        _expectation(gamma, live[:width], doubles, t)
+        if gathered:
+            _by_topic(x, table, slot[:width], t, mixture, total)
+        else:
+            _by_feature(x, b, features, t, mixture, total)
+        rounds += width / gamma.size
+        if _take(prior, live[:width], t, total, gamma) < limit or done + 1 == max_rounds:
+            break
         n_keep = 0
         for j in range(width):
             if total[j] > epsilon * prior[live[j]]:
-                keep[n_keep] = j
                 n_keep += 1
         if n_keep == 0:
-            return done + 1
-        if n_keep < width - width // 4:
-            rows = _compact(rows, keep[:n_keep], buffer)
-            for j in range(n_keep):
-                live[j] = live[keep[j]]
+            break
+        if gathered or 2 * n_keep <= width:
+            n_keep = 0
+            for j in range(width):
+                if total[j] > epsilon * prior[live[j]]:
+                    live[n_keep] = live[j]
+                    slot[n_keep] = slot[j]
+                    n_keep += 1
             width = n_keep
-    return max_rounds
+            if not gathered:
+                _gather(b, features, live[:width], table)
+                for j in range(width):
+                    slot[j] = j
+                gathered = True
+    return rounds
+
+
+@_jit
+def _longest(start, stop, indptr):
+    longest = 0
+    for row in range(start, stop):
+        longest = max(longest, indptr[row + 1] - indptr[row])
+    return longest
 
 
 @_jit
 def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_rounds, atol, rtol):
-    """Update γ of the rows in place from the values it holds; write the number of rounds each row took.
+    """Update γ of the rows in place from the values it holds; write each row's rounds, counted by the topics alive in them.
 
     ``prior`` has one row for all observations or a row each. A row stops when Σ_k|Δγ| < K·atol + rtol·(its counts).
     """
-    n_topics = b.shape[1]
-    longest = 0
-    for d in range(start, stop):
-        longest = max(longest, indptr[d + 1] - indptr[d])
+    n_topics, width, longest = gamma.shape[1], b.shape[1], _longest(start, stop, indptr)
     work = (
-        np.empty(longest * n_topics, b.dtype),
-        np.arange(longest).astype(indices.dtype),
+        np.empty((-(-longest // CHUNK), n_topics // 2, CHUNK), b.dtype),
         np.empty(n_topics, np.int64),
         np.empty(n_topics, np.int64),
-        np.empty(n_topics, b.dtype),
-        np.empty(n_topics, b.dtype),
+        np.empty(width, b.dtype),
+        np.empty(width, b.dtype),
+        np.empty(max(longest, CHUNK), b.dtype),
+        (np.empty(n_topics), np.empty(n_topics), np.empty(n_topics)),
     )
     for d in range(start, stop):
         row_prior = prior[min(d, prior.shape[0] - 1)]
@@ -200,51 +294,131 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
             gamma[d] = row_prior
             rounds[d] = 0
         else:
-            rows = _gather(b, indices[low:high], work[0])
-            rounds[d] = _fixed_point(data[low:high], rows, row_prior, gamma[d], work, max_rounds, atol, rtol)
+            x, features = data[low:high], indices[low:high]
+            rounds[d] = _fixed_point(x, features, b, row_prior, gamma[d], work, max_rounds, atol, rtol)
 
 
 @_jit
-def sufficient_statistics(start, stop, indptr, indices, data, t, b, out):
-    """Write Σ_d x_dv t_dk b_vk / Σ_j t_dj b_vj for the features ``start`` to ``stop`` of a CSC matrix."""
-    for v in range(start, stop):
-        low, high = indptr[v], indptr[v + 1]
-        _responsibilities(data[low:high], t, indices[low:high], b[v], out[v])
-        for k in range(b.shape[1]):
-            out[v, k] *= b[v, k]
+def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
+    """Write s_v = Σ_d x_dv t_dk b_vk / (t_d · b_v) for the features ``start`` to ``stop`` of a CSC matrix.
 
-
-@_jit_reassociate
-def log_likelihood(start, stop, indptr, indices, data, t, t_shift, b, b_shift, out):
-    """Write Σ_v x_dv log Σ_k exp(E log θ_dk + E log β_kv) for each row."""
-    for d in range(start, stop):
-        total = 0.0
-        for i in range(indptr[d], indptr[d + 1]):
-            v = indices[i]
-            mixture = t.dtype.type(0)
-            for k in range(b.shape[1]):
-                mixture += t[d, k] * b[v, k]
-            total += data[i] * (math.log(mixture) + t_shift[d] + b_shift[v])
-        out[d] = total
-
-
-@_jit
-def dirichlet_divergence(start, stop, values, prior, out):
-    """Write, for each row, the part of KL(Dir(values) ‖ Dir(prior)) that is a sum over its entries.
-
-    Σ_k (v_k − p_k) ψ(v_k) − ln Γ(v_k) + ln Γ(p_k); what depends on the totals is added by the caller.
+    And what they add to the bound besides a function of λ: Σ_d x_dv log(t_d · b_v) − Σ_k s_vk log b_vk.
     """
-    for row in range(start, stop):
-        row_prior = prior[min(row, prior.shape[0] - 1)]
-        total = 0.0
-        for k in range(values.shape[1]):
-            value, p = float(values[row, k]), float(row_prior[k])
-            total += (value - p) * digamma(value) - math.lgamma(value) + math.lgamma(p)
-        out[row] = total
+    n_topics, longest = out.shape[1], max(_longest(start, stop, indptr), b.shape[1])
+    mixture, total, logs = np.empty(longest, b.dtype), np.empty(b.shape[1], b.dtype), np.empty(longest)
+    for v in range(start, stop):
+        row = slice(indptr[v], indptr[v + 1])
+        x = data[row]
+        _by_feature(x, t, indices[row], b[v], mixture, total)
+        for i in range(x.size):
+            logs[i] = mixture[i]
+        special.log(logs[: x.size])
+        bound[v] = _dot(x, logs)
+        for k in range(n_topics):
+            out[v, k] = total[k] * b[v, k]
+            logs[k] = b[v, k]
+        special.log(logs[:n_topics])
+        bound[v] -= _dot(out[v], logs)
 
 
 @_jit
-def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, previous, isolated, out):
+def blend_statistics(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
+    """Write keep · λ_v + scale · s_v + shift, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``."""
+    mixture, total = np.empty(_longest(start, stop, indptr), b.dtype), np.empty(b.shape[1], b.dtype)
+    for v in range(start, stop):
+        row = slice(indptr[v], indptr[v + 1])
+        _by_feature(data[row], t, indices[row], b[v], mixture, total)
+        for k in range(lam.shape[1]):
+            out[v, k] = keep * lam[v, k] + (scale * (total[k] * b[v, k]) + shift)
+
+
+@_jit
+def column_sums(start, stop, values, out):
+    """Write the sums over the rows of chunk after chunk of a table."""
+    for chunk in range(start, stop):
+        out[chunk] = 0
+        for row in range(chunk * CHUNK, min((chunk + 1) * CHUNK, values.shape[0])):
+            for k in range(values.shape[1]):
+                out[chunk, k] += values[row, k]
+
+
+@_jit
+def sum_log_gamma(start, stop, values, out):
+    """Write Σ_k ln Γ(v_k) of each row."""
+    work, logs, scratch = np.empty(values.shape[1]), np.empty(values.shape[1]), np.empty(values.shape[1])
+    for row in range(start, stop):
+        for k in range(work.size):
+            work[k] = values[row, k]
+        special.log_gamma(work, logs, scratch)
+        out[row] = logs.sum()
+
+
+@_jit
+def sum_v_log_v(start, stop, values, out):
+    """Write Σ_k v_k ln v_k of each row."""
+    logs = np.empty(values.shape[1])
+    for row in range(start, stop):
+        for k in range(logs.size):
+            logs[k] = values[row, k]
+        special.log(logs)
+        out[row] = _dot(values[row], logs)
+
+
+@_jit
+def sum_digamma(start, stop, values, out):
+    """Write Σ_k ψ(v_k) of each row."""
+    work, logs = np.empty(values.shape[1]), np.empty(values.shape[1])
+    for row in range(start, stop):
+        for k in range(work.size):
+            work[k] = values[row, k]
+        special.digamma(work, logs)
+        out[row] = logs.sum()
+
+
+@_jit
+def sum_increments(start, stop, values, prior, out):
+    """Write, for each row, Σ_k E[ψ(n + prior) − ψ(prior)] of counts n of which only the means v − prior are known.
+
+    n is taken as zero with the probability that a Poisson variable of that mean has, else as its mean given that it is not.
+    """
+    work, logs, present = np.empty(values.shape[1] + 1), np.empty(values.shape[1] + 1), np.empty(values.shape[1])
+    n = present.size
+    for row in range(start, stop):
+        work[n] = prior
+        for k in range(n):
+            mean = max(values[row, k] - prior, 1e-12)
+            present[k] = -math.expm1(-mean)
+            work[k] = mean / present[k] + prior
+        special.digamma(work, logs)
+        out[row] = 0
+        for k in range(n):
+            out[row] += present[k] * (logs[k] - logs[n])
+
+
+@_jit
+def merged_v_log_v(start, stop, pairs, topics, out):
+    """Write Σ_v w_v ln w_v, w = topics[i] + topics[j], for each pair (i, j)."""
+    logs = np.empty(CHUNK)
+    for p in range(start, stop):
+        out[p] = 0
+        for chunk in range(-(-topics.shape[1] // CHUNK)):
+            a = topics[pairs[p, 0], chunk * CHUNK : (chunk + 1) * CHUNK]
+            b = topics[pairs[p, 1], chunk * CHUNK : (chunk + 1) * CHUNK]
+            for v in range(a.size):
+                logs[v] = a[v] + b[v]
+            special.log(logs[: a.size])
+            out[p] += _dot(a, logs) + _dot(b, logs)
+
+
+@_jit
+def row_norms(start, stop, values, out):
+    """Write the Euclidean norm of each row."""
+    for row in range(start, stop):
+        out[row] = math.sqrt(_dot(values[row], values[row]))
+
+
+@_jit
+def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, norms, previous, previous_norms, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 
     The graph holds no self edges: an observation counts itself with weight 1 and its γ as it is now. One that has no
@@ -256,13 +430,11 @@ def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, previous
         if indptr[d] == indptr[d + 1] and not isolated:
             out[d] = gamma[d]
             continue
-        norm = math.sqrt(_dot(gamma[d], gamma[d]))
         for k in range(n_topics):
-            s[k] = gamma[d, k] / norm
+            s[k] = gamma[d, k] / norms[d]
         for i in range(indptr[d], indptr[d + 1]):
-            other = previous[indices[i]]
-            other_norm = math.sqrt(_dot(other, other))
-            weight = weights[i] * _dot(gamma[d], other) / (norm * other_norm * other_norm)
+            other, other_norm = previous[indices[i]], previous_norms[indices[i]]
+            weight = weights[i] * _dot(gamma[d], other) / (norms[d] * other_norm * other_norm)
             for k in range(n_topics):
                 s[k] += weight * other[k]
         s /= math.sqrt(_dot(s, s))
@@ -273,14 +445,6 @@ def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, previous
             after += s[k]
         for k in range(n_topics):
             out[d, k] = s[k] * (before / after)
-
-
-@_jit
-def _dot(a, b):
-    total = 0.0
-    for k in range(a.size):
-        total += float(a[k]) * float(b[k])
-    return total
 
 
 @_jit

@@ -10,15 +10,16 @@ import numpy as np
 class Plan:
     """One E-step: ``cold`` starts every observation at γ = 1 and not at its last γ; it ends after ``rounds`` at the latest.
 
-    An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``epoch``, stochastic updates from every
-    observation once come before it. ``isolated``: the spatial correction takes in observations without neighbours.
+    An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the collapsed
+    family, whatever the model's; with ``start``, signatures come from `stochastic.overcomplete_start`. ``isolated``: the spatial correction takes in observations without neighbours.
     """
 
     cold: bool
     rounds: int
     atol: float = 0.0
     rtol: float = 0.0
-    epoch: bool = False
+    explore: bool = False
+    start: bool = False
     isolated: bool = False
 
 
@@ -45,17 +46,23 @@ def _original(iteration: int, max_rounds: int) -> Plan:
     return Plan(cold=True, rounds=max_rounds, atol=1e-4, isolated=True)
 
 
-EXPLORE = 20
+EXPLORE = 10
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
-    """A stochastic epoch; then explore from cold starts, in which topics come back to observations that had lost them.
+    """Explore by collapsed updates, under which topics part most easily; then refine, under which the bound never falls.
 
-    Then refine by few rounds from the last state: exact coordinate ascent, under which the bound never falls.
+    Few rounds from the last state are enough, as signatures move little between iterations. The first iteration of either
+    stage begins every observation anew, so that topics can come back to those that had lost them.
     """
-    if iteration < EXPLORE:
-        return Plan(cold=True, rounds=max_rounds, rtol=3e-3, epoch=iteration == 0)
-    return Plan(cold=False, rounds=min(max_rounds, 10), rtol=1e-3)
+    cold = iteration in (0, EXPLORE)
+    return Plan(
+        cold=cold,
+        rounds=min(max_rounds, 20 if cold else 10),
+        rtol=1e-3,
+        explore=iteration < EXPLORE,
+        start=iteration == 0,
+    )
 
 
 SCHEDULES = {

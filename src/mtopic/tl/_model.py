@@ -1,7 +1,7 @@
 """What all models share: a posterior, its fit and its names."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,13 +11,26 @@ from tqdm.auto import tqdm
 from mtopic._counts import read_counts
 from mtopic._graph import Graph
 from mtopic._slots import Data, look_up
+from mtopic.inference import collapsed
 from mtopic.inference import schedule as schedules
 from mtopic.inference.execution import Threads
+from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.spatial import Correction
-from mtopic.inference.variational import initial, stochastic_epoch
+from mtopic.inference.stochastic import overcomplete_start
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a model is made with besides its data and size; `MTM` documents each."""
+
+    dtype: Literal["float32", "float64"]
+    raw: bool
+    inference: Literal["variational", "collapsed"]
+    alpha: float | Literal["auto"] | None
+    eta: float | Literal["auto"]
 
 
 class Model:
@@ -33,15 +46,17 @@ class Model:
         seed: int | np.random.Generator,
         n_jobs: int,
         verbose: bool,
-        dtype: Literal["float32", "float64"],
-        raw: bool,
+        options: "Options",
     ) -> None:
         if not isinstance(n_topics, int | np.integer) or n_topics < 2:
             raise ValueError(f"n_topics={n_topics}: a topic model has 2 topics or more")
         if n_jobs == 0:
             raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-        self._dtype = np.dtype(look_up(DTYPES, np.dtype(dtype).name, "dtype", "the supported precisions"))
-        counts = read_counts(data, raw=raw, dtype=self._dtype)
+        self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
+        family = look_up(FAMILIES, options.inference, "inference", "the families of updates")
+        alpha, self._learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
+        eta, self._learns_eta = _prior("eta", options.eta, ETA)
+        counts = read_counts(data, raw=options.raw, dtype=self._dtype)
         self.n_topics = int(n_topics)
         self.seed = seed
         self.n_jobs = n_jobs
@@ -49,25 +64,27 @@ class Model:
         self.modalities = list(counts.features)
         self.features = counts.features
         self.barcodes = counts.obs_names
+        self.inference = options.inference
         self.elbo: list[float] = []
+        self.passes = 0.0
         self.converged = False
         self.n_counts = float(counts.corpus.rows.sum(dtype=np.float64))
-        self._raw = raw
+        self._raw = options.raw
         self._iterations = 0
         self._refined = 0
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
-        self._order_seed = self._rng.spawn(1)[0].integers(2**63)
-        self._posterior = initial(counts.corpus, self.n_topics, self._rng, 1 / self.n_topics, ETA, Threads())
+        self._start_seed = self._rng.spawn(1)[0].integers(2**63)
+        self._posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, family)
 
     @property
     def alpha(self) -> float:
-        """Prior of the topic proportions, 1 / n_topics."""
+        """Prior of the topic proportions: as given, or as learned so far."""
         return self._posterior.alpha
 
     @property
     def eta(self) -> float:
-        """Prior of the signatures."""
+        """Prior of the signatures: as given, or as learned so far."""
         return self._posterior.eta
 
     @property
@@ -97,7 +114,7 @@ class Model:
         """Fit by coordinate ascent; called again, the fit goes on where it was.
 
         Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after which
-        the evidence lower bound is appended to ``elbo``. An interrupted call leaves the model as its last whole iteration
+        the objective is appended to ``elbo``. An interrupted call leaves the model as its last whole iteration
         made it; ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``.
 
         Parameters
@@ -107,10 +124,10 @@ class Model:
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for in one E-step.
         schedule
-            ``"fast"``: after one pass of stochastic updates, 20 iterations that begin every observation anew explore; then few
-            rounds from the last state refine.
+            ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged; 10
+            iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from the last state.
             ``"original"``: the trajectory of the original program, in double precision (of counts read at ``dtype``), which
-            never stops early.
+            never stops early. For variational inference with fixed priors.
         tol
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations;
             ``"auto"`` is 1e-5, None runs all ``n_iter``.
@@ -118,7 +135,8 @@ class Model:
         Raises
         ------
         ValueError
-            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative.
+            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative; if ``schedule="original"`` meets collapsed inference
+            or a prior that is to be learned.
         KeyError
             If there is no such schedule.
 
@@ -134,6 +152,11 @@ class Model:
             if value < 1:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
+        if schedule == "original" and (self.inference != "variational" or self._learns_alpha or self._learns_eta):
+            raise ValueError(
+                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
+                "and without 'auto', or fit with schedule='fast'"
+            )
         tolerance = schedules.tolerance(tol) if chosen.stops else None
         self._begin(chosen.dtype or self._dtype)
         self._schedule = schedule
@@ -147,22 +170,27 @@ class Model:
                 bar.update()
 
     def _iterate(self, plan: schedules.Plan) -> None:
-        now = self._posterior
-        begun = stochastic_epoch(now, self._epoch_order(), plan.rounds) if plan.epoch and not self.fitted else now
+        now, passes = self._posterior, 0.0
+        if plan.start and not self.fitted:
+            lam, passes = overcomplete_start(now, np.random.default_rng(self._start_seed))
+            now = replace(now, lam=lam)
+        explorer = replace(now, family=collapsed) if plan.explore else now
         start = np.ones_like(now.gamma) if plan.cold else now.gamma
-        gamma, _ = begun.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
+        gamma, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
             gamma = self._correction(gamma, now.gamma, now.threads, isolated=plan.isolated)
-        after = replace(now, gamma=gamma, lam=begun.m_step(gamma))
-        bound = after.elbo()
+        lam, observed = explorer.m_step(gamma)
+        after = replace(now, gamma=gamma, lam=lam)
+        bound = after.bound(observed)
+        if self._learns_alpha:
+            after.alpha = after.learned_alpha()
+        if self._learns_eta:
+            after.eta = after.learned_eta()
         self._posterior = after
         self.elbo.append(bound)
+        self.passes += passes + rounds + 1
         self._iterations += 1
-        self._refined = 0 if plan.cold else self._refined + 1
-
-    def _epoch_order(self) -> NDArray[np.int64]:
-        """Observations in random order, the same at each call; the generator that SVI draws from is left alone."""
-        return np.random.default_rng(self._order_seed).permutation(len(self.barcodes))
+        self._refined = 0 if plan.cold or plan.explore else self._refined + 1
 
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
@@ -182,6 +210,7 @@ class Model:
             "alpha": self.alpha,
             "eta": self.eta,
             "schedule": self._schedule,
+            "inference": self.inference,
             "n_iter": self._iterations,
             "converged": self.converged,
             "dtype": self._posterior.corpus.dtype.name,
@@ -200,3 +229,12 @@ class Model:
         if self.converged:
             state += ", converged"
         return f"{type(self).__name__}({len(self.barcodes)} observations × [{sizes}], {self.n_topics} topics; {state})"
+
+
+def _prior(name: str, given: float | str | None, default: float) -> tuple[float, bool]:
+    """The concentration to begin with, and whether it is to be learned."""
+    if given is None or given == "auto":
+        return default, given == "auto"
+    if isinstance(given, str) or not 0 < given < np.inf:
+        raise ValueError(f"{name}={given!r}: give a positive number, or 'auto' to learn it")
+    return float(given), False

@@ -7,7 +7,7 @@ from mtopic import _graph
 from mtopic._slots import Data, coordinates
 from mtopic.inference.spatial import Correction
 
-from ._model import Model
+from ._model import Model, Options
 
 
 class sMTM(Model):
@@ -43,12 +43,19 @@ class sMTM(Model):
         Precision of the fit, ``"float32"`` or ``"float64"``.
     raw
         Fit ``layers["counts"]`` of the modalities that have it, and ``X`` of the others.
+    inference
+        How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
+        out, with their expected counts in their place. The latter predicts held-out counts better, the more so the fewer there are.
+    alpha
+        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K.
+    eta
+        Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
 
     Attributes
     ----------
     graph
         The neighbour graph: connectivities, distances in coordinate units, parameters.
-    alpha, eta, gamma, lambda_, elbo, converged, modalities, features, barcodes
+    alpha, eta, gamma, lambda_, elbo, passes, converged, modalities, features, barcodes
         As for `MTM`.
 
     Raises
@@ -89,8 +96,11 @@ class sMTM(Model):
         neighbors_key: str | None = None,
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
+        inference: Literal["variational", "collapsed"] = "variational",
+        alpha: float | Literal["auto"] | None = None,
+        eta: float | Literal["auto"] = 0.01,
     ) -> None:
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, dtype, raw)
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta))
         points: NDArray[np.float64] | None
         if neighbors_key is None:
             points = coordinates(mdata, spatial_key)

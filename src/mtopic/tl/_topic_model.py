@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,11 +23,16 @@ def topic_model(
     rng: int | np.random.Generator = 2291,
     n_jobs: int = -1,
     dtype: Literal["float32", "float64"] = "float32",
+    inference: Literal["variational", "collapsed"] = "collapsed",
+    alpha: float | Literal["auto"] | None = "auto",
+    eta: float | Literal["auto"] = "auto",
     key_added: str | None = None,
     verbose: bool = True,
     copy: bool = False,
 ) -> Data | None:
     """Fit topics to raw counts and write them into the data: `MTM`, or `sMTM` where the data are spatial.
+
+    Signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts best.
 
     Parameters
     ----------
@@ -51,6 +56,10 @@ def topic_model(
         Threads; -1 for all cores. It changes no bit of the result.
     dtype
         Precision of the fit.
+    inference
+        ``"collapsed"`` or ``"variational"`` updates, as for `MTM`.
+    alpha, eta
+        Priors of the proportions and of the signatures: numbers, or ``"auto"`` to learn them with the fit.
     key_added
         With a key P all names written begin with ``P_``.
     verbose
@@ -77,8 +86,9 @@ def topic_model(
     (200, 5)
     """
     model: Model
+    options: dict[str, Any] = {"dtype": dtype, "raw": True, "inference": inference, "alpha": alpha, "eta": eta}
     if spatial_key is None and radius is None and n_neighbors is None and neighbors_key is None:
-        model = MTM(data, n_topics, rng, n_jobs, verbose, dtype=dtype, raw=True)
+        model = MTM(data, n_topics, rng, n_jobs, verbose, **options)
     else:
         model = sMTM(
             data,
@@ -90,8 +100,7 @@ def topic_model(
             verbose=verbose,
             n_jobs=n_jobs,
             neighbors_key=neighbors_key,
-            dtype=dtype,
-            raw=True,
+            **options,
         )
     model.VI(n_iter, tol=tol)
     target = data.copy() if copy else data

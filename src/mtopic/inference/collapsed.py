@@ -1,0 +1,40 @@
+"""The collapsed family of signatures: β is integrated out and its expected counts λ − η stand for it.
+
+This is zero-order collapsed inference (Asuncion, Welling, Smyth and Teh 2009) for the signatures; a count's own share of
+λ, one among a feature's counts in all observations, is left in, as in its stochastic form (Foulds et al. 2013). θ, on which an
+observation has few counts, keeps its Dirichlet posterior. Up to a constant the updates climb
+log p(x | β = λ / Σλ), bounded below by q(θ), + η Σ log β.
+"""
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from . import kernels, priors
+from .execution import Array, Threads
+
+
+def expectation(lam: Array, b: Array, threads: Threads) -> None:
+    """Write λ_kv / Σ_w λ_kw of one modality, each feature scaled by its largest topic."""
+    total = threads.column_sums(lam)
+    threads.run(kernels.mean_signatures, np.arange(len(lam) + 1), lam, total, b)
+
+
+def evidence(lam: Array, eta: float, threads: Threads) -> float:
+    """What λ of one modality adds to the bound: its counts and the prior at β = λ / Σλ."""
+    n_features, n_topics = lam.shape
+    total = threads.column_sums(lam)
+    prior = n_topics * (gammaln(n_features * (eta + 1)) - n_features * gammaln(eta + 1))
+    return float(threads.sum(kernels.sum_v_log_v, lam) - total @ np.log(total) + prior)
+
+
+def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
+    """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
+
+    The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean, is taken.
+    """
+    seen, expected = 0.0, 0.0
+    for one in lam:
+        prior_total = eta * len(one)
+        seen += threads.sum(kernels.sum_increments, one, eta)
+        expected += len(one) * float((digamma(threads.column_sums(one)) - digamma(prior_total)).sum())
+    return priors.clipped(eta * seen / expected)

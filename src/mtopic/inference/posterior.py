@@ -1,0 +1,137 @@
+"""The posterior of one model and its updates."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from . import collapsed, kernels, priors, variational
+from .corpus import Corpus
+from .execution import Array, Threads
+
+
+class Family(Protocol):
+    """How signatures are inferred from λ of each modality, V × K; `variational` and `collapsed`."""
+
+    def expectation(self, lam: Array, b: Array, threads: Threads) -> None: ...
+
+    def evidence(self, lam: Array, eta: float, threads: Threads) -> float: ...
+
+    def learned_eta(self, lam: list[Array], eta: float, threads: Threads) -> float: ...
+
+
+FAMILIES: dict[str, Family] = {"variational": variational, "collapsed": collapsed}
+
+
+@dataclass
+class Posterior:
+    """q(θ_d) = Dirichlet(γ_d), λ for the signatures, and the family that says what λ stands for.
+
+    Parameters
+    ----------
+    corpus
+        The counts.
+    gamma
+        γ, D × K.
+    lam
+        λ, V × K, the features of all modalities in the order of the corpus.
+    alpha, eta
+        Dirichlet priors of the topic proportions and of the signatures.
+    family
+        A module with the functions of `Family`.
+    threads
+        Who does the work. It changes no bit of any result.
+    """
+
+    corpus: Corpus
+    gamma: Array
+    lam: Array
+    alpha: float
+    eta: float
+    family: Family = variational
+    threads: Threads = field(default_factory=Threads)
+    _signatures: Array | None = field(default=None, init=False, repr=False)
+
+    @property
+    def n_topics(self) -> int:
+        return int(self.gamma.shape[1])
+
+    def e_step(self, start: Array, max_rounds: int, *, atol: float = 0.0, rtol: float = 0.0) -> tuple[Array, float]:
+        """Iterate γ from ``start`` with the signatures fixed.
+
+        Returns
+        -------
+        γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
+        """
+        rows = self.corpus.rows
+        gamma = np.array(start, dtype=self.corpus.dtype)
+        rounds = np.empty(gamma.shape[0])
+        prior = np.full((1, self.n_topics), self.alpha, dtype=gamma.dtype)
+        args = (rows.indptr, rows.indices, rows.data, self.signatures(), prior, gamma, rounds, max_rounds, atol, rtol)
+        self.threads.run(kernels.e_step, rows.indptr, *args)
+        return gamma, float(rounds @ np.diff(rows.indptr)) / max(1, rows.nnz)
+
+    def m_step(self, gamma: Array) -> tuple[Array, float]:
+        """λ from the responsibilities that ``gamma`` and the signatures imply.
+
+        Returns
+        -------
+        λ, and what the observations and the responsibilities add to the `bound`.
+        """
+        columns = self.corpus.columns
+        t, observed = self.topics(gamma)
+        lam, by_feature = np.empty_like(self.lam), np.empty(len(self.lam))
+        args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), lam, by_feature)
+        self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
+        lam += np.asarray(self.eta, dtype=lam.dtype)
+        return lam, observed + float(by_feature.sum())
+
+    def update(self, gamma: Array, lam: Array) -> None:
+        """Take a new posterior."""
+        self.gamma, self.lam = gamma, lam
+        self._signatures = None
+
+    def bound(self, observed: float) -> float:
+        """What the updates climb, in nats, from what `m_step` returned with this λ."""
+        return observed + sum(self.family.evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality())
+
+    def signatures(self) -> Array:
+        """The expectation of the signatures, V × padded K, each feature scaled by its largest topic."""
+        if self._signatures is None:
+            b = np.empty((len(self.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
+            for block in self.corpus.blocks:
+                self.family.expectation(self.lam[block], b[block], self.threads)
+            self._signatures = b
+        return self._signatures
+
+    def learned_alpha(self) -> float:
+        """The α under which E log θ of all observations is most likely."""
+        total = self.gamma.sum(axis=1, dtype=np.float64)
+        mean_log = self.threads.sum(kernels.sum_digamma, self.gamma) - self.n_topics * float(digamma(total).sum())
+        return priors.concentration(self.alpha, [self.gamma.shape], mean_log)
+
+    def learned_eta(self) -> float:
+        """The η under which the signatures of all modalities are most likely."""
+        return self.family.learned_eta(self._lam_by_modality(), self.eta, self.threads)
+
+    def topics(self, gamma: Array) -> tuple[Array, float]:
+        """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
+        t = np.empty((len(gamma), kernels.padded(self.n_topics)), dtype=gamma.dtype)
+        prior, by_row = np.full((1, self.n_topics), self.alpha), np.empty(len(gamma))
+        args = (self.corpus.totals, prior, gamma, t, by_row)
+        self.threads.run(kernels.expected_topics, np.arange(len(gamma) + 1), *args)
+        normaliser = gammaln(prior.sum()) - gammaln(prior).sum()
+        return t, float(by_row.sum() + len(gamma) * normaliser)
+
+    def _lam_by_modality(self) -> list[Array]:
+        return [self.lam[block] for block in self.corpus.blocks]
+
+
+def initial(
+    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, family: Family = variational
+) -> Posterior:
+    """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features, modality after modality, in double precision."""
+    lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])
+    gamma = np.full((corpus.n_obs, n_topics), alpha)
+    return Posterior(corpus, gamma, lam, alpha, eta, family)

@@ -1,0 +1,114 @@
+"""Updates from batches of observations, and a start made of them."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import collapsed, kernels
+from .corpus import Corpus
+from .execution import Array
+from .posterior import Posterior
+
+STEPS, SMALLEST_BATCH, ROUNDS = 128, 50, 10
+EXCESS = 2
+
+
+def stochastic_step(
+    posterior: Posterior,
+    batch: NDArray[np.integer],
+    rate: float,
+    max_rounds: int,
+    out: Array,
+    *,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+) -> tuple[Array, float]:
+    """Write into ``out`` λ moved by ``rate`` towards the optimum for a batch that stands for all observations.
+
+    An observation may be in the batch more than once and then counts as often. ``out`` may be the posterior's own λ.
+
+    Returns
+    -------
+    γ of the batch, and the work in full passes over all observations.
+    """
+    corpus = posterior.corpus
+    sample = replace(
+        posterior,
+        corpus=Corpus(corpus.rows[batch], corpus.offsets),
+        gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
+    )
+    gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
+    t, _ = sample.topics(gamma)
+    columns, real = sample.corpus.columns, posterior.lam.dtype.type
+    blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), real(rate * posterior.eta))
+    args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
+    posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
+    return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
+
+
+def overcomplete_start(posterior: Posterior, rng: np.random.Generator) -> tuple[Array, float]:
+    """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
+
+    Topics that are found from few observations at a time part early, before any observation has committed itself; the more
+    topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there are few, in
+    `STEPS` batches, at rates (1 + t)^−0.6, t = 0, 1, …
+
+    Returns
+    -------
+    λ, and the work in full passes over K topics.
+    """
+    corpus, dtype = posterior.corpus, posterior.lam.dtype
+    n_topics = EXCESS * posterior.n_topics
+    many = replace(
+        posterior,
+        gamma=np.empty((0, n_topics), dtype=dtype),
+        lam=rng.standard_gamma(100, (len(posterior.lam), n_topics), dtype=dtype.type) * dtype.type(1 / 100),
+        alpha=posterior.alpha / EXCESS,
+        family=collapsed,
+    )
+    n_seen = max(corpus.n_obs, STEPS * SMALLEST_BATCH)
+    order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
+    passes = 0.0
+    for step, batch in enumerate(np.array_split(order, STEPS)):
+        _, done = stochastic_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
+        many.update(many.gamma, many.lam)
+        passes += EXCESS * done
+    return merged(many, posterior.n_topics), passes
+
+
+def merged(posterior: Posterior, n_topics: int) -> Array:
+    """λ of ``n_topics`` topics: again and again the two are added whose counts lose the least likelihood by it.
+
+    What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
+    """
+    counts = np.array(posterior.lam.T, order="C")
+    counts -= counts.dtype.type(posterior.eta)
+    np.maximum(counts, np.finfo(counts.dtype).tiny, out=counts)
+    alive = list(range(len(counts)))
+    totals = np.stack([counts[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
+
+    def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        out = np.empty(len(pairs))
+        posterior.threads.run(kernels.merged_v_log_v, np.arange(len(pairs) + 1), pairs, counts, out)
+        total = totals[:, pairs].sum(axis=2)
+        return np.asarray(out - (total * np.log(total)).sum(axis=0))
+
+    def fill(pairs: NDArray[np.int64]) -> None:
+        i, j = pairs.T
+        loss[i, j] = own[i] + own[j] - likelihood(pairs)
+
+    own = likelihood(np.repeat(alive, 2).reshape(-1, 2)) / 2
+    loss = np.full((len(counts), len(counts)), np.inf)
+    fill(np.stack(np.triu_indices(len(counts), 1), axis=1))
+    while len(alive) > n_topics:
+        i, j = (int(topic) for topic in np.unravel_index(np.argmin(loss), loss.shape))
+        counts[i] += counts[j]
+        totals[:, i] += totals[:, j]
+        alive.remove(j)
+        loss[j], loss[:, j] = np.inf, np.inf
+        own[i] = likelihood(np.array([[i, i]]))[0] / 2
+        fill(np.array([sorted((i, k)) for k in alive if k != i]))
+    lam = np.ascontiguousarray(counts[alive].T)
+    lam += lam.dtype.type(posterior.eta)
+    return lam

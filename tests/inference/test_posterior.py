@@ -1,0 +1,154 @@
+"""Both families of updates against plain NumPy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.special import digamma, gammaln
+
+from mtopic.inference import priors
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.execution import Threads
+from mtopic.inference.posterior import FAMILIES, initial
+
+K = 4
+
+
+def corpus(dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    theta = rng.dirichlet(np.full(K, 0.3), 60)
+    parts = [rng.poisson(theta @ rng.dirichlet(np.full(v, 0.1), K) * n) for v, n in ((40, 200), (25, 80))]
+    return Corpus(csr_array(np.hstack(parts).astype(dtype)), np.array([0, 40, 65]))
+
+
+def posterior(family, dtype=np.float64, n_jobs=1):
+    start = initial(corpus(dtype), K, np.random.default_rng(1), 1 / K, 0.01, FAMILIES[family])
+    start.threads = Threads(n_jobs)
+    start.update(start.gamma.astype(dtype), start.lam.astype(dtype))
+    return start
+
+
+def expected_log(values):
+    return digamma(values) - digamma(values.sum(axis=1, keepdims=True))
+
+
+def log_normaliser(values):
+    return gammaln(values.sum(axis=1)) - gammaln(values).sum(axis=1)
+
+
+def log_signatures(lam, family):
+    """log b, K × V, of one modality."""
+    return expected_log(lam) if family == "variational" else np.log(lam / lam.sum(axis=1, keepdims=True))
+
+
+def plain_bound(model, lam_before, family):
+    """Each count is shared out among the topics by γ and the signatures before the M-step; then all terms one by one."""
+    x, gamma = model.corpus.rows.toarray(), model.gamma.astype(float)
+    log_t, prior = expected_log(gamma), np.full_like(gamma, model.alpha)
+    total = (log_normaliser(prior) - log_normaliser(gamma) + ((prior - gamma) * log_t).sum(axis=1)).sum()
+    for block in model.corpus.blocks:
+        joint = log_t[:, :, None] + log_signatures(lam_before[block].T.astype(float), family)
+        log_share = joint - np.log(np.exp(joint).sum(axis=1, keepdims=True))
+        lam = model.lam[block].T.astype(float)
+        log_b = log_signatures(lam, family)
+        each = (np.exp(log_share) * (log_t[:, :, None] + log_b - log_share)).sum(axis=1)
+        total += (x[:, block] * each).sum()
+        eta = np.full_like(lam, model.eta)
+        if family == "variational":
+            total += (log_normaliser(eta) - log_normaliser(lam) + ((eta - lam) * log_b).sum(axis=1)).sum()
+        else:
+            total += (log_normaliser(eta + 1) + (eta * log_b).sum(axis=1)).sum()
+    return total
+
+
+def iterate(model, rounds=10, rtol=0.0):
+    """One iteration in place; return the bound."""
+    gamma, _ = model.e_step(model.gamma, rounds, rtol=rtol)
+    lam, observed = model.m_step(gamma)
+    model.update(gamma, lam)
+    return model.bound(observed)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-11)])
+def test_bound(family, dtype, tolerance):
+    model = posterior(family, dtype)
+    for _ in range(3):
+        before = model.lam
+        bound = iterate(model)
+        assert bound == pytest.approx(plain_bound(model, before, family), rel=tolerance)
+        assert bound <= plain_bound(model, model.lam, family) * (1 - tolerance)
+    for _ in range(300):
+        bound = iterate(model)
+    assert bound == pytest.approx(plain_bound(model, model.lam, family), rel=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("rounds", [1, 3, 100])
+def test_the_bound_never_falls_under_exact_updates(family, rounds):
+    model = posterior(family)
+    trace = [iterate(model, rounds) for _ in range(60)]
+    assert (np.diff(trace) >= -1e-9 * abs(trace[-1])).all()
+    assert trace[-1] > trace[0]
+
+
+def test_learned_priors_raise_the_variational_bound():
+    model, trace = posterior("variational"), []
+    for _ in range(60):
+        trace.append(iterate(model))
+        model.alpha, model.eta = model.learned_alpha(), model.learned_eta()
+    assert (np.diff(trace) >= -1e-9 * abs(trace[-1])).all()
+    at_fixed_priors = replace(model, alpha=1 / K, eta=0.01)
+    assert trace[-1] > iterate(at_fixed_priors, 100)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_no_bit(family, dtype):
+    results = []
+    for n_jobs in (1, 2, 5):
+        model = posterior(family, dtype, n_jobs)
+        with model.threads:
+            bounds = [iterate(model, 30, 1e-3) for _ in range(5)]
+            results.append((model.gamma, model.lam, bounds, model.learned_alpha(), model.learned_eta()))
+    for gamma, lam, *rest in results[1:]:
+        assert gamma.dtype == dtype
+        np.testing.assert_array_equal(gamma, results[0][0])
+        np.testing.assert_array_equal(lam, results[0][1])
+        assert rest == list(results[0][2:])
+
+
+def test_work_is_counted_in_full_passes():
+    model = posterior("variational")
+    assert model.e_step(model.gamma, 3)[1] == pytest.approx(3)
+    assert 3 < model.e_step(np.ones_like(model.gamma), 1000, rtol=1e-6)[1] < 1000
+
+
+@pytest.mark.parametrize("true", [0.1, 0.3, 2.0])
+def test_concentration_of_known_distributions(true):
+    rng = np.random.default_rng(0)
+    small, large = rng.dirichlet(np.full(5, true), 400), rng.dirichlet(np.full(30, true), 200)
+    mean_log = sum(np.log(np.maximum(p, 1e-300)).sum() for p in (small, large))
+    found = [priors.concentration(start, [small.shape, large.shape], mean_log) for start in (0.01, 1.0, 50.0)]
+    np.testing.assert_allclose(found, found[0], rtol=1e-5)
+    assert found[0] == pytest.approx(true, rel=0.1)
+
+
+def test_concentrations_stay_where_the_inference_works():
+    assert priors.concentration(1.0, [(10, 3)], -1e9) == priors.LOWEST
+    assert priors.concentration(1.0, [(10, 3)], 10 * 3 * -np.log(3)) == priors.HIGHEST
+
+
+@pytest.mark.parametrize("true", [0.02, 0.1, 0.5])
+def test_eta_of_collapsed_signatures(true):
+    """From counts of known signatures the fixed point is near the η that these were drawn with."""
+    rng = np.random.default_rng(0)
+    counts = [
+        np.stack([rng.multinomial(20_000, rng.dirichlet(np.full(v, true))) for _ in range(K)], axis=1)
+        for v in (300, 500)
+    ]
+    eta = 0.01
+    for _ in range(200):
+        eta = FAMILIES["collapsed"].learned_eta([c + eta for c in counts], eta, Threads())
+    assert eta == pytest.approx(true, rel=0.25)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.execution import Threads
+from mtopic.inference.posterior import FAMILIES, Posterior, initial
+from mtopic.inference.stochastic import merged, overcomplete_start, stochastic_step
+
+from .test_posterior import posterior
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
+    model = posterior(family)
+    out = np.empty_like(model.lam)
+    gamma, passes = stochastic_step(model, np.arange(60), 1.0, 100, out, atol=1e-4)
+    expected, rounds = model.e_step(np.ones_like(model.gamma), 100, atol=1e-4)
+    np.testing.assert_allclose(gamma, expected, rtol=1e-12)
+    np.testing.assert_allclose(out, model.m_step(expected)[0], rtol=1e-10)
+    assert passes == pytest.approx(rounds + 1)
+
+
+def test_a_step_moves_by_the_rate_and_counts_repeated_observations():
+    model = posterior("variational")
+    gamma, lam = model.gamma.copy(), model.lam.copy()
+    out = np.empty_like(lam)
+    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
+    moved = (out - 0.75 * lam) / 0.25 - model.eta
+    expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 60 / 3
+    assert moved.sum() == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_array_equal(model.gamma, gamma)
+    np.testing.assert_array_equal(model.lam, lam)
+    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, model.lam, atol=1e-4)
+    np.testing.assert_array_equal(model.lam, out)
+
+
+def planted(n_obs=600, n_topics=12, n_features=300):
+    rng = np.random.default_rng(0)
+    topics = rng.dirichlet(np.full(n_features, 0.05), n_topics)
+    counts = rng.poisson(rng.dirichlet(np.full(n_topics, 0.1), n_obs) @ topics * 400)
+    return Corpus(csr_array(counts.astype(np.float32)), np.array([0, n_features])), topics
+
+
+def start_of(corpus, n_topics, n_jobs=1):
+    begun = initial(corpus, n_topics, np.random.default_rng(0), 1 / n_topics, 0.01)
+    begun.update(begun.gamma.astype(np.float32), begun.lam.astype(np.float32))
+    begun.threads = Threads(n_jobs)
+    with begun.threads:
+        return begun, *overcomplete_start(begun, np.random.default_rng(1))
+
+
+def test_a_start_finds_planted_topics():
+    corpus, topics = planted()
+    _, lam, passes = start_of(corpus, 12)
+    likeness = np.corrcoef(topics, lam.T)[:12, 12:]
+    assert lam.dtype == np.float32
+    assert likeness[linear_sum_assignment(-likeness)].min() > 0.9
+    assert passes > 1
+
+
+def test_a_start_leaves_the_posterior_alone_and_threads_change_no_bit():
+    corpus, _ = planted(200, 5, 60)
+    begun, lam, passes = start_of(corpus, 5)
+    untouched = initial(corpus, 5, np.random.default_rng(0), 1 / 5, 0.01)
+    np.testing.assert_array_equal(begun.lam, untouched.lam.astype(np.float32))
+    for n_jobs in (2, 5):
+        _, other, work = start_of(corpus, 5, n_jobs)
+        np.testing.assert_array_equal(other, lam)
+        assert work == passes
+
+
+def test_a_start_from_fewer_observations_than_a_batch():
+    corpus, _ = planted(4, 3, 30)
+    _, lam, _ = start_of(corpus, 3)
+    assert np.isfinite(lam).all()
+    assert (lam > 0).all()
+
+
+def likelihood(counts, blocks):
+    """Of counts, features × topics, each topic and modality under signatures of its own."""
+    return sum((counts[b] * np.log(counts[b] / counts[b].sum(axis=0))).sum() for b in blocks)
+
+
+def test_the_most_alike_are_merged():
+    """Six topics are noisy copies of three; what is merged is what costs least, and no count is lost."""
+    rng = np.random.default_rng(0)
+    three = rng.dirichlet(np.full(65, 0.2), 3).T * 1000 + 0.1
+    counts = np.concatenate([three * rng.uniform(0.2, 2, 3), three * rng.uniform(0.9, 1.1, three.shape)], axis=1)
+    corpus = posterior("variational").corpus
+    six = Posterior(corpus, np.empty((0, 6)), counts[:, [0, 4, 2, 5, 1, 3]] + 0.01, 0.1, 0.01)
+    lam = merged(six, 3)
+    expected = counts[:, :3] + counts[:, 3:] + 0.01
+    order = [int(np.argmin(np.abs(lam - expected[:, [k]]).sum(axis=0))) for k in range(3)]
+    np.testing.assert_allclose(lam[:, order], expected, rtol=1e-9)
+    five = merged(six, 5) - 0.01
+    losses = []
+    for i in range(6):
+        for j in range(i):
+            rest = np.delete(six.lam - 0.01, [i, j], axis=1)
+            pair = (six.lam[:, [i]] + six.lam[:, [j]]) - 0.02
+            losses.append(likelihood(np.hstack([rest, pair]), corpus.blocks))
+    assert likelihood(five, corpus.blocks) == pytest.approx(max(losses), rel=1e-10)
