@@ -23,7 +23,7 @@ def corpus(dtype=np.float64, seed=0):
 
 
 def posterior(family, dtype=np.float64, n_jobs=1):
-    start = initial(corpus(dtype), K, np.random.default_rng(1), 1 / K, 0.01, FAMILIES[family])
+    start = initial(corpus(dtype), K, np.random.default_rng(1), 1 / K, 0.01, family)
     start.threads = Threads(n_jobs)
     start.update(start.gamma.astype(dtype), start.lam.astype(dtype))
     return start

@@ -32,6 +32,7 @@ def test_slots(tissue):
     assert record["params"].pop("n_counts") == sum(adata.X.sum() for adata in tissue.mod.values())
     assert record["params"].pop("dtype") == "float32"
     assert record["params"].pop("schedule") == "fast"
+    assert record["params"].pop("inference") == "variational"
     assert not record["params"].pop("converged")
     expected = {"model": "MTM", "n_topics": 4, "alpha": 0.25, "eta": 0.01, "n_iter": 5, "raw": False, "seed": 2291}
     assert record["params"] == expected

@@ -3,6 +3,8 @@ import pytest
 
 import mtopic as mt
 
+DEFAULTS = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+
 
 def test_raw_counts_are_fitted(tissue):
     prepared = tissue.copy()
@@ -17,12 +19,18 @@ def test_raw_counts_are_fitted(tissue):
 
 def test_it_is_the_model_and_the_export(tissue):
     by_hand = tissue.copy()
-    model = mt.tl.sMTM(by_hand, 4, n_neighbors=6, spatial_key="spatial", verbose=False)
+    model = mt.tl.sMTM(by_hand, 4, n_neighbors=6, spatial_key="spatial", verbose=False, **DEFAULTS)
     model.VI(30, tol=None)
     mt.tl.export_params(model, by_hand)
     mt.tl.topic_model(tissue, 4, spatial_key="spatial", n_neighbors=6, n_iter=30, tol=None, verbose=False)
     np.testing.assert_array_equal(tissue.obsm["topics"], by_hand.obsm["topics"])
     assert "spatial_connectivities" in tissue.obsp
+
+
+def test_other_inference_and_priors(tissue):
+    mt.tl.topic_model(tissue, 4, inference="variational", alpha=None, eta=0.02, n_iter=5, verbose=False)
+    params = tissue.uns["mtopic"]["params"]
+    assert (params["inference"], params["alpha"], params["eta"]) == ("variational", 0.25, 0.02)
 
 
 def test_a_graph_makes_it_spatial(tissue):

@@ -39,7 +39,7 @@ class Posterior:
     alpha, eta
         Dirichlet priors of the topic proportions and of the signatures.
     family
-        A module with the functions of `Family`.
+        Name of the `Family`.
     threads
         Who does the work. It changes no bit of any result.
     """
@@ -49,7 +49,7 @@ class Posterior:
     lam: Array
     alpha: float
     eta: float
-    family: Family = variational
+    family: str = "variational"
     threads: Threads = field(default_factory=Threads)
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
@@ -94,14 +94,16 @@ class Posterior:
 
     def bound(self, observed: float) -> float:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
-        return observed + sum(self.family.evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality())
+        return observed + sum(
+            FAMILIES[self.family].evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality()
+        )
 
     def signatures(self) -> Array:
         """The expectation of the signatures, V × padded K, each feature scaled by its largest topic."""
         if self._signatures is None:
             b = np.empty((len(self.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
             for block in self.corpus.blocks:
-                self.family.expectation(self.lam[block], b[block], self.threads)
+                FAMILIES[self.family].expectation(self.lam[block], b[block], self.threads)
             self._signatures = b
         return self._signatures
 
@@ -113,7 +115,7 @@ class Posterior:
 
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
-        return self.family.learned_eta(self._lam_by_modality(), self.eta, self.threads)
+        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.eta, self.threads)
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
@@ -129,7 +131,7 @@ class Posterior:
 
 
 def initial(
-    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, family: Family = variational
+    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, family: str = "variational"
 ) -> Posterior:
     """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features, modality after modality, in double precision."""
     lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])

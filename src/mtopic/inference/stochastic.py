@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import collapsed, kernels
+from . import kernels
 from .corpus import Corpus
 from .execution import Array
 from .posterior import Posterior
@@ -63,10 +63,12 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator) -> tuple[
     many = replace(
         posterior,
         gamma=np.empty((0, n_topics), dtype=dtype),
-        lam=rng.standard_gamma(100, (len(posterior.lam), n_topics), dtype=dtype.type) * dtype.type(1 / 100),
+        lam=np.empty((len(posterior.lam), n_topics), dtype=dtype),
         alpha=posterior.alpha / EXCESS,
-        family=collapsed,
+        family="collapsed",
     )
+    for part in np.array_split(many.lam, STEPS):
+        part[:] = rng.gamma(100, 1 / 100, part.shape)
     n_seen = max(corpus.n_obs, STEPS * SMALLEST_BATCH)
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0

@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 from mtopic._counts import read_counts
 from mtopic._graph import Graph
 from mtopic._slots import Data, look_up
-from mtopic.inference import collapsed
 from mtopic.inference import schedule as schedules
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, initial
@@ -53,7 +52,7 @@ class Model:
         if n_jobs == 0:
             raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
         self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
-        family = look_up(FAMILIES, options.inference, "inference", "the families of updates")
+        look_up(FAMILIES, options.inference, "inference", "the families of updates")
         alpha, self._learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
         eta, self._learns_eta = _prior("eta", options.eta, ETA)
         counts = read_counts(data, raw=options.raw, dtype=self._dtype)
@@ -75,7 +74,7 @@ class Model:
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         self._start_seed = self._rng.spawn(1)[0].integers(2**63)
-        self._posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, family)
+        self._posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, self.inference)
 
     @property
     def alpha(self) -> float:
@@ -174,7 +173,7 @@ class Model:
         if plan.start and not self.fitted:
             lam, passes = overcomplete_start(now, np.random.default_rng(self._start_seed))
             now = replace(now, lam=lam)
-        explorer = replace(now, family=collapsed) if plan.explore else now
+        explorer = replace(now, family="collapsed") if plan.explore else now
         start = np.ones_like(now.gamma) if plan.cold else now.gamma
         gamma, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
