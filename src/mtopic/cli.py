@@ -134,8 +134,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     spatial = (arguments.spatial_key, arguments.radius, arguments.n_neighbors) != (None, None, None)
     common = {
         "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
-        "verbose": not arguments.quiet, "raw": not arguments.prepare,
+        "verbose": not arguments.quiet,
     }  # fmt: skip
+    if not arguments.prepare:  # as topic_model
+        common |= {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
     model: tl.MTM | tl.sMTM
     if spatial:
         where = {"radius": arguments.radius, "spatial_key": arguments.spatial_key, "n_neighbors": arguments.n_neighbors}
