@@ -177,7 +177,8 @@ class Model:
         start = np.ones_like(now.gamma) if plan.cold else now.gamma
         gamma, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         if self._correction is not None:
-            gamma = self._correction(gamma, now.gamma, now.threads, isolated=plan.isolated)
+            known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
+            gamma = self._correction(gamma, known, now.threads, isolated=plan.isolated)
         lam, observed = explorer.m_step(gamma)
         after = replace(now, gamma=gamma, lam=lam)
         bound = after.bound(observed)
