@@ -44,6 +44,29 @@ def test_digamma(size):
     np.testing.assert_allclose(out, scipy.special.digamma(x), rtol=1e-12, atol=1e-12)
 
 
+def test_tiny_and_huge_arguments():
+    """As small as a prior may be, next to the root of ψ and the roots of ln Γ, and far beyond any count."""
+    x = np.array([1e-300, 1e-30, 1e-4, 1.0, 1.4616321449683623, 2.0, 1e15, 1e30, 1e45])
+    out = np.empty(x.size)
+    special.digamma(x, out)
+    np.testing.assert_allclose(out, scipy.special.digamma(x), rtol=1e-12, atol=1e-12)
+    special.log_gamma(x, out, np.empty(x.size))
+    np.testing.assert_allclose(out, scipy.special.gammaln(x), rtol=1e-11, atol=1e-11)
+
+
+def test_exp_beyond_its_floor_is_positive():
+    x = np.array([-1e3, -1e300, special.EXP_FLOOR])
+    special.exp(x, np.empty(3))
+    np.testing.assert_allclose(x, np.exp(special.EXP_FLOOR), rtol=1e-13)
+
+
+def test_views_are_worked_on_and_nothing_else():
+    x = np.full(11, 2.0)
+    special.log(x[3:8])
+    np.testing.assert_allclose(x[3:8], np.log(2))
+    assert (np.delete(x, range(3, 8)) == 2).all()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_log_gamma(size):
     x, out = positive(size), np.empty(size)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -15,7 +17,7 @@ from .test_posterior import posterior
 def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
     model = posterior(family)
     out = np.empty_like(model.lam)
-    gamma, passes = stochastic_step(model, np.arange(60), 1.0, 100, out, atol=1e-4)
+    gamma, passes = stochastic_step(model, np.arange(30), 1.0, 100, out, atol=1e-4)
     expected, rounds = model.e_step(np.ones_like(model.gamma), 100, atol=1e-4)
     np.testing.assert_allclose(gamma, expected, rtol=1e-12)
     np.testing.assert_allclose(out, model.m_step(expected)[0], rtol=1e-10)
@@ -28,7 +30,7 @@ def test_a_step_moves_by_the_rate_and_counts_repeated_observations():
     out = np.empty_like(lam)
     stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
     moved = (out - 0.75 * lam) / 0.25 - model.eta
-    expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 60 / 3
+    expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 30 / 3
     assert moved.sum() == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(model.gamma, gamma)
     np.testing.assert_array_equal(model.lam, lam)
@@ -36,11 +38,12 @@ def test_a_step_moves_by_the_rate_and_counts_repeated_observations():
     np.testing.assert_array_equal(model.lam, out)
 
 
-def planted(n_obs=600, n_topics=12, n_features=300):
+def planted(n_obs=300, n_topics=6, n_features=80, depth=100):
+    """Counts of two modalities, and the topics that made them."""
     rng = np.random.default_rng(0)
     topics = rng.dirichlet(np.full(n_features, 0.05), n_topics)
-    counts = rng.poisson(rng.dirichlet(np.full(n_topics, 0.1), n_obs) @ topics * 400)
-    return Corpus(csr_array(counts.astype(np.float32)), np.array([0, n_features])), topics
+    counts = rng.poisson(rng.dirichlet(np.full(n_topics, 0.1), n_obs) @ topics * depth)
+    return Corpus(csr_array(counts.astype(np.float32)), np.array([0, n_features // 4, n_features])), topics
 
 
 def start_of(corpus, n_topics, n_jobs=1):
@@ -53,15 +56,26 @@ def start_of(corpus, n_topics, n_jobs=1):
 
 def test_a_start_finds_planted_topics():
     corpus, topics = planted()
-    _, lam, passes = start_of(corpus, 12)
-    likeness = np.corrcoef(topics, lam.T)[:12, 12:]
+    begun, lam, passes = start_of(corpus, 6)
+    likeness = np.corrcoef(topics, lam.T)[:6, 6:]
     assert lam.dtype == np.float32
     assert likeness[linear_sum_assignment(-likeness)].min() > 0.9
     assert passes > 1
+    check_mass(begun, lam)
+
+
+def check_mass(begun, lam):
+    """λ holds η of each feature and topic once, and about the counts of each modality.
+
+    The start merges twice the topics, of which the sums below the prior are rounded away.
+    """
+    for block in begun.corpus.blocks:
+        counts = begun.corpus.rows[:, block].sum(dtype=float)
+        assert (lam[block] - begun.eta).sum(dtype=float) == pytest.approx(counts, rel=0.1)
 
 
 def test_a_start_leaves_the_posterior_alone_and_threads_change_no_bit():
-    corpus, _ = planted(200, 5, 60)
+    corpus, _ = planted(200, 5, 40, 20)
     begun, lam, passes = start_of(corpus, 5)
     untouched = initial(corpus, 5, np.random.default_rng(0), 1 / 5, 0.01)
     np.testing.assert_array_equal(begun.lam, untouched.lam.astype(np.float32))
@@ -72,7 +86,7 @@ def test_a_start_leaves_the_posterior_alone_and_threads_change_no_bit():
 
 
 def test_a_start_from_fewer_observations_than_a_batch():
-    corpus, _ = planted(4, 3, 30)
+    corpus, _ = planted(4, 3, 20, 20)
     _, lam, _ = start_of(corpus, 3)
     assert np.isfinite(lam).all()
     assert (lam > 0).all()
@@ -86,7 +100,7 @@ def likelihood(counts, blocks):
 def test_the_most_alike_are_merged():
     """Six topics are noisy copies of three; what is merged is what costs least, and no count is lost."""
     rng = np.random.default_rng(0)
-    three = rng.dirichlet(np.full(65, 0.2), 3).T * 1000 + 0.1
+    three = rng.dirichlet(np.full(33, 0.2), 3).T * 1000 + 0.1
     counts = np.concatenate([three * rng.uniform(0.2, 2, 3), three * rng.uniform(0.9, 1.1, three.shape)], axis=1)
     corpus = posterior("variational").corpus
     six = Posterior(corpus, np.empty((0, 6)), counts[:, [0, 4, 2, 5, 1, 3]] + 0.01, 0.1, 0.01)
@@ -102,3 +116,27 @@ def test_the_most_alike_are_merged():
             pair = (six.lam[:, [i]] + six.lam[:, [j]]) - 0.02
             losses.append(likelihood(np.hstack([rest, pair]), corpus.blocks))
     assert likelihood(five, corpus.blocks) == pytest.approx(max(losses), rel=1e-10)
+
+
+def test_merging_is_greedy_and_keeps_the_counts_of_each_modality():
+    """Against brute force: of all pairs, again and again the one after which most likelihood is left."""
+    rng = np.random.default_rng(1)
+    corpus = posterior("variational").corpus
+    counts = rng.gamma(0.3, 20, (33, 7)) + 1e-3
+    seven = Posterior(corpus, np.empty((0, 7)), counts + 0.01, 0.1, 0.01)
+    before = seven.lam.copy()
+    for n_topics in range(6, 1, -1):
+        pairs = itertools.combinations(range(counts.shape[1]), 2)
+        candidates = [np.column_stack([np.delete(counts, p, axis=1), counts[:, p].sum(axis=1)]) for p in pairs]
+        counts = max(candidates, key=lambda c: likelihood(c, corpus.blocks))
+        lam = merged(seven, n_topics) - 0.01
+        assert lam.shape == (33, n_topics)
+        np.testing.assert_allclose(lam[:, lam[0].argsort()], counts[:, counts[0].argsort()], rtol=1e-9, atol=1e-12)
+        for block in corpus.blocks:
+            assert lam[block].sum() == pytest.approx((before[block] - 0.01).sum(), rel=1e-12)
+    np.testing.assert_array_equal(seven.lam, before)
+
+
+def test_nothing_to_merge():
+    model = posterior("collapsed")
+    np.testing.assert_allclose(merged(model, model.n_topics), model.lam, rtol=1e-12)

@@ -411,36 +411,42 @@ def merged_v_log_v(start, stop, pairs, topics, out):
 
 
 @_jit
-def row_norms(start, stop, values, out):
-    """Write the Euclidean norm of each row."""
+def unit_rows(start, stop, values, out):
+    """Write each row divided by its Euclidean norm."""
     for row in range(start, stop):
-        out[row] = math.sqrt(_dot(values[row], values[row]))
+        norm = math.sqrt(_dot(values[row], values[row]))
+        for k in range(values.shape[1]):
+            out[row, k] = values[row, k] / norm
 
 
-@_jit
-def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, norms, previous, previous_norms, isolated, out):
+@_jit_reassociate
+def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 
-    The graph holds no self edges: an observation counts itself with weight 1 and its γ as it is now. One that has no
-    neighbour keeps its γ unless ``isolated`` says that it be corrected by itself.
+    ``units`` holds the neighbours' γ as unit vectors. The graph holds no self edges: an observation counts itself with weight 1
+    and its γ as it is now. One that has no neighbour keeps its γ unless ``isolated`` says that it be corrected by itself.
     """
     n_topics = gamma.shape[1]
-    s = np.empty(n_topics)
+    own, s = np.empty(n_topics, gamma.dtype), np.empty(n_topics, gamma.dtype)
     for d in range(start, stop):
         if indptr[d] == indptr[d + 1] and not isolated:
             out[d] = gamma[d]
             continue
+        norm = math.sqrt(_dot(gamma[d], gamma[d]))
         for k in range(n_topics):
-            s[k] = gamma[d, k] / norms[d]
+            own[k] = gamma[d, k] / norm
+            s[k] = own[k]
         for i in range(indptr[d], indptr[d + 1]):
-            other, other_norm = previous[indices[i]], previous_norms[indices[i]]
-            weight = weights[i] * _dot(gamma[d], other) / (norms[d] * other_norm * other_norm)
+            other, weight = indices[i], gamma.dtype.type(0)
             for k in range(n_topics):
-                s[k] += weight * other[k]
-        s /= math.sqrt(_dot(s, s))
+                weight += own[k] * units[other, k]
+            weight *= gamma.dtype.type(weights[i])
+            for k in range(n_topics):
+                s[k] += weight * units[other, k]
+        norm = math.sqrt(_dot(s, s))
         before, after = 0.0, 0.0
         for k in range(n_topics):
-            s[k] = gamma[d, k] * (1 + s[k])
+            s[k] = gamma[d, k] * (1 + s[k] / norm)
             before += gamma[d, k]
             after += s[k]
         for k in range(n_topics):

@@ -40,10 +40,8 @@ class Correction:
         With ``isolated``, observations without neighbours are corrected by themselves, as the original does.
         """
         graph = self.neighbours
-        corrected, norms = np.empty_like(gamma), np.empty((2, len(gamma)))
-        for values, out in zip((gamma, previous), norms, strict=True):
-            threads.run(kernels.row_norms, np.arange(len(gamma) + 1), values, out)
-        edges = (graph.indptr, graph.indices, graph.data)
-        args = (*edges, gamma, norms[0], previous, norms[1], isolated, corrected)
+        corrected, units = np.empty_like(gamma), np.empty_like(gamma)
+        threads.run(kernels.unit_rows, np.arange(len(gamma) + 1), previous, units)
+        args = (graph.indptr, graph.indices, graph.data, gamma, units, isolated, corrected)
         threads.run(kernels.correct_by_neighbours, graph.indptr, *args)
         return corrected
