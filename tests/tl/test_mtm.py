@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from scipy.special import digamma, gammaln
 from sklearn.metrics import normalized_mutual_info_score
 
 import mtopic as mt
@@ -36,6 +37,7 @@ def test_attributes(tissue):
     assert model.gamma.dtype == np.float32
     assert {mod: lam.shape for mod, lam in model.lambda_.items()} == {"rna": (4, 60), "atac": (4, 90)}
     assert "150 observations × [rna 60, atac 90], 4 topics; 2 iterations" in repr(model)
+    assert (model.inference, model.params()["inference"]) == ("variational", "variational")
 
 
 def test_mass_is_conserved(tissue):
@@ -118,8 +120,9 @@ def test_svi_finds_known_topics_and_goes_on_by_vi(large_tissue):
     assert mt.datasets.recovery(mdata)["correlation"].median() > 0.95
 
 
-def test_svi_goes_on(tissue):
-    whole, parts = (mt.tl.MTM(tissue, 4, verbose=False) for _ in range(2))
+@pytest.mark.parametrize("inference", ["variational", "collapsed"])
+def test_svi_goes_on(tissue, inference):
+    whole, parts = (mt.tl.MTM(tissue, 4, verbose=False, inference=inference) for _ in range(2))
     whole.SVI(9, 30)
     for n_batches in (4, 5):
         parts.SVI(n_batches, 30)
@@ -170,6 +173,95 @@ def test_the_original_schedule_has_the_original_model(tissue, options):
     with pytest.raises(ValueError, match="schedule='original' is variational with fixed priors"):
         model.VI(2, schedule="original")
     assert not model.fitted
+
+
+@pytest.mark.parametrize("options", [{"inference": "collapsed"}, {"alpha": "auto"}])
+def test_a_refused_schedule_changes_nothing(tissue, options):
+    model = fit(tissue, 3, **options)
+    before = (model.gamma, *model.lambda_.values())
+    copies, trace, params, passes = [table.copy() for table in before], list(model.elbo), model.params(), model.passes
+    with pytest.raises(ValueError, match="schedule='original'"):
+        model.VI(2, schedule="original")
+    for table, copy in zip((model.gamma, *model.lambda_.values()), copies, strict=True):
+        assert table.dtype == np.float32
+        np.testing.assert_array_equal(table, copy)
+    assert (model.elbo, model.params(), model.passes) == (trace, params, passes)
+
+
+def expected_log(values):
+    return digamma(values) - digamma(values.sum(axis=1, keepdims=True))
+
+
+def divergence(values, prior):
+    """Σ KL(Dirichlet(values) ‖ Dirichlet(prior)) over the rows."""
+    own = gammaln(values.sum(axis=1)) - gammaln(values).sum(axis=1)
+    given = gammaln(prior * values.shape[1]) - values.shape[1] * gammaln(prior)
+    return (own - given + ((values - prior) * expected_log(values)).sum(axis=1)).sum()
+
+
+def exact_bound(model, mdata):
+    """The evidence lower bound of γ and λ as they are, or with mean signatures and their prior in place of λ."""
+    gamma = model.gamma.astype(float)
+    t, total = np.exp(expected_log(gamma)), -divergence(gamma, model.alpha)
+    for mod, lam in model.lambda_.items():
+        lam = lam.astype(float)
+        if model.inference == "variational":
+            b = np.exp(expected_log(lam))
+            total -= divergence(lam, model.eta)
+        else:
+            b, (n_topics, n_features) = lam / lam.sum(axis=1, keepdims=True), lam.shape
+            total += n_topics * (gammaln(n_features * (model.eta + 1)) - n_features * gammaln(model.eta + 1))
+            total += model.eta * np.log(b).sum()
+        total += (mdata[mod].X.toarray() * np.log(t @ b)).sum()
+    return total
+
+
+@pytest.mark.parametrize("inference", ["variational", "collapsed"])
+def test_the_trace_is_at_most_the_bound_of_the_posterior_and_comes_to_it(tissue, inference):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False, dtype="float64", inference=inference)
+    gaps = []
+    for n_iter in (1, EXPLORE - 2, 1, 1, 150):
+        model.VI(n_iter, tol=None)
+        gaps.append((exact_bound(model, tissue) - model.elbo[-1]) / abs(model.elbo[-1]))
+    assert min(gaps) > -1e-12
+    assert gaps[-1] < 1e-5 < gaps[0]
+
+
+def test_learned_priors_never_lower_the_bound(large_tissue):
+    model = mt.tl.MTM(large_tissue, 8, n_jobs=2, verbose=False, dtype="float64", alpha="auto", eta="auto")
+    model.VI(EXPLORE + 40, tol=None)
+    refined = np.array(model.elbo[EXPLORE:])
+    assert (np.diff(refined) >= -1e-12 * abs(refined[-1])).all()
+    fixed = mt.tl.MTM(large_tissue, 8, n_jobs=2, verbose=False, dtype="float64")
+    fixed.VI(EXPLORE + 40, tol=None)
+    assert refined[-1] > fixed.elbo[-1]
+
+
+@pytest.mark.parametrize("inference", ["variational", "collapsed"])
+@pytest.mark.parametrize("true", [0.05, 0.3])
+def test_learned_alpha_is_near_that_of_the_simulation(inference, true):
+    cells = mt.datasets.simulate(600, 6, concentration=true, spatial=False)
+    model = mt.tl.MTM(cells, 6, n_jobs=2, verbose=False, inference=inference, alpha="auto", eta="auto")
+    model.VI(80)
+    assert model.alpha == pytest.approx(true, rel=0.3)
+    assert 0.02 < model.eta < 0.3  # most features have a concentration of 0.05, the markers 1
+
+
+def test_work_is_counted(tissue):
+    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    assert model.passes == 0
+    seen = [0.0]
+    for n_iter in (1, 1, 1):
+        model.VI(n_iter, max_iter_d=5, tol=None)
+        seen.append(model.passes)
+    start, *later = np.diff(seen)
+    assert start > later[0]  # the first iteration has the start before it
+    assert all(1 < each <= 6 for each in later)
+    model.VI(2, max_iter_d=3, schedule="original")
+    assert model.passes - seen[-1] == pytest.approx(8)  # 3 rounds and one M-step, twice
+    before = model.passes
+    model.SVI(4, 75)
+    assert model.passes > before + 2
 
 
 def test_unknown_inference(tissue):
@@ -233,6 +325,25 @@ def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, w
     np.testing.assert_array_equal(model.gamma, before)
     model.VI(5 - done, tol=None)
     assert_same_bits(model, fit(tissue, 5))
+
+
+@pytest.mark.parametrize("where", ["learned_alpha", "learned_eta"])
+def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tissue, monkeypatch, where):
+    options = {"alpha": "auto", "eta": "auto", "inference": "collapsed"}
+    model = fit(tissue, 3, **options)
+    before = model.gamma.copy(), model.alpha, model.eta, len(model.elbo)
+
+    def interrupted(posterior):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Posterior, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.VI(2, tol=None)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(model.gamma, before[0])
+    assert (model.alpha, model.eta, len(model.elbo)) == before[1:]
+    model.VI(2, tol=None)
+    assert_same_bits(model, fit(tissue, 5, **options))
 
 
 def test_vi_goes_on_from_svi(tissue, monkeypatch):

@@ -85,6 +85,35 @@ def test_known_topics_come_back(large_tissue):
     assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
 
 
+def test_collapsed_inference_with_learned_priors(large_tissue):
+    mdata, options = large_tissue.copy(), {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+    models = [model_of(mdata, n_topics=8, n_neighbors=6, n_jobs=n_jobs, **options) for n_jobs in (1, 2)]
+    for model in models:
+        model.VI(30, tol=None)
+    one, two = models
+    np.testing.assert_array_equal(one.gamma, two.gamma)
+    assert (one.elbo, one.alpha, one.eta) == (two.elbo, two.alpha, two.eta)
+    assert (one.alpha, one.eta) != (1 / 8, 0.01)
+    assert np.isfinite(one.elbo).all()
+    assert one.params()["inference"] == "collapsed"
+    mt.tl.export_params(one, mdata)
+    assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
+
+
+def test_the_original_schedule_has_the_original_model(tissue):
+    model = model_of(tissue, n_neighbors=6, inference="collapsed")
+    with pytest.raises(ValueError, match="schedule='original' is variational with fixed priors"):
+        model.VI(2, schedule="original")
+    assert not model.fitted
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("nan"), "x"])
+def test_bad_priors(tissue, bad):
+    for name in ("alpha", "eta"):
+        with pytest.raises(ValueError, match=f"{name}={bad!r}"):
+            model_of(tissue, **{name: bad})
+
+
 def test_a_stored_graph_is_used_only_when_asked_for(tissue):
     names = tissue.obs_names
     ring = csr_matrix((np.ones(names.size), (np.arange(names.size), np.roll(np.arange(names.size), -1))))
