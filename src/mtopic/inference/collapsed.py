@@ -24,7 +24,7 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
     n_features, n_topics = lam.shape
     total = threads.column_sums(lam)
     prior = n_topics * (gammaln(n_features * (eta + 1)) - n_features * gammaln(eta + 1))
-    return float(threads.sum(kernels.sum_v_log_v, lam) - total @ np.log(total) + prior)
+    return float(threads.sum(kernels.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
 
 
 def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:

@@ -70,7 +70,8 @@ class Posterior:
         prior = np.full((1, self.n_topics), self.alpha, dtype=gamma.dtype)
         args = (rows.indptr, rows.indices, rows.data, self.signatures(), prior, gamma, rounds, max_rounds, atol, rtol)
         self.threads.run(kernels.e_step, rows.indptr, *args)
-        return gamma, float(rounds @ np.diff(rows.indptr)) / max(1, rows.nnz)
+        rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
+        return gamma, float(rounds.sum()) / max(1, rows.nnz)
 
     def m_step(self, gamma: Array) -> tuple[Array, float]:
         """λ from the responsibilities that ``gamma`` and the signatures imply.
