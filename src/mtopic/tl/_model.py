@@ -75,6 +75,7 @@ class Model:
         self._rng = np.random.default_rng(seed)
         self._start_seed = self._rng.spawn(1)[0].integers(2**63)
         self._posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, self.inference)
+        self._uncorrected = self._posterior.gamma
 
     @property
     def alpha(self) -> float:
@@ -174,8 +175,9 @@ class Model:
             lam, passes = overcomplete_start(now, np.random.default_rng(self._start_seed))
             now = replace(now, lam=lam)
         explorer = replace(now, family="collapsed") if plan.explore else now
-        start = np.ones_like(now.gamma) if plan.cold else now.gamma
+        start = np.ones_like(now.gamma) if plan.cold else self._uncorrected
         gamma, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
+        uncorrected = gamma
         if self._correction is not None:
             known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
             gamma = self._correction(gamma, known, now.threads, isolated=plan.isolated)
@@ -186,7 +188,7 @@ class Model:
             after.alpha = after.learned_alpha()
         if self._learns_eta:
             after.eta = after.learned_eta()
-        self._posterior = after
+        self._posterior, self._uncorrected = after, uncorrected
         self.elbo.append(bound)
         self.passes += passes + rounds + 1
         self._iterations += 1
@@ -201,6 +203,7 @@ class Model:
         posterior.threads = Threads(self.n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
+        self._uncorrected = self._uncorrected.astype(dtype, copy=False)
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
