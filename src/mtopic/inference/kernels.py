@@ -9,11 +9,8 @@ zero.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
 
 from . import special
 
@@ -21,10 +18,7 @@ HEADROOM = 2.0**26
 LANES = 8
 CHUNK = 256
 
-_jit = special.jit
-_jit_reassociate: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
-)
+_jit, _jit_reassociate = special.jit, special.jit_reassociate
 
 
 def padded(n_topics: int) -> int:
@@ -69,10 +63,7 @@ def expected_topics(start, stop, counts, prior, gamma, t, bound):
         for k in range(n_topics):
             values[k] = gamma[d, k]
             values[n_topics] += values[k]
-        special.log_gamma(values, logs, scratch)
-        bound[d] = -logs[n_topics]
-        for k in range(n_topics):
-            bound[d] += logs[k]
+        bound[d] = special.sum_log_gamma(values[:n_topics], logs, scratch) - math.lgamma(values[n_topics])
         special.digamma(values, logs)
         row_prior = prior[min(d, prior.shape[0] - 1)]
         for k in range(n_topics):
@@ -305,20 +296,18 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
     And what they add to the bound besides a function of λ: Σ_d x_dv log(t_d · b_v) − Σ_k s_vk log b_vk.
     """
     n_topics, longest = out.shape[1], max(_longest(start, stop, indptr), b.shape[1])
-    mixture, total, logs = np.empty(longest, b.dtype), np.empty(b.shape[1], b.dtype), np.empty(longest)
+    mixture, total = np.empty(longest, b.dtype), np.empty(b.shape[1], b.dtype)
     for v in range(start, stop):
         row = slice(indptr[v], indptr[v + 1])
         x = data[row]
         _by_feature(x, t, indices[row], b[v], mixture, total)
-        for i in range(x.size):
-            logs[i] = mixture[i]
-        special.log(logs[: x.size])
-        bound[v] = _dot(x, logs)
+        special.log(mixture[: x.size])
+        bound[v] = _dot(x, mixture)
         for k in range(n_topics):
             out[v, k] = total[k] * b[v, k]
-            logs[k] = b[v, k]
-        special.log(logs[:n_topics])
-        bound[v] -= _dot(out[v], logs)
+            mixture[k] = b[v, k]
+        special.log(mixture[:n_topics])
+        bound[v] -= _dot(out[v], mixture)
 
 
 @_jit
@@ -349,8 +338,7 @@ def sum_log_gamma(start, stop, values, out):
     for row in range(start, stop):
         for k in range(work.size):
             work[k] = values[row, k]
-        special.log_gamma(work, logs, scratch)
-        out[row] = logs.sum()
+        out[row] = special.sum_log_gamma(work, logs, scratch)
 
 
 @_jit
