@@ -76,6 +76,11 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     return x
 
 
+def raw_counts(adata: AnnData, mod: str) -> CSR:
+    """``layers["counts"]`` where it is present, else X."""
+    return count_matrix(adata, mod, layer="counts" if "counts" in adata.layers else None)
+
+
 def _check_values(x: CSR, adata: AnnData, mod: str, slot: str) -> None:
     for bad, name in ((~np.isfinite(x.data), "not finite"), (x.data < 0, "negative")):
         if not bad.any():

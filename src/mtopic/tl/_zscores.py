@@ -6,7 +6,7 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from mtopic import read
-from mtopic._counts import CSR, count_matrix
+from mtopic._counts import CSR, count_matrix, raw_counts
 from mtopic._slots import Data, find_signatures, modality
 
 SCALE = 10_000
@@ -71,7 +71,7 @@ def zscores(
     if thr is not None and not thr > 0:
         raise ValueError(f"thr={thr}: z-scores are clipped at a positive value, or None")
     if raw_data_path is None:
-        counts = count_matrix(adata, name, layer="counts" if "counts" in adata.layers else None)
+        counts = raw_counts(adata, name)
     else:
         counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
     logs, mean, sd = _standard(counts)
