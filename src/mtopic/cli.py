@@ -70,6 +70,20 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
     fit.add_argument("--quiet", action="store_true", help="show no progress")
     fit.set_defaults(run=_fit)
+
+    report = commands.add_parser("report", help="write a page about a fit", description=_report.__doc__)
+    report.add_argument("input", type=Path, metavar="TRAINED.h5mu", help="MuData with topics")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT.html", help="the page to write")
+    report.add_argument("--title", help="heading of the page (default: the name of the file)")
+    report.add_argument(
+        "--x", metavar="KEY", help="coordinates in obsm (default: coords, spatial or umap, whichever is there)"
+    )
+    report.add_argument(
+        "--groupby", action="append", metavar="COLUMN",
+        help="column of obs, or MOD:COLUMN, to show the composition by; may be repeated (default: all categorical ones)",
+    )  # fmt: skip
+    report.add_argument("--n-top", type=int, default=10, help="features of each topic (default: %(default)s)")
+    report.set_defaults(run=_report)
     return parser
 
 
@@ -122,10 +136,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
     from . import pp, read, tl
 
-    if not arguments.output.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {arguments.output.parent}: create it first")
-    if arguments.output.is_dir():
-        raise IsADirectoryError(f"{arguments.output} is a folder: name the file to write")
+    _require_writable(arguments.output)
     mdata = read.h5mu(arguments.input)
     for mod, how in arguments.prepare:
         getattr(pp, how)(mdata, mod=mod)
@@ -148,6 +159,29 @@ def _fit(arguments: argparse.Namespace) -> None:
     tl.export_params(model, mdata)
     _write_whole(mdata, arguments.output)
     print(f"{model}\nwritten to {arguments.output}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    """Write a page about the fit in a file: convergence, maps of topics, top features, quality, composition. It needs no network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from . import read
+    from ._report import report
+
+    _require_writable(arguments.output)
+    mdata = read.h5mu(arguments.input)
+    title = arguments.title or arguments.input.stem
+    page = report(mdata, title, x=arguments.x, groupby=arguments.groupby, n_top=arguments.n_top)
+    arguments.output.write_text(page, encoding="utf-8")
+    print(f"written to {arguments.output}")
+
+
+def _require_writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}: create it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the file to write")
 
 
 def _write_whole(mdata: "MuData", path: Path) -> None:

@@ -1,5 +1,7 @@
 """What all plots have in common: the caller's data and settings stay, figures are saved, shown and given back."""
 
+from functools import cache
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,8 +19,33 @@ PLOTS = {
     "signatures": lambda data, **options: mt.pl.signatures(data, "rna", n_top=5, **options),
     "corr_heatmap": lambda data, **options: mt.pl.corr_heatmap(data.obsm["topics"], data.obsm["spatial"], **options),
     "convergence": lambda data, **options: mt.pl.convergence(data, **options),
+    "composition": lambda data, **options: mt.pl.composition(data, "layer", **options),
+    "dotplot": lambda data, **options: mt.pl.dotplot(data, n_top=2, **options),
+    "feature_activity": lambda data, **options: mt.pl.feature_activity(data, features=["gene1", "gene2"], **options),
+    "filter_topics": lambda data, **options: mt.pl.filter_topics(fitted(), **options),
+    "filter_var_knee": lambda data, **options: mt.pl.filter_var_knee(fitted(), "rna", **options),
+    "scatter_pie": lambda data, **options: mt.pl.scatter_pie(data, **options),
+    "select_n_topics": lambda data, **options: mt.pl.select_n_topics(data, **options),
+    "zscores": lambda data, **options: mt.pl.zscores(data, "rna", **options),
 }
-SEVERAL = {"topics", "signatures"}
+SEVERAL = {"topics": 4, "signatures": 4, "zscores": 4, "dotplot": 2, "feature_activity": 2}
+
+
+@cache
+def fitted() -> mt.tl.MTM:
+    model = mt.tl.MTM(mt.datasets.simulate(100, 3), 3, verbose=False)
+    model.VI(5)
+    return model
+
+
+@pytest.fixture
+def mdata(mdata):
+    """With what the plots read beside topics and signatures."""
+    mdata.obs["layer"] = pd.Categorical(np.resize(["L1", "L2"], mdata.n_obs))
+    mdata["rna"].obsm["zscores"] = mdata.obsm["topics"] - 0.5
+    scores = {"K": [2, 2, 4, 4, 6, 6], "CV": ["0", "1"] * 3, "total": [-6.0, -6.1, -5.0, -5.2, -4.9, -5.0]}
+    mdata.uns["CV_results"] = pd.DataFrame(scores)
+    return mdata
 
 
 @pytest.fixture(params=PLOTS)
@@ -50,11 +77,11 @@ def test_all_plots_are_here():
 def test_gives_axes_or_the_figure(plot):
     drawn = plot()
     if plot.name in SEVERAL:
-        assert len(drawn) == 4 and all(isinstance(ax, Axes) for ax in drawn)
+        assert len(drawn) == SEVERAL[plot.name] and all(isinstance(ax, Axes) for ax in drawn)
     else:
         assert isinstance(drawn, Axes)
     figure = plot(return_fig=True)
-    assert isinstance(figure, Figure) and len(figure.axes) == (4 if plot.name in SEVERAL else 1)
+    assert isinstance(figure, Figure) and len(figure.axes) == SEVERAL.get(plot.name, 1)
 
 
 def test_data_and_settings_stay(plot, tmp_path):
@@ -93,7 +120,7 @@ def test_png_of_300_dpi(plot, tmp_path):
     figure = plot(save=str(tmp_path / "plot.png"), figsize=(6, 4), return_fig=True)
     height, width = plt.imread(tmp_path / "plot.png").shape[:2]
     assert tuple(figure.get_size_inches()) == (6, 4)
-    if plot.name in {"topics", "dominant_topics"}:
+    if plot.name in {"topics", "dominant_topics", "feature_activity", "scatter_pie", "zscores"}:
         assert 1000 < width <= 1900 and 500 < height <= 1300
     else:
         assert (width, height) == (1800, 1200)

@@ -322,6 +322,18 @@ def blend_statistics(start, stop, indptr, indices, data, t, b, keep, scale, shif
 
 
 @_jit
+def log_likelihood(start, stop, indptr, indices, data, t, b, out):
+    """Write Σ_v x_dv log(t_d · b_v) of each row."""
+    mixture, total = np.empty(_longest(start, stop, indptr), b.dtype), np.empty(b.shape[1], b.dtype)
+    for d in range(start, stop):
+        row = slice(indptr[d], indptr[d + 1])
+        x = data[row]
+        _by_feature(x, b, indices[row], t[d], mixture, total)
+        special.log(mixture[: x.size])
+        out[d] = _dot(x, mixture)
+
+
+@_jit
 def column_sums(start, stop, values, out):
     """Write the sums over the rows of chunk after chunk of a table."""
     for chunk in range(start, stop):

@@ -1,9 +1,31 @@
 """Plots of topics, signatures and fits."""
 
+from ._composition import composition
 from ._convergence import convergence
 from ._corr_heatmap import corr_heatmap
 from ._dominant_topics import dominant_topics
+from ._dotplot import dotplot
+from ._feature_activity import feature_activity
+from ._filter_topics import filter_topics
+from ._filter_var_knee import filter_var_knee
+from ._scatter_pie import scatter_pie
+from ._select_n_topics import select_n_topics
 from ._signatures import signatures
 from ._topics import topics
+from ._zscores import zscores
 
-__all__ = ["convergence", "corr_heatmap", "dominant_topics", "signatures", "topics"]
+__all__ = [
+    "composition",
+    "convergence",
+    "corr_heatmap",
+    "dominant_topics",
+    "dotplot",
+    "feature_activity",
+    "filter_topics",
+    "filter_var_knee",
+    "scatter_pie",
+    "select_n_topics",
+    "signatures",
+    "topics",
+    "zscores",
+]

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mtopic._palette import Palette, stored_or
 from mtopic._slots import Data, absent, table
 
 from ._figure import Save, page
 from ._figure import legend as draw_legend
-from ._palette import Palette, colours
 from ._spots import Spots
 
 
@@ -47,8 +47,9 @@ def dominant_topics(
     topics
         Key of the proportions in ``obsm`` (n_obs × topics).
     palette
-        Colours: topic → colour, a list in the order of the topics, or a colour map. None takes scanpy's default for as many
-        categories as there are topics, so that a topic keeps its colour whether or not all of them are seen.
+        Colours: topic → colour, a list in the order of the topics, or a colour map. None takes ``uns["topic_colors"]`` where ``obs["topic"]``
+        has the topics as categories (:func:`mtopic.tl.dominant_topics`), else scanpy's default for as many categories as there are topics, so that
+        a topic keeps its colour whether or not all of them are seen.
     annotation
         Topic → label in the legend; other topics go by their names.
     title
@@ -106,7 +107,7 @@ def dominant_topics(
     dominant = _dominant(proportions, topics)
     names = [str(topic) for topic in proportions.columns]
     labels = _labels(names, annotation)
-    colour = colours(names, palette)
+    colour = stored_or(mdata, names, palette)
     order = np.random.default_rng(random_state).permutation(len(dominant))
     with page(fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
         spots.draw(sheet.ax, colour[dominant], order)

@@ -1,12 +1,13 @@
-import numpy as np
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._slots import Data, table
 
-from ._figure import Limit, Save, colour_bar, colour_map, limits, page
-from ._spots import Spots
+from ._figure import Limit, Save, limits
+from ._maps import maps
 
 
 def topics(
@@ -80,19 +81,13 @@ def topics(
     >>> [ax.get_title() for ax in axes[:2]]
     ['topic_1', 'topic_2']
     """
-    spots = Spots(mdata, x, s, marker)
-    proportions = table(mdata, topics)
-    room = (spots.panel[0] + 0.06 * fontsize, spots.panel[1] + 0.03 * fontsize)
-    with page(
-        proportions.shape[1], fontsize=fontsize, panel=room, figsize=figsize, ncols=ncols, compressed=True
-    ) as sheet:
-        for ax, topic in zip(sheet.axes, proportions.columns, strict=True):
-            values = proportions[topic].to_numpy(dtype=np.float64)
-            low, high = limits(values, vmin, vmax)
-            order = np.argsort(values, kind="stable")
-            drawn = spots.draw(ax, values, order, cmap=colour_map(cmap), vmin=low, vmax=high)
-            ax.set_title(str(topic), y=1)
-            colour_bar(ax, drawn)
-        sheet.settle()
-        spots.fit_markers()
-        return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)
+    style: dict[str, Any] = {
+        "cmap": cmap,
+        "marker": marker,
+        "s": s,
+        "fontsize": fontsize,
+        "figsize": figsize,
+        "ncols": ncols,
+    }
+    end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
+    return maps(mdata, x, table(mdata, topics), lambda values: limits(values, vmin, vmax), **style, **end)

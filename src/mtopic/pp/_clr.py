@@ -1,5 +1,4 @@
 import numpy as np
-from anndata import AnnData
 
 from mtopic._counts import CSR
 from mtopic._slots import Data
@@ -51,11 +50,12 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
     True
     """
     target = mdata.copy() if copy else mdata
-    transform_counts(target, mod, "clr", _centre)
+    transform_counts(target, mod, "clr", lambda x, _: log_ratios(x))
     return target if copy else None
 
 
-def _centre(x: CSR, adata: AnnData) -> CSR:
+def log_ratios(x: CSR) -> CSR:
+    """Logarithms of 1 + the ratios to each row's geometric mean, in place."""
     mean = np.asarray(x.log1p().sum(axis=1, dtype=np.float64)).ravel() / x.shape[1]
     centre = np.expm1(mean) + 1e-6
     x.data = np.log1p(x.data / np.repeat(centre, np.diff(x.indptr))).astype(x.dtype)

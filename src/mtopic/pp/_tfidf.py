@@ -1,5 +1,6 @@
 import numpy as np
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from mtopic._counts import CSR
 from mtopic._slots import Data
@@ -65,9 +66,14 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | Non
 
 
 def _weigh(x: CSR, adata: AnnData) -> CSR:
+    weights = idf(x)
+    x.data *= weights.astype(x.dtype)[x.indices]
+    adata.var["mtopic_idf"] = weights
+    return x
+
+
+def idf(x: CSR) -> NDArray[np.float64]:
+    """ln(D / df) + 1 of each column."""
     n_obs, n_vars = x.shape
     df = np.bincount(x.indices[x.data > 0], minlength=n_vars)
-    idf = np.log(n_obs / np.maximum(df, 1)) + 1
-    x.data *= idf.astype(x.dtype)[x.indices]
-    adata.var["mtopic_idf"] = idf
-    return x
+    return np.log(n_obs / np.maximum(df, 1)) + 1

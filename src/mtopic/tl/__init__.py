@@ -1,9 +1,27 @@
 """Tools: models and what follows from them."""
 
+from ._distance_mask import distance_mask
+from ._dominant_topics import dominant_topics
 from ._export_params import export_params
+from ._feature_associations import feature_associations
 from ._mtm import MTM
+from ._select_n_topics import select_n_topics
 from ._smtm import sMTM
 from ._topic_model import topic_model
+from ._topic_quality import topic_quality
+from ._umap import umap
 from ._zscores import zscores
 
-__all__ = ["MTM", "export_params", "sMTM", "topic_model", "zscores"]
+__all__ = [
+    "MTM",
+    "distance_mask",
+    "dominant_topics",
+    "export_params",
+    "feature_associations",
+    "sMTM",
+    "select_n_topics",
+    "topic_model",
+    "topic_quality",
+    "umap",
+    "zscores",
+]

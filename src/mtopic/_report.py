@@ -1,0 +1,174 @@
+"""A page about a fit that needs nothing but itself: pictures and style are inside."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from . import __version__, get, pl, tl
+from ._slots import Data, modalities, table
+
+DPI = 150
+MOST_CATEGORIES = 40
+PLACES = ("coords", "spatial", "umap")
+PARAMS = {
+    "model": "model",
+    "n_topics": "topics asked for",
+    "inference": "inference",
+    "schedule": "schedule",
+    "n_iter": "iterations",
+    "converged": "converged",
+    "alpha": "prior of proportions, α",
+    "eta": "prior of signatures, η",
+    "n_counts": "counts",
+    "seed": "seed",
+    "radius": "radius",
+    "n_neighbors": "neighbours",
+}
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 75rem; margin: 2rem auto; padding: 0 1.5rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
+nav a { margin-right: 1rem; } a { color: #1f5faa; } p.note { color: #666; margin-top: .2rem; }
+img { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
+div.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; }
+th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eee; vertical-align: top; white-space: nowrap; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; } td.names { white-space: normal; min-width: 12rem; }
+@media print { nav { display: none; } h2 { break-after: avoid; } img, tr { break-inside: avoid; } }
+"""
+
+
+def report(
+    mdata: Data, title: str, *, x: str | None = None, groupby: Sequence[str] | None = None, n_top: int = 10
+) -> str:
+    """HTML about the fit that ``mdata`` holds; ``mdata`` is not changed.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData that `mtopic.tl.export_params` has written to.
+    title
+        Heading of the page.
+    x
+        Key of the coordinates that topics are drawn at; if None, the first there is of coords, spatial and umap.
+    groupby
+        Columns of ``obs``, or ``"mod:column"``, by which the composition is shown; if None, all categorical ones of 2 to 40 categories.
+    n_top
+        Number of features of each topic in the tables.
+    """
+    proportions = table(mdata, "topics")
+    sections = {
+        "Fit": _fit(mdata),
+        "Topics": _topics(mdata, x),
+        "Features": _features(mdata, n_top),
+        "Quality": _quality(mdata, n_top),
+        "Composition": _composition(mdata, groupby),
+    }
+    written = {heading: "".join(parts) for heading, parts in sections.items()}
+    shown = {heading: parts for heading, parts in written.items() if parts}
+    links = "".join(f'<a href="#{heading.lower()}">{heading}</a>' for heading in shown)
+    body = "".join(
+        f'<section id="{heading.lower()}"><h2>{heading}</h2>{parts}</section>' for heading, parts in shown.items()
+    )
+    sizes = ", ".join(f"{adata.n_vars:,} {escape(mod)}" for mod, adata in modalities(mdata).items())
+    summary = (
+        f"{proportions.shape[1]} topics of {len(proportions):,} observations × {sizes} features; mtopic {__version__}"
+    )
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    return (
+        f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>'
+        f'<h1>{escape(title)}</h1><p class="note">{summary}</p><nav>{links}</nav>{body}</body></html>\n'
+    )
+
+
+def _fit(mdata: Data) -> Iterator[str]:
+    fit = mdata.uns.get("mtopic", {})
+    params = fit.get("params", {})
+    rows = [
+        (said, str(params[name]) if name == "seed" else params[name]) for name, said in PARAMS.items() if name in params
+    ]
+    if rows:
+        yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
+    if len(fit.get("elbo", ())):
+        yield _picture(pl.convergence(mdata, show=False, return_fig=True), "The bound after each iteration")
+
+
+def _topics(mdata: Data, x: str | None) -> Iterator[str]:
+    x = _places(mdata) if x is None else x
+    if x is not None:
+        yield _picture(pl.dominant_topics(mdata, x=x, show=False, return_fig=True), "Observations by dominant topic")
+        yield _picture(pl.topics(mdata, x=x, vmax="p99", show=False, return_fig=True), "Proportion of each topic")
+
+
+def _places(mdata: Data) -> str | None:
+    holders = [mdata, *modalities(mdata).values()]
+    known = {name.removeprefix("X_") for holder in holders for name in holder.obsm}
+    return next((key for key in PLACES if key in known), None)
+
+
+def _features(mdata: Data, n_top: int) -> Iterator[str]:
+    mods = [mod for mod, adata in modalities(mdata).items() if "signatures" in adata.varm]
+    for mod in mods:
+        top = get.signatures(mdata, mod, n_top=n_top)
+        names = top.groupby("topic", sort=False, observed=True)["feature"].agg(lambda names: ", ".join(map(str, names)))
+        yield f"<h3>{escape(mod)}</h3>" + _table(names.rename(f"top {n_top} features").to_frame())
+
+
+def _quality(mdata: Data, n_top: int) -> Iterator[str]:
+    quality = mdata.uns.get("topic_quality")
+    if quality is None:
+        scored = mdata.copy()
+        tl.topic_quality(scored, n_top=n_top)
+        quality = scored.uns["topic_quality"]
+    yield f"<p>Effective number of topics: {quality['effective_n_topics']:.1f}</p>"
+    yield _table(quality["modalities"])
+    yield _table(quality["topics"])
+
+
+def _composition(mdata: Data, groupby: Sequence[str] | None) -> Iterator[str]:
+    for column in _categories(mdata) if groupby is None else groupby:
+        drawn = pl.composition(mdata, column, show=False, return_fig=True)
+        yield _picture(drawn, f"Mean proportions by {column}")
+
+
+def _categories(mdata: Data) -> list[str]:
+    """Categorical columns of the data, or of a modality where the data has none of the name."""
+    found: dict[str, str] = {}
+    for prefix, holder in [("", mdata), *((f"{mod}:", adata) for mod, adata in modalities(mdata).items())]:
+        for name in holder.obs:
+            column = holder.obs[name]
+            if isinstance(column.dtype, pd.CategoricalDtype) and 2 <= column.nunique() <= MOST_CATEGORIES:
+                found.setdefault(str(name).split(":")[-1], f"{prefix}{name}")
+    found.pop("topic", None)
+    return list(found.values())
+
+
+def _picture(figure: Any, said: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
+    plt.close(figure)
+    width = figure.bbox.width / figure.dpi
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img src="data:image/png;base64,{encoded}" alt="{escape(said)}" style="width: {96 * width:.0f}px">'
+
+
+def _table(frame: pd.DataFrame, *, index: bool = True) -> str:
+    def cell(value: Any) -> str:
+        if isinstance(value, bool) or hasattr(value, "dtype") and value.dtype == bool:
+            return f"<td>{'yes' if value else 'no'}</td>"
+        if isinstance(value, str):
+            return f'<td class="{"names" if len(value) > 40 else "text"}">{escape(value)}</td>'
+        return f'<td class="number">{value:,.4g}</td>' if value % 1 else f'<td class="number">{int(value):,}</td>'
+
+    heads = ([""] if index else []) + [escape(str(name)) for name in frame.columns]
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    rows = [
+        "<tr>" + (f"<th>{escape(str(name))}</th>" if index else "") + "".join(map(cell, row)) + "</tr>"
+        for name, *row in frame.itertuples()
+    ]
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

@@ -1,0 +1,170 @@
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from mudata import MuData
+from scipy.cluster.hierarchy import leaves_list, linkage
+
+from mtopic._palette import Palette, stored_or
+from mtopic._slots import Data, absent, table
+
+from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
+from ._figure import legend as draw_legend
+
+
+def composition(
+    data: Data,
+    groupby: str,
+    topics: str = "topics",
+    *,
+    kind: Literal["heatmap", "bar"] = "heatmap",
+    cluster: bool = False,
+    cmap: str | Colormap = "viridis",
+    palette: Palette = None,
+    vmin: Limit = 0,
+    vmax: Limit = None,
+    fontsize: float = 9,
+    figsize: tuple[float, float] | None = None,
+    transparent: bool = False,
+    save: Save = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw the mean topic proportions of each category of observations.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions.
+    groupby
+        Column of ``obs``, or ``"mod:column"`` of a modality's; a bare name is also found where one modality only has it. Observations
+        without a category are left out.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics).
+    kind
+        ``"heatmap"``: categories × topics; ``"bar"``: a stacked bar a category.
+    cluster
+        Order categories and topics by similarity (average linkage of correlations), not as they come.
+    cmap
+        Colour map of the heat map.
+    palette
+        Colours of the bars: topic → colour, a list in the order of the topics, or a colour map; None as :func:`mtopic.pl.dominant_topics`.
+    vmin, vmax
+        Limits of the heat map's colour scale: numbers, or percentiles of the means such as ``"p99"``.
+    fontsize
+        Size of the text in points.
+    figsize
+        Width and height of the figure in inches; None gives every name room.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions or there is no such column.
+    ValueError
+        If several modalities have the column, no observation has a category, or ``kind`` or a number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> mt.tl.dominant_topics(mdata, "true_topics")
+    >>> ax = mt.pl.composition(mdata, "topic", "true_topics", kind="bar", show=False)
+    >>> len(ax.patches)
+    9
+    """
+    if kind not in ("heatmap", "bar"):
+        raise ValueError(f"kind={kind!r}: choose 'heatmap' or 'bar'")
+    means = _means(table(data, topics), _column(data, groupby), groupby)
+    if cluster:
+        means = means.iloc[_order(means), _order(means.T)]
+    names = [str(name) for name in means.columns]
+    size = figsize or _size(means, kind, fontsize)
+    with page(fontsize=fontsize, figsize=size, ax=ax) as sheet:
+        if kind == "heatmap":
+            low, high = limits(means.to_numpy(), vmin, vmax)
+            drawn = sheet.ax.imshow(
+                means, cmap=colour_map(cmap), vmin=low, vmax=high, aspect="auto", interpolation="nearest"
+            )
+            colour_bar(sheet.ax, drawn, "mean proportion")
+            sheet.ax.set_xticks(range(len(names)), names, rotation=90)
+            sheet.ax.set_yticks(range(len(means)), means.index)
+        else:
+            _bars(sheet, means, stored_or(data, names, palette), names)
+        sheet.ax.set_ylabel(groupby)
+        sheet.ax.tick_params(length=0, pad=2)
+        sheet.ax.spines[:].set_visible(False)
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _bars(sheet: Page, means: pd.DataFrame, colour: np.ndarray, names: list[str]) -> None:
+    shares = means.div(means.sum(axis=1), axis=0).to_numpy()
+    starts = np.cumsum(shares, axis=1) - shares
+    for k in range(len(names)):
+        sheet.ax.barh(range(len(means)), shares[:, k], left=starts[:, k], height=0.8, color=colour[k], linewidth=0)
+    sheet.ax.set(xlim=(0, 1), ylim=(len(means) - 0.5, -0.5), xlabel="mean proportion")
+    sheet.ax.set_yticks(range(len(means)), means.index)
+    draw_legend(sheet, names, colour, marker="s", markerscale=1, ncol=None)
+
+
+def _size(means: pd.DataFrame, kind: str, fontsize: float) -> tuple[float, float]:
+    line = 1.5 * fontsize / 72
+    names = 0.6 * fontsize / 72
+    left = names * means.index.astype(str).str.len().max()
+    below = names * means.columns.astype(str).str.len().max()
+    if kind == "bar":
+        return left + 6.5, max(line * len(means) + 0.8, 2.5)
+    return left + line * means.shape[1] + 1.2, max(line * len(means) + below + 0.4, 2.0)
+
+
+def _column(data: Data, groupby: str) -> pd.Series:
+    """The column, by name of the observations."""
+    if groupby in data.obs:
+        return data.obs[groupby]
+    found = {}
+    for mod, adata in (data.mod if isinstance(data, MuData) else {}).items():
+        for column in adata.obs:
+            found[f"{mod}:{column}"] = adata.obs[column]
+    if groupby in found:
+        return found[groupby].reindex(data.obs_names)
+    full = [name for name in found if name.partition(":")[2] == groupby]
+    if len(full) > 1:
+        raise ValueError(f"several modalities have a column {groupby!r}: say {' or '.join(map(repr, full))}")
+    if full:
+        return found[full[0]].reindex(data.obs_names)
+    raise KeyError(absent(groupby, [*data.obs.columns, *found], "column", "obs of the data and of its modalities"))
+
+
+def _means(proportions: pd.DataFrame, groups: pd.Series, name: str) -> pd.DataFrame:
+    """Categories × topics, categories in their own order or sorted; those without observations are left out."""
+    if groups.notna().sum() == 0:
+        raise ValueError(f"obs[{name!r}] holds no category")
+    means = proportions.groupby(groups.to_numpy(), observed=True, sort=True).mean()
+    if isinstance(groups.dtype, pd.CategoricalDtype):
+        means = means.reindex([category for category in groups.cat.categories if category in means.index])
+    means.index = means.index.astype(str)
+    return means
+
+
+def _order(rows: pd.DataFrame) -> np.ndarray:
+    if len(rows) < 3:
+        return np.arange(len(rows))
+    values = rows.to_numpy() + 1e-12 * np.arange(rows.shape[1])  # a constant row has no correlation
+    return np.asarray(leaves_list(linkage(values, "average", metric="correlation", optimal_ordering=True)))

@@ -1,0 +1,161 @@
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mtopic._slots import Data, find_signatures, look_up, modalities
+from mtopic.get import signatures as top_features
+
+from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
+
+LEGEND_SIZES = (0.25, 0.5, 1.0)
+
+
+def dotplot(
+    data: Data,
+    mod: str | Sequence[str] | None = None,
+    *,
+    signatures: str = "signatures",
+    n_top: int = 3,
+    topics: str | Sequence[str] | None = None,
+    cmap: str | Colormap = "Reds",
+    vmin: Limit = 0,
+    vmax: Limit = None,
+    fontsize: float = 8,
+    figsize: tuple[float, float] | None = None,
+    transparent: bool = False,
+    save: Save = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure:
+    """Draw signatures as a dot plot over modalities: topics in rows, the top features of each in columns.
+
+    A dot is the larger, the more of the topic the feature is (its probability in units of the column's largest), and the darker, the more of
+    the feature is the topic's (share of its probability over all topics, its exclusivity).
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with signatures.
+    mod
+        Modalities, a panel each; all that have signatures if None.
+    signatures
+        Key of the signatures in ``varm``.
+    n_top
+        Number of features a topic and modality; one that is a top feature of several topics is drawn once.
+    topics
+        Which topics to draw, and in which order; all if None.
+    cmap
+        Colour map of exclusivity.
+    vmin, vmax
+        Limits of the colour scale: numbers, or percentiles such as ``"p99"``.
+    fontsize
+        Size of the names in points.
+    figsize
+        Width and height of the figure in inches; None gives every row and column room for its name.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The panels' axes, one a modality, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality, table or topic.
+    ValueError
+        If ``n_top`` or another number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> axes = mt.pl.dotplot(mdata, signatures="true_signatures", show=False)
+    >>> [ax.get_title("left") for ax in axes]
+    ['rna', 'atac']
+    """
+    mods = _modalities(data, mod, signatures)
+    chosen = [_chosen(data, name, signatures, n_top, topics) for name in mods]
+    shares = np.concatenate([shares.to_numpy().ravel() for _, shares in chosen])
+    low, high = limits(shares, vmin, vmax)
+    cell = 1.45 * fontsize / 72
+    letters = max(len(str(name)) for probability, _ in chosen for name in probability.columns)
+    heights = [cell * len(chosen[0][0]) + 0.62 * fontsize * letters / 72 + 3 * cell for _ in mods]
+    width = max(cell * probability.shape[1] for probability, _ in chosen) + 2.2
+    size = figsize or (max(width, 4.0), sum(heights))
+    with page(len(mods), fontsize=fontsize, figsize=size, ncols=1) as sheet:
+        for ax, name, (probability, share) in zip(sheet.axes, mods, chosen, strict=True):
+            drawn = _dots(ax, probability, share, fontsize, cmap=colour_map(cmap), vmin=low, vmax=high)
+            ax.set_title(name, loc="left")
+        colour_bar(sheet.axes[0], drawn, "exclusivity")
+        _size_legend(sheet, fontsize)
+        return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _modalities(data: Data, mod: str | Sequence[str] | None, key: str) -> list[str]:
+    parts = modalities(data)
+    if mod is None:
+        return [name for name, adata in parts.items() if key in adata.varm] or list(parts)[:1]
+    mods = [mod] if isinstance(mod, str) else list(mod)
+    for name in mods:
+        look_up(parts, name, "modality", "the data")
+    return mods
+
+
+def _chosen(
+    data: Data, mod: str, key: str, n_top: int, topics: str | Sequence[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Probabilities and shares, topics × top features in the order of the topics."""
+    top = top_features(data, mod, key=key, n_top=n_top, topics=topics)
+    weights = find_signatures(data, mod, key)[2].astype(np.float64)
+    probability = weights / weights.sum(axis=0)
+    share = probability.div(probability.sum(axis=1), axis=0)
+    features, rows = pd.unique(top["feature"]), pd.unique(top["topic"].astype(str))
+    return probability.loc[features, rows].T, share.loc[features, rows].T
+
+
+def _dots(ax: Axes, probability: pd.DataFrame, share: pd.DataFrame, fontsize: float, **scale: Any) -> PathCollection:
+    """One collection of dots on a grid."""
+    relative = (probability / probability.max(axis=0)).to_numpy()
+    rows, columns = np.indices(relative.shape)
+    sizes = _largest(fontsize) * relative.ravel()
+    colours = share.to_numpy().ravel()
+    drawn = ax.scatter(columns.ravel(), rows.ravel(), s=sizes, c=colours, linewidths=0.2, edgecolors="0.4", **scale)
+    ax.set(xlim=(-0.7, relative.shape[1] - 0.3), ylim=(relative.shape[0] - 0.3, -0.7))
+    ax.set_xticks(range(relative.shape[1]), probability.columns.astype(str), rotation=90, fontsize=0.9 * fontsize)
+    ax.set_yticks(range(relative.shape[0]), probability.index.astype(str), fontsize=fontsize)
+    ax.tick_params(length=0, pad=2)
+    ax.spines[:].set_visible(False)
+    return drawn
+
+
+def _largest(fontsize: float) -> float:
+    """Size of the largest dot in points²: as wide as a line of text."""
+    return (1.25 * fontsize) ** 2
+
+
+def _size_legend(sheet: Page, fontsize: float) -> None:
+    ax = sheet.axes[-1] if len(sheet.axes) > 1 else sheet.axes[0]
+    handles = [
+        Line2D([], [], ls="", marker="o", color="0.5", ms=np.sqrt(size * _largest(fontsize)), label=f"{size:g}")
+        for size in LEGEND_SIZES
+    ]
+    place = (1.01, 1.0) if len(sheet.axes) > 1 else (1.1, 1.0)
+    ax.legend(
+        handles=handles, title="probability,\nshare of the\ncolumn's largest", loc="upper left", bbox_to_anchor=place,
+        title_fontsize=mpl.rcParams["legend.fontsize"], alignment="left", borderaxespad=0,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mtopic._slots import Data, absent, look_up, modalities
+
+from ._figure import Limit, Save, limits
+from ._maps import maps
+
+
+def feature_activity(
+    mdata: Data,
+    x: str = "coords",
+    features: str | Sequence[str] = (),
+    cmap: str | Colormap = "gnuplot",
+    marker: str = ".",
+    s: float | None = None,
+    p_top: float = 99,
+    fontsize: float = 10,
+    figsize: tuple[float, float] | None = None,
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    layer: str | None = None,
+    vmin: Limit = None,
+    vmax: Limit = None,
+    ncols: int | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure:
+    """Draw where features are active: a panel a feature, observations coloured by its value, the highest on top.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData.
+    x
+        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
+    features
+        Names of features: ``"mod:name"``, or the name alone where one modality only has it.
+    cmap
+        Colour map; observations that lack the modality are grey.
+    marker
+        Matplotlib's marker.
+    s
+        Size of the markers in points²; None sizes them to the distance between neighbouring observations.
+    p_top
+        Percentile of a feature's values at which its colour scale ends, unless ``vmax`` is given.
+    fontsize
+        Size of the titles in points.
+    figsize
+        Width and height of the figure in inches; None follows from the number of panels and the shape of the tissue.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
+    layer
+        Layer of which values are drawn, such as ``"counts"``; None is ``X``.
+    vmin, vmax
+        Limits of the colour scales: numbers, or percentiles such as ``"p95"``.
+    ncols
+        Number of columns of the grid.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The panels' axes, in the order of the features, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there is no such feature, layer or table of coordinates; the nearest names are offered.
+    ValueError
+        If several modalities have a name, no feature is named, or a number or limit is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    >>> gene = mdata["rna"].var_names[0]
+    >>> axes = mt.pl.feature_activity(mdata, "spatial", [gene], show=False)
+    >>> len(axes)
+    1
+    """
+    names = [features] if isinstance(features, str) else list(features)
+    if not names:
+        raise ValueError("features: name at least one feature to draw")
+    if not 0 <= p_top <= 100:
+        raise ValueError(f"p_top={p_top}: it is a percentile, 0 to 100")
+    values = pd.DataFrame({name: _values(mdata, name, layer) for name in names}, index=mdata.obs_names)
+    style: dict[str, Any] = {
+        "cmap": cmap,
+        "marker": marker,
+        "s": s,
+        "fontsize": fontsize,
+        "figsize": figsize,
+        "ncols": ncols,
+    }
+    end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
+    return maps(mdata, x, values, lambda column: _scale(column, vmin, vmax, p_top), **style, **end)
+
+
+def _scale(column: NDArray[np.float64], vmin: Limit, vmax: Limit, p_top: float) -> tuple[float, float]:
+    """A feature that fewer observations have than lie above the percentile is drawn up to its maximum."""
+    if vmax is not None:
+        return limits(column, vmin, vmax)
+    low, high = limits(column, vmin, None)
+    top = float(np.nanpercentile(column, p_top)) if np.isfinite(column).any() else high
+    return low, top if top > low else high
+
+
+def _values(mdata: Data, feature: str, layer: str | None) -> NDArray[np.float64]:
+    """A feature's values, NaN for observations that its modality lacks."""
+    mod, name = _find(mdata, feature)
+    adata = modalities(mdata)[mod]
+    at = adata.var_names.get_indexer_for([name])
+    if at.size > 1:
+        raise ValueError(
+            f"modality {mod!r} has {at.size} features {name!r}: make them unique with var_names_make_unique()"
+        )
+    slot = f"layers of modality {mod!r}"
+    matrix = adata.X if layer is None else look_up(adata.layers, layer, "layer", slot)
+    if matrix is None:
+        raise ValueError(f"modality {mod!r} has no X: name a layer")
+    column = matrix[:, at]
+    column = np.asarray(column.toarray() if hasattr(column, "toarray") else column, dtype=np.float64).ravel()
+    return pd.Series(column, index=adata.obs_names).reindex(mdata.obs_names).to_numpy()
+
+
+def _find(mdata: Data, feature: str) -> tuple[str, str]:
+    """Modality and name of a feature."""
+    parts = modalities(mdata)
+    mods = [mod for mod, adata in parts.items() if feature in adata.var_names]
+    if len(mods) == 1:
+        return mods[0], feature
+    if mods:
+        full = " or ".join(repr(f"{mod}:{feature}") for mod in mods)
+        raise ValueError(f"modalities {mods} have a feature {feature!r}: say {full}")
+    mod, _, name = feature.partition(":")
+    if name and mod in parts and not isinstance(mdata, AnnData):
+        if name in parts[mod].var_names:
+            return mod, name
+        raise KeyError(absent(name, parts[mod].var_names, "feature", f"modality {mod!r}"))
+    known = [name for adata in parts.values() for name in adata.var_names]
+    raise KeyError(absent(feature, known, "feature", "the data"))

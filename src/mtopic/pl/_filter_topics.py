@@ -1,0 +1,93 @@
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtopic._slots import topic_name
+
+from ._figure import Save, page
+
+if TYPE_CHECKING:
+    from mtopic.tl._model import Model
+
+THRESHOLD = 0.01
+
+
+def filter_topics(
+    model: "Model",
+    s: float = 50,
+    figsize: tuple[float, float] = (8, 6),
+    fontsize: float = 10,
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    filter_threshold: float = THRESHOLD,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw each topic's largest proportion over the observations: which topics :func:`mtopic.tl.export_params` drops.
+
+    Parameters
+    ----------
+    model
+        A fitted model.
+    s
+        Size of the markers in points².
+    figsize
+        Width and height of the figure in inches.
+    fontsize
+        Size of the text in points.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    filter_threshold
+        The threshold of the export; topics at most as large are grey.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    ValueError
+        If the model is not fitted, or a number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200, n_topics=4), n_topics=5, verbose=False)
+    >>> model.VI(n_iter=20)
+    >>> ax = mt.pl.filter_topics(model, show=False)
+    >>> ax.get_ylabel()
+    'largest proportion in an observation'
+    """
+    if not model.fitted:
+        raise ValueError("the model is not fitted: call model.VI() first")
+    if not s > 0:
+        raise ValueError(f"s={s}: the size of markers must be positive")
+    if not 0 < filter_threshold < 1:
+        raise ValueError(f"filter_threshold={filter_threshold}: it is a share, between 0 and 1")
+    gamma = np.asarray(model.gamma, dtype=np.float64)
+    largest = (gamma / gamma.sum(axis=1, keepdims=True)).max(axis=0)
+    order = np.argsort(-largest, kind="stable")
+    kept = largest[order] > filter_threshold
+    with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
+        rank = np.arange(1, order.size + 1)
+        sheet.ax.scatter(rank, largest[order], s=s, c=np.where(kept, "C0", "0.7"), linewidths=0, zorder=2)
+        line = f"threshold {filter_threshold:g}: {kept.sum()} of {kept.size} topics kept"
+        sheet.ax.axhline(filter_threshold, color="C3", linewidth=1, linestyle="--", label=line)
+        sheet.ax.set(ylabel="largest proportion in an observation", ylim=(-0.02, 1.04), xlim=(0.2, order.size + 0.8))
+        size = min(fontsize, 0.6 * 72 * figsize[0] / order.size)
+        names = [topic_name(int(k)) for k in order]
+        sheet.ax.set_xticks(rank, names, rotation=90, fontsize=max(size, 4))
+        sheet.ax.legend(loc="lower left", bbox_to_anchor=(0, 0.05))
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)

@@ -1,0 +1,128 @@
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtopic._knee import importance, knee
+
+from ._figure import Save, page
+
+if TYPE_CHECKING:
+    from mtopic.tl._model import Model
+
+
+def filter_var_knee(
+    model: "Model",
+    mod: str,
+    knee_sensitivities: Sequence[float] = (1, 2, 5, 10),
+    s: float = 20,
+    figsize: tuple[float, float] = (8, 6),
+    fontsize: float = 10,
+    annotate_features: bool = False,
+    show_frac: float = 1,
+    log_scale: bool = True,
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw the importance of features and its knees: how many :func:`mtopic.pp.filter_var_knee` drops.
+
+    Parameters
+    ----------
+    model
+        A fitted model.
+    mod
+        The modality.
+    knee_sensitivities
+        Kneedle's S, a vertical line each.
+    s
+        Size of the markers in points².
+    figsize
+        Width and height of the figure in inches.
+    fontsize
+        Size of the text in points.
+    annotate_features
+        Name the features before the last knee, as far as there is room.
+    show_frac
+        Share of the features, from the most important, that is drawn.
+    log_scale
+        Draw ranks on a logarithmic axis.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If the model has no such modality.
+    ValueError
+        If the model is not fitted, or a number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200, n_topics=4), n_topics=4, verbose=False)
+    >>> model.VI(n_iter=20)
+    >>> ax = mt.pl.filter_var_knee(model, "rna", show=False)
+    >>> ax.get_xlabel()
+    'features of rna, by importance'
+    """
+    if not 0 < show_frac <= 1:
+        raise ValueError(f"show_frac={show_frac}: it is a share, above 0 and at most 1")
+    if not s > 0:
+        raise ValueError(f"s={s}: the size of markers must be positive")
+    curve = importance(model, mod)
+    knees = {sensitivity: knee(curve, sensitivity) for sensitivity in knee_sensitivities}
+    drawn = curve.iloc[: max(2, int(np.ceil(show_frac * len(curve))))]
+    with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
+        rank = np.arange(1, len(drawn) + 1)
+        sheet.ax.scatter(rank, drawn, s=s, color="C0", linewidths=0, rasterized=True, zorder=2)
+        for i, (sensitivity, before) in enumerate(knees.items()):
+            said = f"S = {sensitivity:g}: " + ("no knee" if before is None else f"{before:,} features go")
+            place = np.nan if before is None or before >= len(drawn) else before + 1
+            sheet.ax.axvline(place, color=f"C{i + 1}", linewidth=1, linestyle="--", label=said)
+        sheet.ax.set(
+            xlabel=f"features of {mod}, by importance", ylabel="importance\n(summed probability, share of the largest)"
+        )
+        if log_scale:
+            sheet.ax.set_xscale("log")
+        if knees:
+            sheet.ax.legend(loc="upper right")
+        if annotate_features:
+            last = max((before for before in knees.values() if before is not None), default=0)
+            sheet.lay_out()
+            _name(sheet.ax, drawn.iloc[:last], 0.7 * fontsize)
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _name(ax: Axes, features: pd.Series, fontsize: float) -> None:
+    """Names above the points, left out where they would touch the one before."""
+    places = ax.transData.transform(np.column_stack([np.arange(1, len(features) + 1), features]))[:, 0]
+    room, taken = 1.6 * fontsize * ax.figure.dpi / 72, -np.inf
+    for rank, (name, place) in enumerate(zip(features.index, places, strict=True), start=1):
+        if place - taken >= room:
+            offset: dict[str, Any] = {
+                "xytext": (0, 4),
+                "textcoords": "offset points",
+                "rotation": 60,
+                "rotation_mode": "anchor",
+            }
+            ax.annotate(str(name), (rank, features.iloc[rank - 1]), fontsize=fontsize, **offset)
+            taken = place

@@ -1,0 +1,94 @@
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+
+from mtopic._slots import Data, modality, table
+
+from ._figure import Limit, Save, symmetric
+from ._maps import maps
+
+
+def zscores(
+    mdata: Data,
+    mod: str | None = None,
+    x: str = "coords",
+    zscores: str = "zscores",
+    cmap: str | Colormap | None = None,
+    marker: str = ".",
+    s: float | None = None,
+    fontsize: float = 10,
+    figsize: tuple[float, float] | None = None,
+    transparent: bool = False,
+    save: Save = None,
+    *,
+    vmin: Limit = None,
+    vmax: Limit = None,
+    ncols: int | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> list[Axes] | Figure:
+    """Draw where the top features of each topic are expressed: a panel a topic, the largest scores of either sign on top.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with scores; see :func:`mtopic.tl.zscores`.
+    mod
+        The modality; may be left out where there is only one.
+    x
+        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
+    zscores
+        Key of the scores in ``obsm`` of the modality.
+    cmap
+        Diverging colour map, neutral in the middle; None is ``"RdBu_r"``.
+    marker
+        Matplotlib's marker.
+    s
+        Size of the markers in points²; None sizes them to the distance between neighbouring observations.
+    fontsize
+        Size of the titles in points.
+    figsize
+        Width and height of the figure in inches; None follows from the number of panels and the shape of the tissue.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
+    vmin, vmax
+        Limits of the colour scales: numbers, or percentiles of each topic's scores such as ``"p99"``. If one is given the other mirrors it; if
+        none, they are the largest score of either sign, so that 0 is neutral.
+    ncols
+        Number of columns of the grid.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The panels' axes, in the order of the topics, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality, or there are no such coordinates or scores.
+    ValueError
+        If a number or limit is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    >>> mt.tl.zscores(mdata, signatures="true_signatures", mod="rna")
+    >>> axes = mt.pl.zscores(mdata, "rna", "spatial", show=False)
+    >>> [ax.get_title() for ax in axes]
+    ['topic_1', 'topic_2', 'topic_3']
+    """
+    name, adata = modality(mdata, mod)
+    scores = table(adata, zscores, made_by="mtopic.tl.zscores").reindex(mdata.obs_names)
+    style: dict[str, Any] = {"marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize, "ncols": ncols}
+    end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
+    colours = "RdBu_r" if cmap is None else cmap
+    return maps(mdata, x, scores, lambda values: symmetric(values, vmin, vmax), np.abs, cmap=colours, **style, **end)

@@ -1,0 +1,49 @@
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mtopic._slots import Data, find_signatures
+
+
+def feature_associations_data(
+    mdata: Data, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
+) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:
+    """Signatures and annotations of features, as :func:`mtopic.tl.feature_associations` takes them.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with signatures.
+    mod_list
+        Names of modalities.
+    normalize
+        Scale each topic to sum 1 over the modality's features.
+    signatures
+        Key of the signatures in ``varm``.
+
+    Returns
+    -------
+    For each modality the matrix (topics × features, float64) and ``var``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality, or it has no signatures.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> parts = mt.pp.feature_associations_data(mdata, ["rna", "atac"], signatures="true_signatures")
+    >>> A, A_var = parts["rna"]
+    >>> A.shape[0], A.shape[1] == len(A_var)
+    (3, True)
+    """
+    parts = {}
+    for mod in [mod_list] if isinstance(mod_list, str) else mod_list:
+        _, adata, table = find_signatures(mdata, mod, signatures)
+        matrix = np.ascontiguousarray(table.to_numpy(dtype=np.float64).T)
+        parts[mod] = (matrix / matrix.sum(axis=1, keepdims=True) if normalize else matrix, adata.var)
+    return parts

@@ -1,0 +1,85 @@
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from mtopic._knee import importance, knee
+from mtopic._slots import Data, look_up
+from mtopic._warn import warn
+
+from ._filter_var_list import keep_features, opened
+
+if TYPE_CHECKING:
+    from mtopic.tl._model import Model
+
+
+def filter_var_knee(
+    path: str | PathLike[str] | Data,
+    model: "Model",
+    knee_sensitivity: float | Mapping[str, float] = 5,
+    *,
+    verbose: bool = True,
+) -> Data:
+    """Drop features that dominate all topics of a fit: those before the knee of the curve of their importance.
+
+    A feature's importance is its probability summed over the topics. Sorted, it falls steeply at first in data that few features
+    dominate (mitochondrial genes, say); features from the knee of that curve on are kept.
+
+    Parameters
+    ----------
+    path
+        An h5mu file, or a MuData or AnnData: ``layers["counts"]`` where it is present, else ``X``.
+    model
+        A model that was fitted to these modalities.
+    knee_sensitivity
+        Kneedle's S, a number or one for each modality by name; the larger, the more pronounced a bend must be, and the further
+        on it is found. Modalities that a mapping leaves out keep all features.
+    verbose
+        Print how many features go.
+
+    Returns
+    -------
+    New data of raw counts, with the tables of observations and features; see :func:`mtopic.pp.filter_var_list`.
+
+    Warns
+    -----
+    UserWarning
+        If the curve of a modality has no knee: all its features are kept.
+
+    Raises
+    ------
+    KeyError
+        If the model lacks a modality of the data, or the data one of ``knee_sensitivity``.
+    ValueError
+        If the model is not fitted, features differ, or a sensitivity is not positive.
+
+    References
+    ----------
+    Satopää, Albrecht, Irwin and Raghavan (2011): Finding a "kneedle" in a haystack.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
+    >>> model.VI(n_iter=20)
+    >>> less = mt.pp.filter_var_knee(mdata, model, knee_sensitivity={"rna": 1}, verbose=False)
+    >>> less["rna"].n_vars < mdata["rna"].n_vars
+    True
+    """
+    data, parts = opened(path)
+    given = knee_sensitivity if isinstance(knee_sensitivity, Mapping) else dict.fromkeys(parts, knee_sensitivity)
+    features = {mod: adata.var_names for mod, adata in parts.items()}
+    for mod, sensitivity in given.items():
+        names = look_up(parts, mod, "modality", "the data").var_names
+        curve = importance(model, mod)
+        strangers = names.difference(curve.index)
+        if len(strangers):
+            raise ValueError(
+                f"the model has not seen {len(strangers)} features of modality {mod!r}, the first is {strangers[0]!r}: "
+                "it was fitted to other data"
+            )
+        before = knee(curve, sensitivity)
+        if before is None:
+            warn(f"the importance of features of modality {mod!r} has no knee at S={sensitivity}: all are kept")
+        features[mod] = names[~names.isin(curve.index[: before or 0])]
+    return keep_features(data, features, verbose=verbose)

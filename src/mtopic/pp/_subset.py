@@ -1,0 +1,70 @@
+"""Data of raw counts with fewer observations or features."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+
+from mtopic._counts import CSR
+from mtopic._mudata import quiet_mudata
+from mtopic._slots import ANNDATA_MODALITY, Data, modalities
+
+from ._prepare import RECORD
+
+Keep = NDArray[np.bool_]
+
+
+def with_counts(data: Data, counts: Mapping[str, CSR], features: Mapping[str, Keep], names: pd.Index) -> Data:
+    """New data whose ``X`` are ``counts`` of the observations ``names`` and the kept features.
+
+    Tables of observations and features come along; layers and the record of what mtopic had done do not.
+    """
+    parts = {}
+    for mod, adata in modalities(data).items():
+        rows = adata.obs_names.get_indexer(names[names.isin(adata.obs_names)])
+        part = AnnData(
+            counts[mod][rows][:, features[mod]],
+            obs=adata.obs.iloc[rows].copy(),
+            var=adata.var.loc[features[mod]].drop(columns="mtopic_idf", errors="ignore"),
+            **_tables(adata, "obs", rows),
+            **_tables(adata, "var", np.flatnonzero(features[mod])),
+        )
+        part.uns.update(_without_record(adata))
+        parts[mod] = part
+    if isinstance(data, AnnData):
+        return parts[ANNDATA_MODALITY]
+    at = data.obs_names.get_indexer(names)
+    with quiet_mudata():
+        return MuData(parts, obs=data.obs.iloc[at].copy(), uns=_without_record(data), **_tables(data, "obs", at))
+
+
+def become(target: Data, new: Data) -> None:
+    """Make ``target`` what ``new`` is."""
+    slots = {slot: dict(getattr(new, slot)) for slot in ("obsm", "obsp", "uns")}
+    if isinstance(target, AnnData):
+        slots |= {slot: dict(getattr(new, slot)) for slot in ("varm", "varp")}
+        AnnData.__init__(target, new.X, obs=new.obs, var=new.var, **slots)
+        return
+    slots["obsm"] = {key: value for key, value in slots["obsm"].items() if key not in new.mod}
+    with quiet_mudata():
+        MuData.__init__(target, dict(new.mod), obs=new.obs, **slots)
+
+
+def _tables(holder: Data, axis: str, rows: NDArray[np.intp]) -> dict[str, dict[str, Any]]:
+    """Tables ``obsm`` and ``obsp``, or ``varm`` and ``varp``, of some rows."""
+
+    def taken(value: Any, *index: Any) -> Any:
+        return value.iloc[rows] if hasattr(value, "iloc") else value[index]
+
+    masks = holder.mod if isinstance(holder, MuData) else ()
+    tables = {key: taken(value, rows) for key, value in getattr(holder, f"{axis}m").items() if key not in masks}
+    graphs = {key: value[rows][:, rows] for key, value in getattr(holder, f"{axis}p").items()}
+    return {f"{axis}m": tables, f"{axis}p": graphs}
+
+
+def _without_record(holder: Data) -> dict[str, Any]:
+    return {key: value for key, value in holder.uns.items() if key != RECORD}

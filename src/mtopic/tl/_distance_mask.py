@@ -1,0 +1,129 @@
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csc_array
+
+from mtopic._slots import absent
+from mtopic._warn import warn
+
+COLUMNS = {
+    "chromosome": ("chrom", "chromosome", "chr", "seqname", "seqnames", "seqid"),
+    "start": ("start", "chromstart", "gene_start", "txstart"),
+    "end": ("end", "chromend", "gene_end", "txend", "stop"),
+    "strand": ("strand",),
+}
+PEAK = re.compile(r"^(?P<chromosome>.+?)[:\-_](?P<start>\d+)[\-_](?P<end>\d+)$")
+
+
+def distance_mask(
+    data: pd.DataFrame,
+    peaks: pd.DataFrame | pd.Index | ArrayLike,
+    window: int = 100_000,
+    *,
+    genes: ArrayLike | None = None,
+) -> csc_array:
+    """Which peaks lie within a distance of each gene, as a mask for :func:`mtopic.tl.feature_associations`.
+
+    The distance runs from the peak's nearer edge to the start of the gene's transcription where ``data`` has strands (its ``end`` on the minus
+    strand), else to the nearer end of the gene; it is 0 inside.
+
+    Parameters
+    ----------
+    data
+        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+`` or ``-``) if it is
+        known; usual spellings such as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood.
+    peaks
+        Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table of which
+        the index holds such names.
+    window
+        Largest distance in base pairs.
+    genes
+        Names of the genes, the columns of the mask; all of ``data`` if None.
+
+    Returns
+    -------
+    Sparse boolean matrix, peaks × genes.
+
+    Warns
+    -----
+    UserWarning
+        If genes have no position: nothing is allowed for them.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If the name of a peak is none of a place, genes have two positions, or ``window`` is negative.
+
+    Examples
+    --------
+    >>> import mtopic as mt, pandas as pd
+    >>> genes = pd.DataFrame({"chrom": ["chr1"], "start": [5000], "end": [9000]}, index=["Gad1"])
+    >>> mt.tl.distance_mask(
+    ...     genes, ["chr1:1000-4500", "chr1:90000-90500", "chr2:5000-5500"], window=1000
+    ... ).toarray().ravel()
+    array([ True, False, False])
+    """
+    if not window >= 0:
+        raise ValueError(f"window={window}: it must be 0 base pairs or more")
+    places = _places(peaks)
+    table = _positions(data)
+    names = table.index if genes is None else pd.Index(np.asarray(genes))
+    order = table.index.get_indexer(names)
+    if (order < 0).any():
+        warn(
+            f"{(order < 0).sum()} of {len(names)} genes have no position, such as {names[order < 0][0]!r}: nothing is allowed for them"
+        )
+    rows = [np.empty(0, np.int64) for _ in names]
+    for chromosome, there in places.groupby("chromosome", sort=False):
+        low = there.sort_values("start")
+        longest = int((low["end"] - low["start"]).max())
+        of_genes = np.flatnonzero((order >= 0) & (table["chromosome"].to_numpy()[order] == chromosome))
+        for g in of_genes:
+            start, end = table[["start", "end"]].to_numpy()[order[g]]
+            rows[g] = _near(low, longest, start, end, window)
+    indptr = np.cumsum([0, *map(len, rows)])
+    indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    return csc_array((np.ones(indices.size, bool), indices, indptr), shape=(len(places), len(names)))
+
+
+def _near(peaks: pd.DataFrame, longest: int, start: float, end: float, window: int) -> NDArray[np.int64]:
+    """Numbers of the peaks, sorted by start, of which a base is at most ``window`` from the interval."""
+    starts = peaks["start"].to_numpy()
+    first, last = np.searchsorted(starts, [start - window - longest, end + window + 1])
+    reach = peaks["end"].to_numpy()[first:last] >= start - window
+    return np.sort(peaks["row"].to_numpy()[first:last][reach])
+
+
+def _places(peaks: pd.DataFrame | pd.Index | ArrayLike) -> pd.DataFrame:
+    names = peaks.index if isinstance(peaks, pd.DataFrame) else pd.Index(np.asarray(peaks))
+    found = names.astype(str).to_series().str.extract(PEAK)
+    bad = found["start"].isna().to_numpy()
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} names of peaks are no places, such as {names[bad][0]!r}: write them as chr1:1000-1500"
+        )
+    return found.astype({"start": np.int64, "end": np.int64}).assign(row=np.arange(len(names)))
+
+
+def _positions(data: pd.DataFrame) -> pd.DataFrame:
+    """Chromosome and the interval that distances are measured to, by gene."""
+    spelled = {str(name).lower(): name for name in data.columns}
+    columns = {}
+    for what, spellings in COLUMNS.items():
+        known = [spelled[spelling] for spelling in spellings if spelling in spelled]
+        if known:
+            columns[what] = data[known[0]]
+        elif what != "strand":
+            raise KeyError(absent(what, data.columns, "column", "the positions of genes"))
+    if not data.index.is_unique:
+        twice = data.index[data.index.duplicated()][0]
+        raise ValueError(f"positions of genes: {twice!r} is there twice; keep one of them")
+    table = pd.DataFrame(columns).dropna(subset=["chromosome", "start", "end"])
+    if "strand" in table:
+        starts = table["start"].where(table["strand"].astype(str) != "-", table["end"])
+        table = table.assign(start=starts, end=starts)
+    return table.assign(chromosome=table["chromosome"].astype(str))

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mtopic._slots import Data, table
+
+
+def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
+    """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics).
+    key_added
+        Key of the category in ``obs``.
+
+    Returns
+    -------
+    None. Sets
+
+    ``obs[key_added]`` : categorical
+        Of topics that are equally large the first. The categories are all topics of the table, in its order; an observation
+        with a missing proportion has none.
+    ``uns[f"{key_added}_colors"]`` : list of str
+        A colour for each category: scanpy's default for as many, the same as in :func:`mtopic.pl.dominant_topics`. As many
+        colours as there are topics are kept if they are there already.
+
+    Raises
+    ------
+    KeyError
+        If there is no such table.
+    ValueError
+        If the table has no columns, or two of the same name.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> mt.tl.dominant_topics(mdata, "true_topics")
+    >>> list(mdata.obs["topic"].cat.categories)
+    ['topic_1', 'topic_2', 'topic_3']
+    >>> mdata.uns["topic_colors"]
+    ['#1f77b4', '#ff7f0e', '#279e68']
+    """
+    proportions = table(data, topics)
+    names = proportions.columns.astype(str)
+    if not len(names):
+        raise ValueError(f"obsm[{topics!r}] has no columns: there is no topic to be dominant")
+    if not names.is_unique:
+        raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
+    codes = _largest(proportions.to_numpy(dtype=np.float64))
+    data.obs[key_added] = pd.Categorical.from_codes(codes, categories=names)
+    if len(data.uns.get(f"{key_added}_colors", ())) != len(names):
+        data.uns[f"{key_added}_colors"] = _default_colours(list(names))
+
+
+def _largest(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Column of the largest value of each row, -1 where one is missing."""
+    missing = np.isnan(values).any(axis=1)
+    return np.where(missing, -1, values.argmax(axis=1))
+
+
+def _default_colours(topics: list[str]) -> list[str]:
+    from matplotlib.colors import to_hex
+
+    from mtopic._palette import colours
+
+    return [to_hex(colour) for colour in colours(topics, None)]

@@ -1,0 +1,213 @@
+import warnings
+from collections.abc import Iterable
+from itertools import combinations
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from tqdm.auto import tqdm
+
+from mtopic._cross_validation import one_standard_error, plateau, summary
+from mtopic._slots import Data
+
+from ._folds import PLACE, Fold, whole_counts
+from ._mtm import MTM
+from ._smtm import sMTM
+
+RAW: dict[str, Any] = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
+
+
+def select_n_topics(
+    mdata: Data,
+    Ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
+    *,
+    n_folds: int = 5,
+    n_iter: int = 50,
+    n_jobs: int = 10,
+    is_spatial: bool = False,
+    spatial_key: str = "coords",
+    seed: int = 2291,
+    radius: float = 0.05,
+    n_neighbors: int | None = None,
+    prepare: bool = True,
+    plateau_threshold: float = 0.05,
+    verbose: bool = True,
+) -> None:
+    """Cross-validate the number of topics by how well they predict counts that nothing was fitted to.
+
+    Observations are divided into folds. For each fold and each K a model is fitted to the other folds. The counts of each held-out observation
+    are divided at random into halves: its topics are inferred from one with the signatures as they were fitted, and the other is scored by
+    the logarithm of the probability that these topics give it (document completion). Both are prepared like the training data, with the weights and the
+    scale of these alone: clr for a modality named ``prot``, tfidf for others, then the same mean total for all.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with raw, whole-numbered counts in ``layers["counts"]`` where it is present, else in ``X``.
+    Ks
+        Numbers of topics.
+    n_folds
+        Number of folds.
+    n_iter
+        Most iterations of a fit; it stops when the bound has settled.
+    n_jobs
+        Number of threads; it changes no bit of the scores.
+    is_spatial
+        Fit `sMTM`. Topics of held-out observations are inferred without their neighbours, whose counts may be in the training data.
+    spatial_key, radius, n_neighbors
+        As of `sMTM`.
+    seed
+        Seed of folds, halves and fits.
+    prepare
+        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are and fits as :func:`mtopic.tl.topic_model`
+        does (collapsed inference, learned priors): the choice for topics of raw counts. Preparation makes much of each count where they are
+        few, and then speaks for few topics.
+    plateau_threshold
+        Share of the largest slope of the curve at which it counts as flat.
+    verbose
+        Show progress.
+
+    Returns
+    -------
+    None. Sets
+
+    ``uns["CV_results"]`` : DataFrame
+        A row for each K and fold, and for each K the means over folds (``CV`` is ``"total"``); columns ``K``, ``CV``, ``train_time_sec``, ``total``
+        and one for each modality: mean log-likelihood of a prepared count, in nats.
+    ``uns["CV_fit_info"]`` : dict
+        ``one_se_K``, the smallest K that is not worse than the best by more than a standard error of the difference over folds: the
+        recommended one; ``best_K``, where the curve ``top - rise · exp(-(K - first) / scale)`` through the means gets flat, with its ``params`` (top, rise, scale,
+        first) and ``r2``; ``scores``, a DataFrame of means, standard errors and the ``stability`` of topics by K: the cosine of signatures of
+        two folds, matched one to one, mean over topics and pairs of folds; and the ``settings``.
+    ``obs["CV_split"]`` : int
+        The fold in which an observation was held out.
+
+    Results are written after every fit. A call with the settings of one that was interrupted goes on after the last K of which all folds are there.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, counts are not whole, or a fold would be empty.
+
+    References
+    ----------
+    Wallach, Murray, Salakhutdinov and Mimno (2009): Evaluation methods for topic models.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=4)
+    >>> mt.tl.select_n_topics(mdata, Ks=(2, 4, 6), n_folds=2, verbose=False)
+    >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
+    ((9, 6), True)
+    """
+    numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
+    fits: dict[str, Any] = {
+        "n_iter": n_iter,
+        "n_jobs": n_jobs,
+        "seed": seed,
+        "spatial": {},
+        "options": {} if prepare else RAW,
+    }
+    if is_spatial:
+        fits["spatial"] = {"radius": radius, "n_neighbors": n_neighbors, "spatial_key": PLACE}
+    counts = whole_counts(mdata, spatial_key if is_spatial else None)
+    split = np.random.default_rng(seed).permutation(mdata.n_obs) % n_folds
+    settings = _settings(counts, n_folds=n_folds, n_iter=n_iter, seed=seed, prepare=prepare, **fits["spatial"])
+    rows, stability = _finished(mdata, settings, numbers, n_folds)
+    folds = [Fold.of(counts, split == fold, fold, seed, prepare=prepare) for fold in range(n_folds)]
+    mdata.obs[SPLIT] = split
+    mdata.uns[INFO] = {"settings": settings}
+    if stability:
+        mdata.uns[INFO] |= _verdict(pd.DataFrame(rows), stability, plateau_threshold)
+    with tqdm(total=len(numbers) * n_folds, initial=len(stability) * n_folds, disable=not verbose, unit="fit") as bar:
+        for K in [K for K in numbers if K not in stability]:
+            signatures = []
+            for fold, held_out in enumerate(folds):
+                bar.set_description(f"{K} topics")
+                start = perf_counter()
+                model = _fit(held_out.training(counts), K, **fits)
+                row = {"K": K, "CV": str(fold), "train_time_sec": perf_counter() - start}
+                rows.append(row | held_out.score(model))
+                signatures.append(np.hstack([lam / lam.sum(axis=1, keepdims=True) for lam in model.lambda_.values()]))
+                mdata.uns[RESULTS] = pd.DataFrame(rows)
+                bar.update()
+            stability[K] = _stability(signatures)
+            rows.append(_total(pd.DataFrame(rows), K))
+            mdata.uns[RESULTS] = pd.DataFrame(rows)
+            mdata.uns[INFO] = _verdict(mdata.uns[RESULTS], stability, plateau_threshold) | {"settings": settings}
+
+
+def _numbers(Ks: Iterable[int], n_folds: int, n_iter: int, threshold: float, n_obs: int) -> list[int]:
+    numbers = sorted({int(K) for K in Ks})
+    if not numbers or numbers[0] < 2:
+        raise ValueError(f"Ks={tuple(numbers)}: give numbers of topics, at least 2 each")
+    if not 2 <= n_folds <= n_obs:
+        raise ValueError(f"n_folds={n_folds}: with {n_obs} observations choose 2 to {n_obs}")
+    if n_iter < 1:
+        raise ValueError(f"n_iter={n_iter}: it must be at least 1")
+    if not 0 < threshold < 1:
+        raise ValueError(f"plateau_threshold={threshold}: it is a share, between 0 and 1")
+    return numbers
+
+
+def _settings(counts: MuData, **given: Any) -> dict[str, Any]:
+    """What results depend on, in types that HDF5 can hold."""
+    sizes = {f"{mod}_counts": float(adata.X.sum(dtype=np.float64)) for mod, adata in counts.mod.items()}
+    shapes = {f"{mod}_features": adata.n_vars for mod, adata in counts.mod.items()}
+    return {
+        "n_obs": counts.n_obs,
+        **sizes,
+        **shapes,
+        **{key: value for key, value in given.items() if value is not None},
+    }
+
+
+def _finished(
+    mdata: Data, settings: dict[str, Any], numbers: list[int], n_folds: int
+) -> tuple[list[dict[str, Any]], dict[int, float]]:
+    """Rows and stability of those K that an earlier call with these settings has finished."""
+    info, known = mdata.uns.get(INFO, {}), mdata.uns.get(RESULTS)
+    if known is None or "scores" not in info or dict(info.get("settings", {})) != settings:
+        return [], {}
+    done = {int(K): float(value) for K, value in info["scores"]["stability"].items() if int(K) in numbers}
+    rows = known[known["K"].astype(int).isin(done)]
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")], done
+
+
+def _fit(
+    training: MuData, K: int, *, n_iter: int, n_jobs: int, seed: int, spatial: dict[str, Any], options: dict[str, Any]
+) -> MTM | sMTM:
+    kind: Any = sMTM if spatial else MTM
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model: MTM | sMTM = kind(training, n_topics=K, seed=seed, n_jobs=n_jobs, verbose=False, **options, **spatial)
+    model.VI(n_iter=n_iter)
+    return model
+
+
+def _stability(signatures: list[NDArray[np.floating]]) -> float:
+    """Mean cosine of the signatures (topics × features) of two folds, matched one to one."""
+    units = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in signatures]
+    cosines = []
+    for a, b in combinations(units, 2):
+        similar = a @ b.T
+        cosines.append(similar[linear_sum_assignment(similar, maximize=True)].mean())
+    return float(np.mean(cosines))
+
+
+def _total(rows: pd.DataFrame, K: int) -> dict[str, Any]:
+    """The row of means over the folds of one K."""
+    means = rows[rows["K"] == K].drop(columns=["K", "CV"]).mean()
+    return {"K": K, "CV": "total", **{str(name): float(value) for name, value in means.items()}}
+
+
+def _verdict(results: pd.DataFrame, stability: dict[int, float], threshold: float) -> dict[str, Any]:
+    scores = summary(results)
+    scores["stability"] = pd.Series(stability)
+    return {"one_se_K": one_standard_error(scores), **plateau(scores, threshold), "scores": scores}

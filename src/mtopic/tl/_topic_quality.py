@@ -1,0 +1,185 @@
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from scipy.special import entr
+
+from mtopic._counts import CSR, raw_counts
+from mtopic._slots import Data, find_signatures, modalities, table
+
+
+def topic_quality(
+    data: Data,
+    topics: str = "topics",
+    signatures: str = "signatures",
+    *,
+    n_top: int = 10,
+    key_added: str = "topic_quality",
+) -> None:
+    """Measure how coherent, how different and how much used the topics are.
+
+    What follows is of the ``n_top`` features with the highest weight in a topic's signature, in each modality by itself.
+
+    *Coherence* says whether they are counted in the same observations. With p_i the share of the modality's observations
+    in which feature i was counted, and p_ij that of i and j together, a pair has the normalised pointwise mutual information
+    ln(p_ij / (p_i p_j)) / -ln p_ij; the topic has the mean over its pairs. 1: only ever together, 0: as by chance, -1: never
+    together. A pair that is counted in every observation scores 0, for it tells nothing: so coherence is of little use where
+    nearly all is counted everywhere, as with panels of proteins.
+
+    *Exclusivity* says whether they belong to this topic alone: the topic's share of a feature's probability, φ_kv / Σ_j φ_jv
+    with φ the signatures scaled to sum 1, mean over the features; 1 / K if all topics are equal, 1 if they share no feature.
+
+    *Diversity* is the share of distinct features among the top features of all topics; 1 if no two topics have one in common.
+
+    The *effective number of topics* is the exponential of the entropy (nats) of the topics' mean proportions: as many topics,
+    equally large, would be as even. By observation it says over how many topics an observation is spread.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topics; counts are ``layers["counts"]`` of a modality that has it, else its ``X``.
+    topics
+        Key of the proportions in ``obsm``; rows need not sum to 1.
+    signatures
+        Key of the signatures in ``varm``. Modalities without are left out.
+    n_top
+        Number of features a topic, 2 or more; all of them where there are fewer.
+    key_added
+        Key of the result in ``uns``.
+
+    Returns
+    -------
+    None. Sets ``uns[key_added]`` to a dict of
+
+    ``"topics"`` : DataFrame
+        A row for each topic: ``proportion``, its mean over the observations, and for each modality ``coherence`` and
+        ``exclusivity``, as ``rna:coherence``.
+    ``"modalities"`` : DataFrame
+        A row for each modality: ``coherence`` and ``exclusivity``, means over the topics, and ``diversity``.
+    ``"effective_n_topics"`` : float
+        Of the mean proportions.
+    ``"effective_n_topics_per_observation"`` : float
+        Mean over the observations.
+    ``"n_top"`` : int
+        As given.
+
+    Observations whose proportions are missing do not count in proportions and numbers of topics. The coherence of a modality
+    with one feature is NaN.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions, or no modality has such signatures.
+    ValueError
+        If ``n_top`` is less than 2, signatures are of other topics than the proportions, or proportions, signatures or counts
+        are not valid.
+
+    References
+    ----------
+    Coherence: Bouma (2009), Normalized (pointwise) mutual information in collocation extraction; Aletras and Stevenson (2013),
+    Evaluating topic coherence using distributional semantics; Lau, Newman and Baldwin (2014), Machine reading tea leaves.
+    Exclusivity: Bischof and Airoldi (2012), Summarizing topical content with word frequency and exclusivity.
+    Diversity: Dieng, Ruiz and Blei (2020), Topic modeling in embedding spaces.
+    Effective number: Hill (1973), Diversity and evenness.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    >>> mt.tl.topic_quality(mdata, "true_topics", "true_signatures")
+    >>> quality = mdata.uns["topic_quality"]
+    >>> list(quality["topics"].columns)
+    ['proportion', 'rna:coherence', 'rna:exclusivity', 'atac:coherence', 'atac:exclusivity']
+    >>> round(quality["effective_n_topics"])
+    4
+    """
+    if n_top < 2:
+        raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")
+    proportions = table(data, topics)
+    shares = _shares(proportions, topics)
+    by_topic = pd.DataFrame({"proportion": shares.mean(axis=0)}, index=proportions.columns)
+    by_modality = {}
+    for mod in _scored(data, signatures):
+        name, adata, weights = find_signatures(data, mod, signatures)
+        phi = _distributions(weights, proportions.columns, name, signatures)
+        top = np.argsort(-phi, axis=0, kind="stable")[:n_top].T
+        measures = {"coherence": _coherence(raw_counts(adata, name), top), "exclusivity": _exclusivity(phi, top)}
+        for measure, values in measures.items():
+            by_topic[f"{name}:{measure}"] = values
+        means = {measure: float(values.mean()) for measure, values in measures.items()}
+        by_modality[name] = {**means, "diversity": np.unique(top).size / top.size}
+    data.uns[key_added] = {
+        "topics": by_topic,
+        "modalities": pd.DataFrame.from_dict(by_modality, orient="index"),
+        "effective_n_topics": float(_effective_number(shares.mean(axis=0))),
+        "effective_n_topics_per_observation": float(_effective_number(shares).mean()),
+        "n_top": int(n_top),
+    }
+
+
+def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:
+    """The proportions of observations that have them, rows scaled to sum 1."""
+    values = proportions.to_numpy(dtype=np.float64)
+    values = values[~np.isnan(values).any(axis=1)]
+    if not values.size:
+        raise ValueError(f"obsm[{key!r}] holds no proportions")
+    total = values.sum(axis=1, keepdims=True)
+    if (values < 0).any() or not np.isfinite(total).all() or not (total > 0).all():
+        raise ValueError(f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros")
+    return values / total
+
+
+def _scored(data: Data, key: str) -> list[str]:
+    """The modalities with signatures; one without, to be complained of, if there are none."""
+    parts = modalities(data)
+    return [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
+
+
+def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) -> NDArray[np.float64]:
+    """Signatures (features × topics), the topics in order, columns scaled to sum 1."""
+    slot = f"varm[{key!r}] of modality {mod!r}"
+    if len(topics.symmetric_difference(weights.columns)):
+        raise ValueError(
+            f"{slot} has {weights.shape[1]} topics, of which {weights.columns.isin(topics).sum()} are among the {len(topics)} "
+            "of the proportions: give proportions and signatures of the same fit"
+        )
+    values = weights[topics].to_numpy(dtype=np.float64)
+    total = values.sum(axis=0)
+    if not (np.isfinite(values).all() and (values >= 0).all() and (total > 0).all()):
+        raise ValueError(f"{slot} holds values that are no weights: negative or not finite, or columns of zeros")
+    return values / total
+
+
+def _coherence(counts: CSR, top: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean NPMI over the pairs of each topic's top features (topics × features)."""
+    chosen, places = np.unique(top, return_inverse=True)
+    seen = csc_array(counts[:, chosen] > 0, dtype=np.float64)
+    scores = [
+        _npmi((part.T @ part).toarray() / counts.shape[0]) for part in (seen[:, k] for k in places.reshape(top.shape))
+    ]
+    return np.array([values.mean() if values.size else np.nan for values in scores])
+
+
+def _npmi(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NPMI of all pairs, from the probabilities of being counted together (the diagonal: at all)."""
+    pairs = np.array(list(combinations(range(len(joint)), 2)), dtype=np.intp).reshape(-1, 2)
+    i, j = pairs.T
+    both, p = joint[i, j], joint.diagonal()
+    scores = np.where(both > 0, 0.0, -1.0)
+    some = (both > 0) & (both < 1)
+    scores[some] = np.log(both[some] / (p[i] * p[j])[some]) / -np.log(both[some])
+    return scores
+
+
+def _exclusivity(phi: NDArray[np.float64], top: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean share of each topic in the probability of its top features; a feature of no topic has share 0."""
+    total = phi.sum(axis=1)
+    share = phi / np.where(total > 0, total, 1)[:, None]
+    return np.take_along_axis(share, top.T, axis=0).mean(axis=0)
+
+
+def _effective_number(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exponential of the entropy of the last axis."""
+    return np.exp(entr(shares).sum(axis=-1))

@@ -1,0 +1,121 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from mtopic._slots import Data, modalities, table
+
+
+def umap(
+    mdata: Data,
+    x: str = "topics",
+    umap: str = "umap",
+    n_components: int = 2,
+    min_dist: float = 0.1,
+    n_neighbors: int = 20,
+    seed: int | np.random.Generator = 2291,
+    n_jobs: int = 10,
+    *,
+    metric: str = "euclidean",
+) -> None:
+    """Embed the observations by UMAP of their topic proportions.
+
+    Parameters
+    ----------
+    mdata
+        MuData or AnnData with topic proportions.
+    x
+        Key of the table in ``obsm`` to embed (n_obs × topics).
+    umap
+        Name of the embedding.
+    n_components
+        Number of its dimensions.
+    min_dist
+        Least distance of two points in it: the smaller, the tighter the clumps.
+    n_neighbors
+        Number of neighbours of an observation, itself included, whose nearness is to be kept.
+    seed
+        Seed, or generator; the same seed gives the same embedding.
+    n_jobs
+        Without effect: umap-learn computes a reproducible embedding in one thread.
+    metric
+        Distance between rows of the table, by umap-learn's names. ``"euclidean"`` is the original program's;
+        ``"hellinger"`` is a distance between distributions.
+
+    Returns
+    -------
+    None. Sets
+
+    ``obsm["umap"]`` : DataFrame, n_obs × n_components, float32
+        Columns ``umap_1``, ``umap_2``, … Only in a MuData.
+    ``obsm["X_umap"]`` : array, n_obs × n_components, float32
+        The same numbers.
+    ``uns["umap"]["params"]``
+        What the embedding was made with, as scanpy stores it, unless there is something else under this name.
+
+    With another ``umap`` all names change with it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such table.
+    ValueError
+        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1 or ``n_components`` less than 1; if ``umap``
+        is the name of a modality; or if umap-learn refuses ``min_dist`` or ``metric``.
+
+    Notes
+    -----
+    :func:`scanpy.pl.umap` draws an AnnData as it is. Of a MuData scanpy and muon cannot draw the table that the original program
+    writes: ``mu.pl.embedding(mdata, "X_umap", color=...)`` and ``sc.pl.umap(mt.get.topics(mdata), color=...)`` draw the array.
+
+    References
+    ----------
+    McInnes, Healy and Melville (2018): UMAP, uniform manifold approximation and projection for dimension reduction.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    >>> mt.tl.umap(mdata, "true_topics")
+    >>> list(mdata.obsm["umap"].columns), mdata.obsm["X_umap"].shape
+    (['umap_1', 'umap_2'], (100, 2))
+    """
+    values = _finite(table(mdata, x), x)
+    name = umap.removeprefix("X_")
+    if not isinstance(mdata, AnnData) and name in modalities(mdata):
+        raise ValueError(f"umap={umap!r} is a modality, whose observations obsm[{name!r}] marks: give another name")
+    if not 2 <= n_neighbors < len(values):
+        raise ValueError(
+            f"n_neighbors={n_neighbors}: of {len(values)} observations choose from 2 to {len(values) - 1} neighbours"
+        )
+    if n_components < 1:
+        raise ValueError(f"n_components={n_components}: an embedding has at least 1 dimension")
+    from umap import UMAP
+
+    random_state = int(seed.integers(2**32)) if isinstance(seed, np.random.Generator) else seed
+    options = {"n_neighbors": n_neighbors, "min_dist": min_dist, "metric": metric, "random_state": random_state}
+    points = UMAP(n_components=n_components, n_jobs=1, **options).fit_transform(values)
+    _write(mdata, name, np.asarray(points, dtype=np.float32), {**options, "use_rep": x})
+
+
+def _finite(proportions: pd.DataFrame, key: str) -> NDArray[np.float32]:
+    values = proportions.to_numpy(dtype=np.float32)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"obsm[{key!r}] is not finite for {bad.sum()} observations, the first is {proportions.index[bad][0]!r}: "
+            "leave these observations out"
+        )
+    return values
+
+
+def _write(data: Data, name: str, points: NDArray[np.float32], params: dict[str, object]) -> None:
+    data.obsm[f"X_{name}"] = points
+    if not isinstance(data, AnnData):
+        columns = [f"{name}_{i + 1}" for i in range(points.shape[1])]
+        data.obsm[name] = pd.DataFrame(points, index=data.obs_names, columns=columns)
+    held = data.uns.get(name, {"params": {}})
+    if isinstance(held, Mapping) and "params" in held:
+        data.uns[name] = {"params": params}

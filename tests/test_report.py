@@ -1,0 +1,106 @@
+"""The page about a fit, through the command line."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mtopic as mt
+from mtopic import cli
+
+
+class Page(HTMLParser):
+    """What a browser would find on it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.pictures, self.links, self.cells, self.headings, self.text = [], [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        attributes = dict(attrs)
+        self.pictures += [attributes] if tag == "img" else []
+        self.links += [attributes[name] for name in ("href", "src") if name in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] in ("h2", "h3"):
+            self.headings.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(data)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    mdata = mt.datasets.simulate(150, 4, modalities={"rna": 40, "atac": 60}, depth=300)
+    mdata["rna"].var_names = ["<gene & co>", *mdata["rna"].var_names[1:]]
+    mdata.update()
+    mdata.obs["layer"] = pd.Categorical(np.repeat(["L1", "L2", "L3"], 50))
+    mdata["rna"].obs["batch"] = pd.Categorical(np.resize(["one", "two"], 150))
+    mdata["rna"].obs["donor"] = "the only one"
+    mt.tl.topic_model(mdata, 4, verbose=False)
+    path = tmp_path_factory.mktemp("report") / "trained.h5mu"
+    mdata.write_h5mu(path)
+    return path
+
+
+def written(path, out, *options):
+    assert cli.main(["report", str(path), "-o", str(out), *options]) == 0
+    text = out.read_text(encoding="utf-8")
+    return Page(text), text
+
+
+def test_the_page_tells_of_the_fit_and_needs_nothing_else(trained, tmp_path, capsys):
+    page, text = written(trained, tmp_path / "report.html", "--n-top", "5")
+    assert page.open == []
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+    assert "<script" not in text and "@import" not in text and "url(" not in text
+    assert page.headings == ["Fit", "Topics", "Features", "rna", "atac", "Quality", "Composition"]
+    pictures = [picture["alt"] for picture in page.pictures]
+    assert pictures[:3] == [
+        "The bound after each iteration",
+        "Observations by dominant topic",
+        "Proportion of each topic",
+    ]
+    assert sorted(said.split()[-1].split(":")[-1] for said in pictures[3:]) == ["batch", "layer"]
+    mdata = mt.read.h5mu(trained)
+    for mod in mdata.mod:
+        top = mt.get.signatures(mdata, mod, n_top=5)
+        for _, names in top.groupby("topic", observed=True)["feature"]:
+            assert ", ".join(names) in page.cells
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_names_are_escaped(trained, tmp_path):
+    page, text = written(trained, tmp_path / "report.html", "--n-top", "40")
+    assert "<gene" not in text
+    assert any("<gene & co>" in cell for cell in page.cells)
+
+
+def test_chosen_category_and_title(trained, tmp_path):
+    page, _ = written(trained, tmp_path / "report.html", "--groupby", "layer", "--title", "Our tissue")
+    assert "Our tissue" in page.text
+    assert len(page.pictures) == 4
+
+
+def test_without_coordinates_and_categories(trained, tmp_path):
+    mdata = mt.read.h5mu(trained)
+    del mdata.obsm["spatial"]
+    for holder in (mdata, mdata["rna"]):
+        holder.obs = holder.obs[[]]
+    mdata.write_h5mu(tmp_path / "bare.h5mu")
+    page, _ = written(tmp_path / "bare.h5mu", tmp_path / "report.html")
+    assert page.headings == ["Fit", "Features", "rna", "atac", "Quality"]
+
+
+def test_data_without_topics(tmp_path, capsys):
+    mt.datasets.simulate(50, 3).write_h5mu(tmp_path / "raw.h5mu")
+    assert cli.main(["report", str(tmp_path / "raw.h5mu"), "-o", str(tmp_path / "report.html")]) == 2
+    assert "mtopic.tl.export_params" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,157 @@
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgba
+from scanpy.plotting import palettes
+
+import mtopic as mt
+
+TOPICS = "true_topics"
+
+
+def with_topics(n_obs, n_topics):
+    data = mt.datasets.simulate(n_obs, 2, modalities={"rna": 5}, depth=5)
+    shares = np.random.default_rng(0).dirichlet(np.ones(n_topics), n_obs)
+    columns = [f"topic_{k + 1}" for k in range(n_topics)]
+    data.obsm["topics"] = pd.DataFrame(shares, index=data.obs_names, columns=columns)
+    return data
+
+
+def test_the_largest(tissue, fingerprint):
+    before = fingerprint(tissue.mod)
+    mt.tl.dominant_topics(tissue, TOPICS)
+    topic = tissue.obs["topic"]
+    assert isinstance(topic.dtype, pd.CategoricalDtype)
+    assert list(topic) == list(tissue.obsm[TOPICS].idxmax(axis=1))
+    assert list(topic.cat.categories) == ["topic_1", "topic_2", "topic_3", "topic_4"]
+    assert tissue.uns["topic_colors"] == palettes.default_20[:4]
+    assert before == fingerprint(tissue.mod)
+
+
+def test_all_topics_are_categories_in_the_order_of_the_table(tissue):
+    names = [f"topic_{k}" for k in (12, 3, 7, 1)]
+    tissue.obsm["topics"] = tissue.obsm[TOPICS].set_axis(names, axis=1)
+    tissue.obsm["topics"]["topic_7"] = 0.0
+    mt.tl.dominant_topics(tissue, key_added="domain")
+    assert list(tissue.obs["domain"].cat.categories) == names
+    assert "topic_7" not in set(tissue.obs["domain"])
+    assert len(tissue.uns["domain_colors"]) == 4
+    assert "topic" not in tissue.obs and "topic_colors" not in tissue.uns
+
+
+def test_of_equals_the_first_and_of_missing_none(tissue):
+    tissue.obsm["topics"] = tissue.obsm[TOPICS].copy()
+    tissue.obsm["topics"].iloc[0] = [0.1, 0.4, 0.1, 0.4]
+    tissue.obsm["topics"].iloc[1] = np.nan
+    tissue.obsm["topics"].iloc[2, 0] = np.nan
+    mt.tl.dominant_topics(tissue)
+    topic = tissue.obs["topic"]
+    assert topic.iloc[0] == "topic_2"
+    assert topic.isna().sum() == 2 and topic.isna().iloc[1] and topic.isna().iloc[2]
+
+
+@pytest.mark.parametrize(
+    ("n_topics", "palette"), [(20, palettes.default_20), (28, palettes.default_28), (102, palettes.default_102)]
+)
+def test_colours_are_scanpys(n_topics, palette):
+    data = with_topics(30, n_topics)
+    mt.tl.dominant_topics(data)
+    assert data.uns["topic_colors"] == [to_hex(colour) for colour in palette[:n_topics]]
+
+
+def test_colours_are_those_of_the_plot():
+    data = with_topics(300, 5)
+    mt.tl.dominant_topics(data)
+    ax = mt.pl.dominant_topics(data, x="spatial")
+    drawn = [to_hex(handle.get_color()) for handle in ax.get_legend().legend_handles]
+    assert drawn == data.uns["topic_colors"]
+
+
+def test_more_topics_than_any_palette():
+    data = with_topics(30, 110)
+    mt.tl.dominant_topics(data)
+    assert len(set(data.uns["topic_colors"])) == 110
+
+
+def test_colours_that_fit_are_kept(tissue):
+    own = ["red", "green", "blue", "black"]
+    tissue.uns["topic_colors"] = own
+    mt.tl.dominant_topics(tissue, TOPICS)
+    assert tissue.uns["topic_colors"] == own
+    tissue.uns["topic_colors"] = own[:3]
+    mt.tl.dominant_topics(tissue, TOPICS)
+    assert tissue.uns["topic_colors"] == palettes.default_20[:4]
+
+
+def test_scanpy_and_squidpy_draw_in_these_colours(tissue):
+    import scanpy as sc
+    import squidpy as sq
+
+    own = ["#ff0000", "#00ff00", "#0000ff", "#000000"]
+    tissue.uns["topic_colors"] = own
+    mt.tl.dominant_topics(tissue, TOPICS)
+    adata = mt.get.topics(tissue, key=TOPICS)
+    expected = {
+        tuple(np.float32(place)): to_rgba(own[code])
+        for place, code in zip(adata.obsm["spatial"], adata.obs["topic"].cat.codes, strict=True)
+    }
+    axes = [sc.pl.embedding(adata, "spatial", color="topic", show=False)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        axes.append(sq.pl.spatial_scatter(adata, color="topic", shape=None, return_ax=True, ax=plt.figure().gca()))
+    for ax in axes:
+        drawn = [artist for artist in ax.collections if len(artist.get_offsets()) == adata.n_obs][-1]
+        places = map(tuple, np.asarray(drawn.get_offsets(), dtype=np.float32))
+        assert dict(zip(places, map(tuple, drawn.get_facecolors()), strict=True)) == expected
+
+
+def test_muon_draws_a_mudata(tissue):
+    import muon as mu
+
+    mt.tl.dominant_topics(tissue, TOPICS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ax = mu.pl.embedding(tissue, "spatial", color="topic", show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"topic_{k}" for k in (1, 2, 3, 4)]
+
+
+def test_anndata_and_a_view(tissue):
+    adata = tissue["rna"].copy()
+    adata.obsm["topics"] = tissue.obsm[TOPICS].to_numpy()
+    mt.tl.dominant_topics(adata)
+    mt.tl.dominant_topics(tissue, TOPICS)
+    assert list(adata.obs["topic"]) == list(tissue.obs["topic"])
+    part = adata[:20]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mt.tl.dominant_topics(part, key_added="again")
+    assert list(part.obs["again"]) == list(adata.obs["topic"][:20])
+    assert "again" not in adata.obs
+
+
+def test_survives_a_file(tissue, tmp_path):
+    mt.tl.dominant_topics(tissue, TOPICS)
+    tissue.write_h5mu(tmp_path / "tissue.h5mu")
+    read = mt.read.h5mu(tmp_path / "tissue.h5mu")
+    assert list(read.obs["topic"].cat.categories) == list(tissue.obs["topic"].cat.categories)
+    assert list(read.obs["topic"]) == list(tissue.obs["topic"])
+    assert list(read.uns["topic_colors"]) == tissue.uns["topic_colors"]
+    mt.tl.dominant_topics(read, TOPICS)
+    assert list(read.uns["topic_colors"]) == tissue.uns["topic_colors"]
+
+
+def test_bad_tables(tissue, fingerprint):
+    tissue.obsm["empty"] = tissue.obsm[TOPICS].iloc[:, :0]
+    before = fingerprint(tissue)
+    with pytest.raises(KeyError, match="did you mean 'true_topics'"):
+        mt.tl.dominant_topics(tissue, "true_topic")
+    with pytest.raises(ValueError, match=r"obsm\['empty'\] has no columns"):
+        mt.tl.dominant_topics(tissue, "empty")
+    assert fingerprint(tissue) == before
+    tissue.obsm["twice"] = tissue.obsm[TOPICS].set_axis(["a", "b", "b", "c"], axis=1)
+    with pytest.raises(ValueError, match=r"obsm\['twice'\] has two columns 'b'"):
+        mt.tl.dominant_topics(tissue, "twice")
+    assert "topic" not in tissue.obs

@@ -1,0 +1,190 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import mtopic as mt
+from mtopic.tl import _select_n_topics as module
+
+
+@pytest.fixture
+def tissue():
+    return mt.datasets.simulate(160, 4, modalities={"rna": 60, "prot": 20}, depth=300)
+
+
+def run(mdata, Ks=(2, 4), **options):
+    mt.tl.select_n_topics(mdata, Ks, **{"n_folds": 2, "n_iter": 15, "n_jobs": 1, "verbose": False, **options})
+    return mdata.uns["CV_results"], mdata.uns["CV_fit_info"]
+
+
+def without_times(results):
+    return results.drop(columns="train_time_sec")
+
+
+def test_what_is_written(tissue, fingerprint):
+    before = fingerprint({mod: tissue[mod] for mod in tissue.mod})
+    results, info = run(tissue, (2, 4, 6), n_folds=3)
+    assert fingerprint({mod: tissue[mod] for mod in tissue.mod}) == before
+    assert list(results.columns) == ["K", "CV", "train_time_sec", "total", "rna", "prot"]
+    assert results["K"].tolist() == [2] * 4 + [4] * 4 + [6] * 4
+    assert results["CV"].tolist() == ["0", "1", "2", "total"] * 3
+    assert (results[["total", "rna", "prot"]] < 0).all(axis=None)
+    for _, rows in results.groupby("K"):
+        folds, total = rows[rows["CV"] != "total"], rows[rows["CV"] == "total"].iloc[0]
+        np.testing.assert_allclose(
+            folds[["total", "rna", "prot"]].mean(), total[["total", "rna", "prot"]].astype(float)
+        )
+    assert tissue.obs["CV_split"].value_counts().tolist() == [54, 53, 53]
+    assert info["one_se_K"] in (2, 4, 6)
+    assert 2 <= info["best_K"] <= 6
+    assert list(info["scores"].index) == [2, 4, 6]
+    assert info["scores"]["stability"].between(0, 1 + 1e-6).all()
+
+
+def test_total_lies_between_the_modalities(tissue):
+    results, _ = run(tissue)
+    low, high = results[["rna", "prot"]].min(axis=1), results[["rna", "prot"]].max(axis=1)
+    assert results["total"].between(low, high).all()
+
+
+@pytest.mark.parametrize("change", [{"n_jobs": 2}, {"verbose": True}])
+def test_threads_and_progress_change_nothing(tissue, change):
+    once, other = run(tissue.copy())[0], run(tissue.copy(), **change)[0]
+    pd.testing.assert_frame_equal(without_times(once), without_times(other), check_exact=True)
+
+
+def test_seed_changes_the_folds(tissue):
+    split = [run(tissue, (2,), seed=seed) and tissue.obs["CV_split"].to_numpy() for seed in (0, 1)]
+    assert (split[0] != split[1]).any()
+
+
+def test_nothing_of_what_is_held_out_enters_a_fit(tissue):
+    """Other counts in fold 0 change how it is scored, and leave the fit that it is held out of as it was."""
+    fitted = []
+
+    def remember(monkeypatch, mdata):
+        original = module._fit
+
+        def fit(*args, **options):
+            fitted.append(original(*args, **options))
+            return fitted[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_fit", fit)
+            return run(mdata, (3,))[0]
+
+    monkeypatch = pytest.MonkeyPatch()
+    one = remember(monkeypatch, tissue.copy())
+    other = tissue.copy()
+    run(other, (3,))
+    held_out = other.obs["CV_split"].to_numpy() == 0
+    del other.uns["CV_results"]
+    for mod in other.mod:
+        x = other[mod].X.toarray()
+        x[held_out] = x[held_out][:, ::-1] + 3
+        other[mod].X = x
+    two = remember(monkeypatch, other)
+    for mod in tissue.mod:
+        np.testing.assert_array_equal(fitted[0].lambda_[mod], fitted[2].lambda_[mod])
+    assert one["total"][0] != two["total"][0]
+
+
+def test_an_interrupted_call_goes_on(tissue, monkeypatch):
+    whole, info = run(tissue.copy(), (2, 3, 4))
+    original, calls = module._fit, []
+
+    def interrupted(training, K, **options):
+        calls.append(K)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(training, K, **options)
+
+    monkeypatch.setattr(module, "_fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tissue, (2, 3, 4))
+    assert tissue.uns["CV_results"]["K"].tolist() == [2, 2, 2, 3]
+    resumed, again = run(tissue, (2, 3, 4))
+    assert calls == [2, 2, 3, 3, 3, 3, 4, 4]
+    pd.testing.assert_frame_equal(without_times(resumed), without_times(whole), check_exact=True)
+    pd.testing.assert_frame_equal(again["scores"], info["scores"])
+
+
+def test_other_settings_start_anew_and_more_numbers_are_added(tissue, monkeypatch):
+    original, calls = module._fit, []
+    monkeypatch.setattr(
+        module, "_fit", lambda training, K, **options: (calls.append(K), original(training, K, **options))[1]
+    )
+    run(tissue, (2,))
+    run(tissue, (2, 3))
+    assert calls == [2, 2, 3, 3]
+    run(tissue, (2, 3), n_iter=5)
+    assert calls == [2, 2, 3, 3, 2, 2, 3, 3]
+
+
+def test_file_round_trip_and_resumption(tissue, tmp_path):
+    results, info = run(tissue, (2, 3, 4))
+    tissue.write_h5mu(tmp_path / "cv.h5mu")
+    again = mt.read.h5mu(tmp_path / "cv.h5mu")
+    stored, stored_info = run(again, (2, 3, 4))
+    pd.testing.assert_frame_equal(
+        stored.reset_index(drop=True), results, check_dtype=False, check_column_type=False, check_index_type=False
+    )
+    assert stored_info["one_se_K"] == info["one_se_K"]
+
+
+def test_anndata_layers_and_raw_counts(tissue):
+    adata = tissue["rna"].copy()
+    raw, _ = run(adata, (2, 3))
+    mt.pp.tfidf(adata)
+    del adata.uns["CV_results"]
+    prepared, _ = run(adata, (2, 3))
+    pd.testing.assert_frame_equal(without_times(raw), without_times(prepared), check_exact=True)
+    plain, _ = run(adata, (2, 3), prepare=False)
+    assert (plain["total"] != raw["total"]).all()
+
+
+def test_spatial_fits(tissue):
+    tissue.obsm["coords"] = tissue.obsm.pop("spatial")
+    plain = run(tissue.copy())[0]
+    smooth = run(tissue, is_spatial=True, n_neighbors=6)[0]
+    assert (plain["total"] != smooth["total"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"Ks": (1, 5)}, "at least 2 each"),
+        ({"Ks": ()}, "at least 2 each"),
+        ({"n_folds": 1}, "n_folds=1"),
+        ({"n_folds": 161}, "choose 2 to 160"),
+        ({"n_iter": 0}, "n_iter=0"),
+        ({"plateau_threshold": 1.0}, "plateau_threshold=1.0"),
+    ],
+)
+def test_numbers_out_of_range(tissue, options, said):
+    with pytest.raises(ValueError, match=said):
+        run(tissue, **options)
+    assert "CV_results" not in tissue.uns
+
+
+def test_counts_that_cannot_be_halved(tissue):
+    tissue["rna"].X = tissue["rna"].X * np.float32(0.5)
+    with pytest.raises(ValueError, match="counts of modality 'rna' are not whole numbers"):
+        run(tissue)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_known_number_of_topics(seed):
+    mdata = mt.datasets.simulate(800, 10, rng=seed)
+    _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=5, n_iter=50, n_jobs=2)
+    assert 8 <= info["one_se_K"] <= 14
+    means = info["scores"]["mean"]
+    assert means[30] < means[10]
+    assert info["scores"]["stability"][10] > info["scores"]["stability"][20]
+
+
+@pytest.mark.slow
+def test_real_cells(real_mudata):
+    mdata = real_mudata("cite_pbmc1k_small")
+    _, info = run(mdata, (5, 10, 15, 20), n_folds=3, prepare=False, n_jobs=2)
+    assert info["one_se_K"] > 5
