@@ -13,6 +13,14 @@ from matplotlib.text import Text
 
 import mtopic as mt
 
+
+@cache
+def fitted() -> mt.tl.MTM:
+    model = mt.tl.MTM(mt.datasets.simulate(100, 3), 3, verbose=False)
+    model.VI(5)
+    return model
+
+
 PLOTS = {
     "topics": lambda data, **options: mt.pl.topics(data, **options),
     "dominant_topics": lambda data, **options: mt.pl.dominant_topics(data, **options),
@@ -29,13 +37,6 @@ PLOTS = {
     "zscores": lambda data, **options: mt.pl.zscores(data, "rna", **options),
 }
 SEVERAL = {"topics": 4, "signatures": 4, "zscores": 4, "dotplot": 2, "feature_activity": 2}
-
-
-@cache
-def fitted() -> mt.tl.MTM:
-    model = mt.tl.MTM(mt.datasets.simulate(100, 3), 3, verbose=False)
-    model.VI(5)
-    return model
 
 
 @pytest.fixture
