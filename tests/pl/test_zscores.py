@@ -22,14 +22,15 @@ def test_panels(scored, fingerprint):
     for ax, (_, values) in zip(axes, scored["rna"].obsm["zscores"].items(), strict=True):
         (spots,) = ax.collections
         np.testing.assert_allclose(np.sort(spots.get_array()), np.sort(values))
-        assert spots.get_clim() == pytest.approx((-np.abs(values).max(), np.abs(values).max()))
-        assert spots.get_cmap().name == "RdBu_r"
-        assert (np.diff(np.abs(spots.get_array())) >= 0).all(), "extremes lie on top"
+        assert spots.get_clim() == pytest.approx((values.min(), values.max()))
+        assert spots.get_cmap().name == "viridis"
+        assert (np.diff(spots.get_array()) >= 0).all(), "the highest lie on top"
 
 
-def test_limits_mirror_each_other(scored):
-    axes = mt.pl.zscores(scored, "rna", "coords", vmax=3, show=False)
+def test_limits_and_diverging_colours(scored):
+    axes = mt.pl.zscores(scored, "rna", "coords", cmap="RdBu_r", vmin=-3, vmax=3, show=False)
     assert {ax.collections[0].get_clim() for ax in axes} == {(-3.0, 3.0)}
+    assert axes[0].collections[0].get_cmap().name == "RdBu_r"
 
 
 def test_observations_of_other_modalities_are_grey(scored):

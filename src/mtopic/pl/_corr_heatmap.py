@@ -5,7 +5,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ._figure import Limit, Page, Save, colour_bar, colour_map, page, symmetric
+from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 
 SMALLEST_TEXT = 4.5
 """Size in points below which names are left out rather than made smaller."""
@@ -79,7 +79,7 @@ def corr_heatmap(
     """
     first, second = _align(arr1, arr2)
     values = correlation(first.to_numpy(), second.to_numpy())
-    low, high = (-1.0, 1.0) if vmin is None and vmax is None else symmetric(values, vmin, vmax)
+    low, high = _symmetric(values, vmin, vmax)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
         drawn = sheet.ax.imshow(
             values, cmap=colour_map(cmap), vmin=low, vmax=high, aspect="auto", interpolation="nearest"
@@ -131,6 +131,17 @@ def _numbers(values: pd.DataFrame | ArrayLike, name: str) -> pd.DataFrame:
     if not values.shape[1]:
         raise ValueError(f"{name} has no columns")
     return values.astype(np.float64)
+
+
+def _symmetric(values: NDArray[np.float64], vmin: Limit, vmax: Limit) -> tuple[float, float]:
+    if vmin is None and vmax is None:
+        return -1.0, 1.0
+    low, high = limits(values, -np.inf if vmin is None else vmin, np.inf if vmax is None else vmax)
+    if vmin is None:
+        return -abs(high), abs(high)
+    if vmax is None:
+        return -abs(low), abs(low)
+    return low, high
 
 
 def _name_cells(sheet: Page, rows: pd.Index, columns: pd.Index, fontsize: float) -> None:

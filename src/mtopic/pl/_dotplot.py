@@ -9,6 +9,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from mtopic._slots import Data, find_signatures, look_up, modalities
 from mtopic.get import signatures as top_features
@@ -95,7 +96,7 @@ def dotplot(
     cell = 1.45 * fontsize / 72
     letters = max(len(str(name)) for probability, _ in chosen for name in probability.columns)
     heights = [cell * len(chosen[0][0]) + 0.62 * fontsize * letters / 72 + 3 * cell for _ in mods]
-    width = max(cell * probability.shape[1] for probability, _ in chosen) + 2.2
+    width = max(cell * probability.shape[1] for probability, _ in chosen) + (2.2 if len(mods) > 1 else 3.2)
     size = figsize or (max(width, 4.0), sum(heights))
     with page(len(mods), fontsize=fontsize, figsize=size, ncols=1) as sheet:
         for ax, name, (probability, share) in zip(sheet.axes, mods, chosen, strict=True):
@@ -149,13 +150,15 @@ def _largest(fontsize: float) -> float:
 
 
 def _size_legend(sheet: Page, fontsize: float) -> None:
-    ax = sheet.axes[-1] if len(sheet.axes) > 1 else sheet.axes[0]
+    """At the right of the last panel, or of the only one's colour bar."""
+    ax = sheet.axes[-1]
+    away = (1 if len(sheet.axes) > 1 else 8) * fontsize / 72
+    place = ax.transAxes + ScaledTranslation(away, 0, ax.figure.dpi_scale_trans)
     handles = [
         Line2D([], [], ls="", marker="o", color="0.5", ms=np.sqrt(size * _largest(fontsize)), label=f"{size:g}")
         for size in LEGEND_SIZES
     ]
-    place = (1.01, 1.0) if len(sheet.axes) > 1 else (1.1, 1.0)
     ax.legend(
-        handles=handles, title="probability,\nshare of the\ncolumn's largest", loc="upper left", bbox_to_anchor=place,
-        title_fontsize=mpl.rcParams["legend.fontsize"], alignment="left", borderaxespad=0,
+        handles=handles, title="probability,\nshare of the\ncolumn's largest", loc="upper left", bbox_to_anchor=(1, 1),
+        bbox_transform=place, title_fontsize=mpl.rcParams["legend.fontsize"], alignment="left", borderaxespad=0,
     )  # fmt: skip

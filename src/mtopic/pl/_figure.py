@@ -196,17 +196,6 @@ def limits(values: ArrayLike, vmin: Limit, vmax: Limit) -> tuple[float, float]:
     return low, high
 
 
-def symmetric(values: ArrayLike, vmin: Limit, vmax: Limit) -> tuple[float, float]:
-    """Limits with 0 in the middle unless both are given: the largest value of either sign, or one limit and its mirror."""
-    if vmin is None and vmax is None:
-        largest = max(map(abs, limits(values, None, None)))
-        return -largest, largest
-    low, high = limits(values, -np.inf if vmin is None else vmin, np.inf if vmax is None else vmax)
-    if vmin is None:
-        return -abs(high), abs(high)
-    return (-abs(low), abs(low)) if vmax is None else (low, high)
-
-
 def _limit(name: str, limit: float | str, finite: NDArray[np.float64]) -> float:
     if not isinstance(limit, str):
         return float(limit)

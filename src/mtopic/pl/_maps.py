@@ -20,7 +20,6 @@ def maps(
     x: str,
     values: pd.DataFrame,
     scale: Callable[[NDArray[np.float64]], tuple[float, float]],
-    order: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.asarray,
     *,
     cmap: str | Colormap,
     marker: str,
@@ -33,18 +32,16 @@ def maps(
     show: bool | None,
     return_fig: bool,
 ) -> list[Axes] | Figure:
-    """Draw a panel a column at the coordinates ``x``, with colours between the limits that ``scale`` gives.
-
-    Observations of large ``order`` of their values lie on top.
-    """
+    """Draw a panel a column at the coordinates ``x``, with colours between the limits that ``scale`` gives, the highest values on top."""
     spots = Spots(data, x, s, marker)
     room = (spots.panel[0] + 0.06 * fontsize, spots.panel[1] + 0.03 * fontsize)
     with page(values.shape[1], fontsize=fontsize, panel=room, figsize=figsize, ncols=ncols, compressed=True) as sheet:
         for ax, name in zip(sheet.axes, values.columns, strict=True):
             column = values[name].to_numpy(dtype=np.float64)
             low, high = scale(column)
-            rank = np.argsort(order(column), kind="stable")
-            drawn = spots.draw(ax, column, rank, cmap=colour_map(cmap), vmin=low, vmax=high)
+            drawn = spots.draw(
+                ax, column, np.argsort(column, kind="stable"), cmap=colour_map(cmap), vmin=low, vmax=high
+            )
             ax.set_title(str(name), y=1)
             colour_bar(ax, drawn)
         sheet.settle()

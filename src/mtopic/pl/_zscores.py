@@ -1,13 +1,12 @@
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._slots import Data, modality, table
 
-from ._figure import Limit, Save, symmetric
+from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
@@ -30,7 +29,9 @@ def zscores(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure:
-    """Draw where the top features of each topic are expressed: a panel a topic, the largest scores of either sign on top.
+    """Draw where the top features of each topic are expressed: a panel a topic, the highest scores on top.
+
+    A score compares features within an observation, and top features are above its average nearly everywhere: each panel has the scale of its own scores.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def zscores(
     zscores
         Key of the scores in ``obsm`` of the modality.
     cmap
-        Diverging colour map, neutral in the middle; None is ``"RdBu_r"``.
+        Colour map; None is ``"viridis"``. For a diverging one give limits, such as ``vmin=-3, vmax=3``.
     marker
         Matplotlib's marker.
     s
@@ -57,8 +58,8 @@ def zscores(
     save
         File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
     vmin, vmax
-        Limits of the colour scales: numbers, or percentiles of each topic's scores such as ``"p99"``. If one is given the other mirrors it; if
-        none, they are the largest score of either sign, so that 0 is neutral.
+        Limits of the colour scales: a number for all, a percentile of each topic's scores such as ``"p99"``, or None for each topic's
+        extremes.
     ncols
         Number of columns of the grid.
     show
@@ -90,5 +91,5 @@ def zscores(
     scores = table(adata, zscores, made_by="mtopic.tl.zscores").reindex(mdata.obs_names)
     style: dict[str, Any] = {"marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize, "ncols": ncols}
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
-    colours = "RdBu_r" if cmap is None else cmap
-    return maps(mdata, x, scores, lambda values: symmetric(values, vmin, vmax), np.abs, cmap=colours, **style, **end)
+    colours = "viridis" if cmap is None else cmap
+    return maps(mdata, x, scores, lambda values: limits(values, vmin, vmax), cmap=colours, **style, **end)
