@@ -44,8 +44,9 @@ def plateau(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
     best, rise = float(means.max()), float(means.max() - means[0])
     if len(K) < 3 or rise <= 0:
         return {"params": np.full(4, np.nan), "r2": np.nan, "best_K": int(K[means.argmax()])}
-    start = (best, rise, (K[-1] - K[0]) / 4)
-    bounds = ([-np.inf, 0, 1e-3], [np.inf, np.inf, 100 * K[-1]])
+    finest = (K[1] - K[0]) / 3  # a steeper rise than 95 % between the first two numbers cannot be told from the scores
+    start = (best, rise, max(finest, (K[-1] - K[0]) / 4))
+    bounds = ([-np.inf, 0, finest], [np.inf, np.inf, 100 * K[-1]])
 
     def curve(x: NDArray[np.float64], top: float, rise: float, scale: float) -> NDArray[np.float64]:
         return saturating(x, top, rise, scale, K[0])

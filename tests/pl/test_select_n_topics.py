@@ -47,6 +47,15 @@ def test_threshold_moves_the_plateau(results):
     assert plateau(0.5) < plateau(0.05) <= 20
 
 
+def test_plateau_is_no_sooner_than_the_scores_can_tell(results):
+    """All of the rise lies between the first two numbers: the curve is flat from the second on, not from the first."""
+    rows = results.uns["CV_results"]
+    rows.loc[rows["K"] > 2, "total"] = -5.0
+    rows.loc[rows["K"] == 2, "total"] = -6.0
+    ax = mt.pl.select_n_topics(results, show=False)
+    assert "plateau: 4" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
 def test_unfinished_numbers_are_left_out(results):
     results.uns["CV_results"] = results.uns["CV_results"].iloc[:-2]
     ax = mt.pl.select_n_topics(results, show=False)
