@@ -36,7 +36,7 @@ def test_places(counted):
 
 def test_layer_and_percentile(counted):
     (ax,) = mt.pl.feature_activity(counted, "coords", ["gene1"], layer="counts", p_top=90, show=False)
-    values = 10 * counted["rna"].X[:, 1].toarray().ravel()
+    values = 10 * counted["rna"].X[:, 1].toarray().ravel().astype(float)
     assert ax.collections[0].get_clim() == pytest.approx((0, np.percentile(values, 90)))
 
 
