@@ -1,6 +1,7 @@
 """Simulated data with known topics."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from scipy.sparse import csr_matrix, vstack
 from mtopic._mudata import quiet_mudata
 from mtopic._slots import look_up, topic_name
 
-from ._tissue import hexagonal_spots, smooth_dirichlet
+from ._tissue import TISSUES, Labels, hexagonal_spots, tissue_places
 
 DEFAULT_MODALITIES = {"rna": 300, "atac": 600}
 DEFAULT_DEPTH = 500.0
 LIBRARY_SIZE_SD = 0.3
+GRADIENT_CONCENTRATION = 2.0
 MARKER_CONCENTRATION, OTHER_CONCENTRATION = 1.0, 0.05
 COUNTS_AT_ONCE = 4_000_000
 
@@ -28,6 +30,7 @@ def simulate(
     modalities: Mapping[str, int] | None = None,
     depth: float | Mapping[str, float] | None = None,
     spatial: bool = True,
+    tissue: Literal["smooth", "sharp", "gradient", "scattered", "noise"] = "smooth",
     n_sections: int = 1,
     missing: Mapping[str, float] | None = None,
     concentration: float | None = None,
@@ -37,7 +40,7 @@ def simulate(
 
     Each count unit of a modality in an observation draws a topic from the observation's proportions and then a feature
     from the topic's signature (latent Dirichlet allocation, Blei et al. 2003, with proportions shared by the modalities).
-    The proportions are Dirichlet in distribution; on a tissue they form smooth domains besides. Each topic has
+    The proportions are Dirichlet in distribution, and lie on a tissue in one of several ways. Each topic has
     marker features in each modality. The number of count units is log-normal over the observations.
 
     Parameters
@@ -53,6 +56,16 @@ def simulate(
         Mean number of count units of an observation, for all modalities or by modality; 500 where not given.
     spatial
         Whether the observations are spots of a tissue, on a hexagonal grid with 100 µm between neighbours.
+    tissue
+        How topics lie on the tissue:
+
+        - "smooth": domains that pass into each other over a few spots,
+        - "sharp": contiguous regions with sharp, irregular borders, twelve or two for each topic. The spots of a region share one
+          draw of proportions and vary a little about it; the draws are dealt so that neighbouring regions differ,
+        - "gradient": mixtures that change slowly over the whole tissue, without borders,
+        - "scattered": as "smooth", but a quarter of the spots, drawn at random, are wholly of a topic that is not the
+          dominant one there, each of the others being as likely,
+        - "noise": proportions drawn for each spot by itself, so that space says nothing.
     n_sections
         Number of sections, which share topics and differ in outline; each has its own coordinates, starting at 0.
     missing
@@ -60,7 +73,7 @@ def simulate(
         then come in an order of their own. None is left without any modality.
     concentration
         Parameter of the Dirichlet distribution of the proportions: the smaller, the purer the observations.
-        The model's own prior, 1 / n_topics, if not given.
+        The model's own prior, 1 / n_topics, if not given; 2 for the tissue "gradient", whose spots are mixtures.
     rng
         Seed or generator; the same seed gives the same data.
 
@@ -72,12 +85,15 @@ def simulate(
         - ``obsm["spatial"]``: n_obs × 2 array of float64, in µm (only if ``spatial``),
         - ``obsm["true_topics"]``: n_obs × n_topics table of float64, rows sum to 1,
         - ``mdata[mod].varm["true_signatures"]``: features × n_topics table of float64, columns sum to 1,
-        - ``obs["section"]``: categorical (only if ``n_sections > 1``).
+        - ``obs["section"]``: categorical (only if ``n_sections > 1``),
+        - ``obs["region"]``: categorical (only on a "sharp" tissue); a region may run through several sections,
+        - ``obs["scattered"]``: bool, whether the spot differs from what is around it (only on a "scattered" tissue).
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or if the missing shares would leave observations with no modality.
+        If a number is out of its range, if ``tissue`` is none of the above or is given with ``spatial=False``, or if
+        the missing shares would leave observations with no modality.
     KeyError
         If ``depth`` or ``missing`` names a modality that is not simulated.
 
@@ -89,24 +105,30 @@ def simulate(
     (200, 10)
     >>> list(mdata.obsm["true_topics"].columns)
     ['topic_1', 'topic_2', 'topic_3', 'topic_4']
+    >>> mtopic.datasets.simulate(200, 4, tissue="scattered").obs["scattered"].sum()
+    np.int64(50)
     """
     modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
     _check_sizes(n_obs, n_topics, modalities, n_sections)
-    concentration = _concentration(concentration, n_topics)
+    _check_tissue(tissue, spatial)
+    concentration = _concentration(concentration, n_topics, tissue)
     depths = _depths(depth, modalities)
     n_missing = _numbers_missing(missing or {}, modalities, n_obs)
     rng = np.random.default_rng(rng)
 
     names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
     sections = np.arange(n_obs) * n_sections // n_obs
-    coordinates, proportions = _observations(sections, n_topics, spatial, concentration, rng)
+    if spatial:
+        coordinates, proportions, labels = _spots(sections, n_topics, tissue, concentration, rng)
+    else:
+        coordinates, proportions, labels = None, rng.dirichlet(np.full(n_topics, concentration), size=n_obs), {}
     present = _present(n_missing, n_obs, rng) if missing else dict.fromkeys(modalities, np.arange(n_obs))
     parts = {}
     for mod, n_features in modalities.items():
         signatures = _signatures(n_features, n_topics, rng)
         x = _counts(proportions[present[mod]], signatures, depths[mod], rng)
         parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
-    return _assemble(parts, names, coordinates, proportions, sections)
+    return _assemble(parts, names, coordinates, proportions, sections, labels)
 
 
 def _check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int) -> None:
@@ -125,9 +147,18 @@ def _check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sectio
             raise ValueError(f"modality {mod!r} has {n_features} features: simulate at least 1")
 
 
-def _concentration(concentration: float | None, n_topics: int) -> float:
+def _check_tissue(tissue: str, spatial: bool) -> None:
+    if tissue not in TISSUES:
+        raise ValueError(f"tissue={tissue!r}: choose one of {', '.join(map(repr, TISSUES))}")
+    if not spatial and tissue != "smooth":
+        raise ValueError(
+            f"tissue={tissue!r} with spatial=False: dissociated cells have no tissue, leave one of them out"
+        )
+
+
+def _concentration(concentration: float | None, n_topics: int, tissue: str) -> float:
     if concentration is None:
-        return 1 / n_topics
+        return GRADIENT_CONCENTRATION if tissue == "gradient" else 1 / n_topics
     if not (np.isfinite(concentration) and concentration > 0):
         raise ValueError(f"concentration={concentration}: a Dirichlet distribution needs a positive one, such as 0.2")
     return float(concentration)
@@ -172,14 +203,12 @@ def _present(n_missing: dict[str, int], n_obs: int, rng: np.random.Generator) ->
     return present
 
 
-def _observations(
-    sections: NDArray[np.intp], n_topics: int, spatial: bool, concentration: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
-    """Coordinates, if any, and proportions of all observations."""
-    if not spatial:
-        return None, rng.dirichlet(np.full(n_topics, concentration), size=sections.size)
+def _spots(
+    sections: NDArray[np.intp], n_topics: int, tissue: str, concentration: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], Labels]:
+    """Coordinates, proportions and labels of all spots."""
     spots = [hexagonal_spots(int(size), rng) for size in np.bincount(sections)]
-    return np.vstack(spots), smooth_dirichlet(spots, n_topics, concentration, rng)
+    return np.vstack(spots), *TISSUES[tissue](tissue_places(spots), n_topics, concentration, rng)
 
 
 def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -254,6 +283,7 @@ def _assemble(
     coordinates: NDArray[np.float64] | None,
     proportions: NDArray[np.float64],
     sections: NDArray[np.intp],
+    labels: Labels,
 ) -> MuData:
     """The MuData, whose observations come in mudata's order."""
     with quiet_mudata():
@@ -263,6 +293,8 @@ def _assemble(
     if coordinates is not None:
         mdata.obsm["spatial"] = coordinates[order]
     if sections[-1] > 0:
-        labels = [f"section_{i + 1}" for i in range(sections[-1] + 1)]
-        mdata.obs["section"] = pd.Categorical.from_codes(sections[order], labels)
+        categories = [f"section_{i + 1}" for i in range(sections[-1] + 1)]
+        mdata.obs["section"] = pd.Categorical.from_codes(sections[order], categories)
+    for name, values in labels.items():
+        mdata.obs[name] = values[order]
     return mdata
