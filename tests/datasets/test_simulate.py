@@ -3,11 +3,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import issparse
+from scipy.sparse import coo_array, issparse
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 import mtopic
+
+TISSUES = ["smooth", "sharp", "gradient", "scattered", "noise"]
 
 
 def expected_counts(mdata, mod):
@@ -27,6 +30,19 @@ def chi_square(mdata, mod):
 
 def total_variation(proportions, pairs):
     return 0.5 * np.abs(proportions[pairs[:, 0]] - proportions[pairs[:, 1]]).sum(axis=1).mean()
+
+
+def tissue_of(kind, n_obs=1500, n_topics=6, **options):
+    """A tissue of one kind, its true topics, and its pairs of neighbours."""
+    mdata = mtopic.datasets.simulate(n_obs, n_topics, modalities={"rna": 5}, depth=5, tissue=kind, **options)
+    neighbours = cKDTree(mdata.obsm["spatial"]).query_pairs(101, output_type="ndarray")
+    return mdata, mdata.obsm["true_topics"].to_numpy(), neighbours
+
+
+def correlation(proportions, pairs):
+    """Moran's I over pairs, all topics together."""
+    centred = proportions - proportions.mean(axis=0)
+    return (centred[pairs[:, 0]] * centred[pairs[:, 1]]).sum() / len(pairs) / centred.var(axis=0).sum()
 
 
 def test_defaults():
@@ -165,6 +181,157 @@ def test_topics_are_smooth_on_the_tissue(n_topics):
     assert len(np.unique(topics.argmax(axis=1))) == n_topics
 
 
+def test_smooth_tissue_is_what_it_was_before_there_were_others():
+    mdata = mtopic.datasets.simulate(120, 3, modalities={"rna": 6}, depth=50, n_sections=2, rng=5)
+    expected = [
+        [0.6320385711129295, 0.20592499936090908, 0.1620364295261614],
+        [0.02326185005672447, 0.032574715284851764, 0.9441634346584239],
+        [0.04091249371987626, 0.8727552402285679, 0.08633226605155588],
+    ]
+    np.testing.assert_allclose(mdata.obsm["true_topics"].to_numpy()[[0, 40, 119]], expected, rtol=1e-9)
+    np.testing.assert_allclose(mdata.obsm["spatial"].sum(axis=0), [46150, 41655.821922031566])
+    np.testing.assert_array_equal(mdata["rna"].X.sum(axis=0), [[424, 1217, 2062, 986, 1182, 0]])
+    np.testing.assert_array_equal(mdata["rna"].X[:2].toarray(), [[2, 6, 24, 1, 11, 0], [1, 3, 55, 1, 3, 0]])
+
+
+def test_smooth_is_the_default():
+    default, smooth = (mtopic.datasets.simulate(80, 4, n_sections=2, **o) for o in ({}, {"tissue": "smooth"}))
+    pd.testing.assert_frame_equal(default.obsm["true_topics"], smooth.obsm["true_topics"], check_exact=True)
+    pd.testing.assert_frame_equal(default.obs, smooth.obs)
+    np.testing.assert_array_equal(default.obsm["spatial"], smooth.obsm["spatial"])
+    for mod in default.mod:
+        assert (default[mod].X != smooth[mod].X).nnz == 0
+
+
+@pytest.mark.parametrize("kind", TISSUES)
+def test_every_tissue_is_sane(kind):
+    mdata, topics, _ = tissue_of(kind, n_sections=2)
+    np.testing.assert_allclose(topics.sum(axis=1), 1)
+    np.testing.assert_allclose(topics.mean(axis=0), 1 / 6, atol=0.13)
+    for section in ("section_1", "section_2"):
+        assert (topics[(mdata.obs["section"] == section).to_numpy()].mean(axis=0) > 0.03).all(), "topics are shared"
+    written = {"sharp": {"region"}, "scattered": {"scattered"}}.get(kind, set())
+    assert set(mdata.obs) == {"section"} | written
+
+
+@pytest.mark.parametrize("kind", TISSUES)
+def test_same_seed_same_tissue(kind):
+    first, second, other = (tissue_of(kind, 200, 4, rng=rng)[0] for rng in (3, np.random.default_rng(3), 4))
+    pd.testing.assert_frame_equal(first.obsm["true_topics"], second.obsm["true_topics"], check_exact=True)
+    pd.testing.assert_frame_equal(first.obs, second.obs)
+    assert (first["rna"].X != second["rna"].X).nnz == 0
+    assert not np.allclose(first.obsm["true_topics"], other.obsm["true_topics"])
+
+
+@pytest.mark.parametrize("kind", TISSUES)
+def test_counts_of_every_tissue_come_from_the_known_topics(kind):
+    mdata = mtopic.datasets.simulate(300, 4, tissue=kind, depth=1000, missing={"rna": 0.3})
+    for mod in mdata.mod:
+        assert chi_square(mdata, mod) == pytest.approx(1, abs=0.07)
+
+
+@pytest.mark.parametrize("kind", TISSUES)
+@pytest.mark.parametrize("n_obs", [1, 3])
+def test_smallest_of_every_tissue(kind, n_obs):
+    _, topics, _ = tissue_of(kind, n_obs, 2)
+    np.testing.assert_allclose(topics.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("rng", [0, 1])
+def test_space_says_more_or_less_of_topics(rng):
+    near = {kind: correlation(*tissue_of(kind, rng=rng)[1:]) for kind in TISSUES}
+    assert near["noise"] == pytest.approx(0, abs=0.05)
+    assert 0.2 < near["scattered"] < 0.6 < near["sharp"] < near["smooth"]
+    assert near["gradient"] > 0.93
+
+
+@pytest.mark.parametrize("n_topics", [3, 20])
+def test_gradient_is_of_mixtures_and_long(n_topics):
+    mdata, topics, neighbours = tissue_of("gradient", n_topics=n_topics)
+    assert np.quantile(topics.max(axis=1), 0.95) < 0.9
+    assert total_variation(topics, neighbours) < 0.05
+    assert 0.5 * np.abs(np.diff(topics[neighbours], axis=1)).sum(axis=2).max() < 0.25, "there are no borders"
+    points = mdata.obsm["spatial"]
+    half_a_radius = cKDTree(points).query_pairs(500, output_type="ndarray")
+    assert correlation(topics, half_a_radius) > 0.65
+    purer = tissue_of("gradient", n_topics=n_topics, concentration=0.05)[1]
+    assert purer.max(axis=1).mean() > topics.max(axis=1).mean() + 0.2
+
+
+@pytest.mark.parametrize(("n_topics", "n_regions"), [(3, 12), (8, 16)])
+@pytest.mark.parametrize("n_sections", [1, 2])
+def test_regions_are_alike_inside_and_unlike_each_other(n_topics, n_regions, n_sections):
+    mdata, topics, _ = tissue_of("sharp", 2000, n_topics, n_sections=n_sections)
+    region = mdata.obs["region"]
+    assert isinstance(region.dtype, pd.CategoricalDtype)
+    assert list(region.cat.categories) == [f"region_{i + 1}" for i in range(n_regions)]
+    assert region.value_counts().min() > 0
+    means = pd.DataFrame(topics).groupby(region.to_numpy()).transform("mean").to_numpy()
+    assert np.abs(topics - means).mean(axis=0).max() < 0.03
+    assert 0 < (topics - means).std() < 0.03
+
+    section = mdata.obs["section"] if n_sections > 1 else np.zeros(2000)
+    for name in np.unique(section):
+        here = np.flatnonzero(section == name)
+        pairs = here[cKDTree(mdata.obsm["spatial"][here]).query_pairs(101, output_type="ndarray")]
+        inside = np.equal(*region.cat.codes.to_numpy()[pairs].T)
+        assert total_variation(topics, pairs[~inside]) > 10 * total_variation(topics, pairs[inside])
+        _, piece = connected_components(
+            coo_array((inside[inside], pairs[inside].T), shape=(2000, 2000)), directed=False
+        )
+        largest = (
+            pd.Series(piece[here]).groupby(region.to_numpy()[here]).agg(lambda pieces: pieces.value_counts().max())
+        )
+        assert largest.sum() > 0.98 * here.size, "regions are in one piece"
+
+
+def test_neighbouring_regions_differ():
+    mdata, topics, neighbours = tissue_of("sharp", 2000, 8)
+    region = mdata.obs["region"].cat.codes.to_numpy()
+    means = pd.DataFrame(topics).groupby(region).mean().to_numpy()
+    touching = np.unique(np.sort(region[neighbours], axis=1), axis=0)
+    touching = touching[touching[:, 0] != touching[:, 1]]
+    assert len(touching) > 20
+    assert 0.5 * np.abs(means[touching[:, 0]] - means[touching[:, 1]]).sum(axis=1).min() > 0.4
+
+
+def test_concentration_of_regions():
+    pure, mixed = (tissue_of("sharp", concentration=c)[1].max(axis=1).mean() for c in (0.002, 5.0))
+    assert mixed < 0.4 and pure > 0.98
+
+
+def test_a_quarter_of_the_spots_is_scattered():
+    mdata, topics, neighbours = tissue_of("scattered")
+    scattered = mdata.obs["scattered"].to_numpy()
+    assert scattered.dtype == bool and scattered.sum() == 375
+    np.testing.assert_array_equal(topics[scattered].max(axis=1), 1)
+    assert np.bincount(topics[scattered].argmax(axis=1)).min() > 375 / 6 / 2, "all topics are scattered"
+    assert abs(correlation(scattered[:, None].astype(float), neighbours)) < 0.06
+    around = neighbours[~scattered[neighbours].any(axis=1)]
+    assert correlation(topics, around) > 0.6
+    strangers = neighbours[scattered[neighbours].sum(axis=1) == 1]
+    assert correlation(topics, strangers) < 0
+
+    _, background, _ = tissue_of("smooth")
+    np.testing.assert_array_equal(topics[~scattered], background[~scattered])
+    assert (topics[scattered].argmax(axis=1) != background[scattered].argmax(axis=1)).all()
+
+
+def test_noise_is_dirichlet():
+    topics = tissue_of("noise", 4000, 4, concentration=0.5)[1]
+    np.testing.assert_allclose(topics.mean(axis=0), 0.25, atol=0.02)
+    assert topics.var(axis=0).mean() == pytest.approx(3 / 16 / 3, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["sharp", "scattered"])
+def test_round_trip_of_labels(tmp_path, kind):
+    mdata, _, _ = tissue_of(kind, 90, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        mdata.write_h5mu(tmp_path / "tissue.h5mu")
+    pd.testing.assert_frame_equal(mtopic.read.h5mu(tmp_path / "tissue.h5mu").obs, mdata.obs, check_categorical=False)
+
+
 def test_sections():
     mdata = mtopic.datasets.simulate(700, 4, n_sections=3)
     section = mdata.obs["section"]
@@ -245,6 +412,8 @@ def test_smallest():
         ({"modalities": {"rna": 0}}, ValueError, "'rna' has 0 features"),
         ({"concentration": 0}, ValueError, "concentration=0"),
         ({"concentration": np.nan}, ValueError, "concentration=nan"),
+        ({"tissue": "rough"}, ValueError, "tissue='rough': choose one of 'smooth', 'sharp'"),
+        ({"tissue": "noise", "spatial": False}, ValueError, "tissue='noise' with spatial=False"),
         ({"depth": -5}, ValueError, "depth of modality 'rna' is -5"),
         ({"depth": {"atac": np.inf}}, ValueError, "depth of modality 'atac' is inf"),
         ({"depth": {"rnaa": 5}}, KeyError, "no modality 'rnaa'.*did you mean 'rna'"),

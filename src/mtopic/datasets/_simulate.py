@@ -60,8 +60,9 @@ def simulate(
         How topics lie on the tissue:
 
         - "smooth": domains that pass into each other over a few spots,
-        - "sharp": contiguous regions with sharp, irregular borders, twelve or two for each topic. The spots of a region share one
-          draw of proportions and vary a little about it; the draws are dealt so that neighbouring regions differ,
+        - "sharp": regions with sharp, irregular borders, two for each topic and at least 12, each in one piece but for the odd
+          spot. The spots of a region share one draw of proportions and vary a little about it; the draws are dealt
+          so that neighbouring regions differ as far as they can,
         - "gradient": mixtures that change slowly over the whole tissue, without borders,
         - "scattered": as "smooth", but a quarter of the spots, drawn at random, are wholly of a topic that is not the
           dominant one there, each of the others being as likely,

@@ -5,7 +5,6 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import quadratic_assignment
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.special import gammaincinv, gammaln, softmax
@@ -29,6 +28,7 @@ GRADIENT_LENGTH = 1.0
 
 SCATTERED_SHARE = 0.25
 REGIONS_PER_TOPIC, FEWEST_REGIONS = 2, 12
+SWAPS_PER_REGION = 100
 REGION_PRECISION = 300.0
 """Sum of the Dirichlet parameters of the spots about their region's proportions."""
 
@@ -101,12 +101,11 @@ def _sharp(
     """
     n_regions = max(FEWEST_REGIONS, REGIONS_PER_TOPIC * n_topics)
     width = np.sqrt(np.pi / n_regions)
-    seeds = _sunflower(n_regions, rng) + rng.normal(0, 0.2 * width, (n_regions, 2))
+    seeds = 0.9 * _sunflower(n_regions, rng) + rng.normal(0, 0.2 * width, (n_regions, 2))
     warp = np.column_stack([_field(places, 0.6 * width, rng) for _ in range(2)]) * np.sqrt(2 / N_WAVES)
     _, region = cKDTree(seeds).query(places[:, :2] + 0.2 * width * warp)
-    draws = _unlike_neighbours(
-        _dirichlet_quantiles(rng.random((n_regions, n_topics)), concentration), seeds, width, rng
-    )
+    draws = _dirichlet_strata(n_regions, n_topics, concentration, rng)
+    draws = _unlike_neighbours(draws, seeds, width, rng)
     proportions = rng.standard_gamma(REGION_PRECISION * draws[region])
     present, codes = np.unique(region, return_inverse=True)
     names = [f"region_{i + 1}" for i in range(present.size)]
@@ -127,19 +126,37 @@ def _sunflower(n_points: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _unlike_neighbours(
     draws: NDArray[np.float64], seeds: NDArray[np.float64], width: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The same draws, dealt to the seeds so that near seeds share as little as can be."""
+    """The same draws, dealt to the seeds so that near seeds share little: swaps of two are tried, and kept if they help."""
     nearness = np.exp(-(cdist(seeds, seeds) ** 2) / width**2)
-    shared = 1 - cdist(draws, draws, "cityblock") / 2
-    dealt = quadratic_assignment(nearness, shared**2, method="2opt", options={"rng": rng})
-    return draws[dealt.col_ind]
+    shared = (1 - cdist(draws, draws, "cityblock") / 2) ** 2
+    order = np.arange(len(draws))
+    for pair in rng.integers(len(draws), size=(SWAPS_PER_REGION * len(draws), 2)):
+        swapped = order.copy()
+        swapped[pair] = order[pair[::-1]]
+        now, then = (np.vdot(nearness[pair], shared[o[pair]][:, o]) for o in (order, swapped))
+        if then < now:
+            order = swapped
+    return draws[order]
 
 
 def _dirichlet_fields(
     places: Places, n_topics: int, concentration: float, length: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Proportions that are Dirichlet in distribution and change over about a ``length``, each topic by a field of its own."""
-    fields = np.column_stack([_field(places, length, rng) for _ in range(n_topics)])
-    return _dirichlet_quantiles(fields, concentration)
+    """Proportions that are Dirichlet in distribution and change over about a ``length``.
+
+    Each topic has a random field, whose ranks over the spots become probabilities.
+    """
+    fields = [_field(places, length, rng) for _ in range(n_topics)]
+    ranks = np.column_stack([np.argsort(np.argsort(field)) for field in fields])
+    return _dirichlet_quantiles((ranks + 0.5) / len(places), concentration)
+
+
+def _dirichlet_strata(
+    n_draws: int, n_topics: int, concentration: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Dirichlet draws by Latin hypercube, so that even in few of them each topic has its share."""
+    ranks = rng.permuted(np.tile(np.arange(n_draws)[:, None], n_topics), axis=0)
+    return _dirichlet_quantiles((ranks + rng.random(ranks.shape)) / n_draws, concentration)
 
 
 def _field(places: Places, length: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -148,16 +165,9 @@ def _field(places: Places, length: float, rng: np.random.Generator) -> NDArray[n
     return np.cos(places @ waves + rng.uniform(0, 2 * np.pi, N_WAVES)).sum(axis=1)
 
 
-def _dirichlet_quantiles(values: NDArray[np.float64], concentration: float) -> NDArray[np.float64]:
-    """Rows that are Dirichlet in distribution, from the ranks of values within each column.
-
-    The ranks become quantiles of the Gamma(``concentration``) distribution, which are divided by their sum in each row.
-    """
-    return softmax(np.column_stack([_log_gamma_quantiles(column, concentration) for column in values.T]), axis=1)
-
-
-def _log_gamma_quantiles(values: NDArray[np.float64], shape: float) -> NDArray[np.float64]:
-    probability = (np.argsort(np.argsort(values)) + 0.5) / values.size
-    quantile = gammaincinv(shape, probability)
-    near_zero = (np.log(probability) + gammaln(shape + 1)) / shape
-    return np.where(quantile > 1e-200, np.log(np.maximum(quantile, 1e-200)), near_zero)
+def _dirichlet_quantiles(probability: NDArray[np.float64], concentration: float) -> NDArray[np.float64]:
+    """Rows of quantiles of the Gamma(``concentration``) distribution, divided by their sum."""
+    quantile = gammaincinv(concentration, probability)
+    near_zero = (np.log(probability) + gammaln(concentration + 1)) / concentration
+    log_quantile = np.where(quantile > 1e-200, np.log(np.maximum(quantile, 1e-200)), near_zero)
+    return softmax(log_quantile, axis=1)
