@@ -97,24 +97,24 @@ def _rows(pattern: csr_array) -> NDArray[np.integer]:
 
 def _stored_lengths(neighbours: csr_array, distances: csr_array) -> NDArray[np.float64]:
     """Stored distances, of either direction: scanpy stores one where it connects both. Coincident neighbours have none."""
+    _check_values(distances.data, "distances")
     either = csr_matrix(distances.maximum(distances.T), dtype=np.float64)
-    return _sound(np.asarray(either[_rows(neighbours), neighbours.indices]).ravel(), "distances")
+    return np.asarray(either[_rows(neighbours), neighbours.indices]).ravel()
 
 
 def _stored_weights(neighbours: csr_array, connectivities: csr_array) -> csr_array:
     weights = csr_array(neighbours.multiply(connectivities))
-    _sound(weights.data, "connectivities")
+    _check_values(weights.data, "connectivities")
     return weights
 
 
-def _sound(values: NDArray[np.float64], what: str) -> NDArray[np.float64]:
+def _check_values(values: NDArray[np.floating], what: str) -> None:
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         raise ValueError(
             f"{bad.sum()} {what} of the graph are negative or not finite, the first is {values[bad][0]}: "
             "build the graph anew, or give coordinates"
         )
-    return values
 
 
 def _nearest(
