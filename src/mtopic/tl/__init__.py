@@ -8,6 +8,7 @@ from ._feature_associations import feature_associations
 from ._mtm import MTM
 from ._select_n_topics import select_n_topics
 from ._smtm import sMTM
+from ._spatial_domains import spatial_domains
 from ._topic_autocorr import topic_autocorr
 from ._topic_model import topic_model
 from ._topic_neighborhoods import topic_neighborhoods
@@ -24,6 +25,7 @@ __all__ = [
     "feature_associations",
     "sMTM",
     "select_n_topics",
+    "spatial_domains",
     "topic_autocorr",
     "topic_model",
     "topic_neighborhoods",
