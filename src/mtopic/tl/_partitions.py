@@ -48,10 +48,11 @@ def mixture(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -
     """The likeliest components of Gaussian mixtures of one covariance, the best of ``n_init`` starts by k-means."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
     floor = max(FLOOR * float(points.var(axis=0).mean()), 1e-12)
     options = {"covariance_type": "tied", "reg_covar": floor, "n_init": n_init, "random_state": seed}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # small matrices: threads cost more than they give
         warnings.simplefilter("ignore", ConvergenceWarning)
         return {number: GaussianMixture(number, **options).fit_predict(points) for number in numbers}
 
