@@ -7,7 +7,7 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 from scanpy.plotting import palettes
-from scipy.sparse import block_diag, csr_matrix
+from scipy.sparse import block_diag, csr_array, csr_matrix
 from sklearn.metrics import adjusted_rand_score
 
 import mtopic as mt
@@ -100,7 +100,7 @@ def test_rings_against_numpy(n_rings, monkeypatch):
     graph[3] = graph[:, 3] = False
     shares = rng.dirichlet(np.ones(3), n_obs)
     shares[[5, 8]] = np.nan
-    found = _rings.surroundings(shares, mt.tl._rings.csr_array(graph.astype(float)), n_rings)
+    found = _rings.surroundings(shares, csr_array(graph.astype(float)), n_rings)
 
     roots = np.sqrt(shares)
     reached, ring = np.eye(n_obs, dtype=bool), np.eye(n_obs, dtype=bool)

@@ -69,8 +69,6 @@ def test_permutations_are_deterministic(fitted):
 
 def test_missing_observations_and_constant_topics(fitted):
     topics = fitted.obsm["topics"]
-    values = topics.assign(topic_2=0.5, topic_9=1.0)
-    values = values.div(values.sum(axis=1), axis=0)
     even = pd.DataFrame({"a": 0.5, "b": 0.4 * topics["topic_1"], "c": 0.5 - 0.4 * topics["topic_1"]})
     even.iloc[::5] = np.nan
     fitted.obsm["even"] = even

@@ -62,7 +62,7 @@ def leiden(points: Points, numbers: Sequence[int], seed: int) -> Partitions:
     import scanpy as sc
     from anndata import AnnData
 
-    private = AnnData(obsm={"X": points.astype(np.float32)})
+    private = AnnData(points.astype(np.float32))
     n_neighbors = min(N_NEIGHBORS, len(points) - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
