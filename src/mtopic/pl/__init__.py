@@ -1,5 +1,6 @@
 """Plots of topics, signatures and fits."""
 
+from ._borders import borders
 from ._composition import composition
 from ._convergence import convergence
 from ._corr_heatmap import corr_heatmap
@@ -11,10 +12,12 @@ from ._filter_var_knee import filter_var_knee
 from ._scatter_pie import scatter_pie
 from ._select_n_topics import select_n_topics
 from ._signatures import signatures
+from ._topic_neighborhoods import topic_neighborhoods
 from ._topics import topics
 from ._zscores import zscores
 
 __all__ = [
+    "borders",
     "composition",
     "convergence",
     "corr_heatmap",
@@ -26,6 +29,7 @@ __all__ = [
     "scatter_pie",
     "select_n_topics",
     "signatures",
+    "topic_neighborhoods",
     "topics",
     "zscores",
 ]

@@ -5,10 +5,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
-
-SMALLEST_TEXT = 4.5
-"""Size in points below which names are left out rather than made smaller."""
+from ._figure import Limit, Save, page
+from ._heatmap import draw, mirrored, name_cells
 
 
 def corr_heatmap(
@@ -79,15 +77,12 @@ def corr_heatmap(
     """
     first, second = _align(arr1, arr2)
     values = correlation(first.to_numpy(), second.to_numpy())
-    low, high = _symmetric(values, vmin, vmax)
+    low, high = mirrored(values, vmin, vmax, default=1)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
-        drawn = sheet.ax.imshow(
-            values, cmap=colour_map(cmap), vmin=low, vmax=high, aspect="auto", interpolation="nearest"
-        )
-        sheet.ax.spines[:].set_visible(False)
+        cells = pd.DataFrame(values, index=first.columns, columns=second.columns)
+        draw(sheet, cells, "Pearson correlation", cmap=cmap, vmin=low, vmax=high)
         sheet.ax.set(xlabel=label2, ylabel=label1)
-        colour_bar(sheet.ax, drawn, "Pearson correlation")
-        _name_cells(sheet, first.columns, second.columns, fontsize)
+        name_cells(sheet, first.columns, second.columns, fontsize)
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
 
@@ -131,27 +126,3 @@ def _numbers(values: pd.DataFrame | ArrayLike, name: str) -> pd.DataFrame:
     if not values.shape[1]:
         raise ValueError(f"{name} has no columns")
     return values.astype(np.float64)
-
-
-def _symmetric(values: NDArray[np.float64], vmin: Limit, vmax: Limit) -> tuple[float, float]:
-    if vmin is None and vmax is None:
-        return -1.0, 1.0
-    low, high = limits(values, -np.inf if vmin is None else vmin, np.inf if vmax is None else vmax)
-    if vmin is None:
-        return -abs(high), abs(high)
-    if vmax is None:
-        return -abs(low), abs(low)
-    return low, high
-
-
-def _name_cells(sheet: Page, rows: pd.Index, columns: pd.Index, fontsize: float) -> None:
-    """Write the names of rows and columns as large as their cells allow, or every second, third, … name."""
-    sheet.lay_out()
-    box = sheet.ax.get_window_extent()
-    for axis, names, pixels in ((sheet.ax.yaxis, rows, box.height), (sheet.ax.xaxis, columns, box.width)):
-        cell = 0.75 * 72 * pixels / sheet.figure.dpi / len(names)
-        size = max(min(fontsize, cell), SMALLEST_TEXT)
-        step = int(np.ceil(size / cell))
-        axis.set_ticks(range(0, len(names), step), names[::step].astype(str))
-        axis.set_tick_params(labelsize=size, length=0, pad=2)
-    sheet.ax.tick_params(axis="x", labelrotation=90)

@@ -1,5 +1,6 @@
 """Tools: models and what follows from them."""
 
+from ._borders import borders
 from ._distance_mask import distance_mask
 from ._dominant_topics import dominant_topics
 from ._export_params import export_params
@@ -7,20 +8,27 @@ from ._feature_associations import feature_associations
 from ._mtm import MTM
 from ._select_n_topics import select_n_topics
 from ._smtm import sMTM
+from ._spatial_domains import spatial_domains
+from ._topic_autocorr import topic_autocorr
 from ._topic_model import topic_model
+from ._topic_neighborhoods import topic_neighborhoods
 from ._topic_quality import topic_quality
 from ._umap import umap
 from ._zscores import zscores
 
 __all__ = [
     "MTM",
+    "borders",
     "distance_mask",
     "dominant_topics",
     "export_params",
     "feature_associations",
     "sMTM",
     "select_n_topics",
+    "spatial_domains",
+    "topic_autocorr",
     "topic_model",
+    "topic_neighborhoods",
     "topic_quality",
     "umap",
     "zscores",

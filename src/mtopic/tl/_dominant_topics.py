@@ -1,8 +1,9 @@
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._slots import Data, table
+
+from ._category import write_category
 
 
 def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
@@ -51,21 +52,10 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
         raise ValueError(f"obsm[{topics!r}] has no columns: there is no topic to be dominant")
     if not names.is_unique:
         raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
-    codes = _largest(proportions.to_numpy(dtype=np.float64))
-    data.obs[key_added] = pd.Categorical.from_codes(codes, categories=names)
-    if len(data.uns.get(f"{key_added}_colors", ())) != len(names):
-        data.uns[f"{key_added}_colors"] = _default_colours(list(names))
+    write_category(data, key_added, _largest(proportions.to_numpy(dtype=np.float64)), names)
 
 
 def _largest(values: NDArray[np.float64]) -> NDArray[np.intp]:
     """Column of the largest value of each row, -1 where one is missing."""
     missing = np.isnan(values).any(axis=1)
     return np.where(missing, -1, values.argmax(axis=1))
-
-
-def _default_colours(topics: list[str]) -> list[str]:
-    from matplotlib.colors import to_hex
-
-    from mtopic._palette import colours
-
-    return [to_hex(colour) for colour in colours(topics, None)]

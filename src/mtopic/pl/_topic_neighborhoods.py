@@ -1,0 +1,105 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+
+from mtopic._slots import Data, absent
+
+from ._figure import Limit, Save, page
+from ._heatmap import draw, mirrored, name_cells
+
+LABEL = "neighbourhood enrichment (z-score)"
+
+
+def topic_neighborhoods(
+    data: Data,
+    key: str = "topic_neighborhoods",
+    *,
+    cmap: str | Colormap = "RdBu_r",
+    vmin: Limit = None,
+    vmax: Limit = None,
+    fontsize: float = 8,
+    figsize: tuple[float, float] = (5.5, 4.5),
+    transparent: bool = False,
+    save: Save = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw which dominant topics are neighbours more often, and which less often, than by chance.
+
+    Topics that have no score, for they are nowhere dominant, are left out.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with the enrichment that :func:`mtopic.tl.topic_neighborhoods` writes.
+    key
+        Its key in ``uns``.
+    cmap
+        Diverging colour map, white or neutral in the middle. Scores that do not exist are grey.
+    vmin, vmax
+        Limits of the colour scale: numbers, or percentiles of the scores such as ``"p99"``. If one is given the other mirrors
+        it; if none, they are the largest absolute score of two different topics, for a topic beside itself exceeds all others.
+    fontsize
+        Size of the text in points; names are made smaller, or left out at even intervals, where they would touch.
+    figsize
+        Width and height of the figure in inches.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure. Row: the topic of an observation; column: that of its neighbours.
+
+    Raises
+    ------
+    KeyError
+        If there is no such enrichment.
+    ValueError
+        If no topic has a score, or a number or limit is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    >>> mt.tl.topic_neighborhoods(mdata, n_perms=100)
+    >>> ax = mt.pl.topic_neighborhoods(mdata, show=False)
+    >>> ax.images[0].get_array().shape
+    (5, 5)
+    """
+    scores = _scores(data, key)
+    low, high = mirrored(scores.to_numpy(), vmin, vmax, default=_largest_of_two(scores))
+    with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
+        draw(sheet, scores, LABEL, cmap=cmap, vmin=low, vmax=high)
+        sheet.ax.set(xlabel="neighbours", ylabel="observations")
+        name_cells(sheet, scores.index, scores.columns, fontsize)
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _scores(data: Data, key: str) -> pd.DataFrame:
+    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "zscore" in value]
+    if key not in known:
+        raise KeyError(f"{absent(key, known, 'enrichment', 'uns')}; mtopic.tl.topic_neighborhoods writes it")
+    scores: pd.DataFrame = data.uns[key]["zscore"]
+    scored = scores.notna().any(axis=1)
+    if not scored.any():
+        raise ValueError(f"uns[{key!r}]['zscore'] holds no score: one topic is dominant everywhere")
+    return scores.loc[scored, scored.to_numpy()]
+
+
+def _largest_of_two(scores: pd.DataFrame) -> float:
+    different = np.abs(scores.to_numpy()[~np.eye(len(scores), dtype=bool)])
+    return float(np.nanmax(different, initial=0)) or 1.0

@@ -1,0 +1,72 @@
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from mtopic import _graph
+from mtopic._slots import Data
+
+from ._shares import shares
+
+
+def borders(
+    data: Data, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
+) -> None:
+    """Measure how much the topics change around each observation: high at borders, low inside regions.
+
+    The measure is the mean over an observation's neighbours of the Hellinger distance √(½ Σ_k (√p_k - √q_k)²) between its
+    proportions p and the neighbour's q: 0 where all are equal, 1 where they share no topic.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions and a neighbour graph.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
+    neighbors_key
+        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality, as squidpy and
+        :func:`mtopic.tl.export_params` store one. Weights do not matter.
+    key_added
+        Key of the result in ``obs``.
+
+    Returns
+    -------
+    None. Sets ``obs[key_added]``: float64, in [0, 1]. Neighbours whose proportions are missing do not count; an observation
+    without proportions, or without a neighbour that has them, has NaN.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions or there is no such graph.
+    ValueError
+        If the proportions are not valid, or the graph lacks observations of the data.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    >>> mt.tl.borders(mdata)
+    >>> bool(mdata.obs["topic_border"].between(0, 1).all())
+    True
+    """
+    proportions = shares(data, topics)
+    neighbours = _graph.find(data, neighbors_key).neighbours()
+    data.obs[key_added] = _mean_distance(np.sqrt(proportions.to_numpy()), neighbours)
+
+
+def _mean_distance(roots: NDArray[np.float64], neighbours: csr_array) -> NDArray[np.float64]:
+    """Mean Hellinger distance of each row to its neighbours' rows, NaN where there is none."""
+    n_obs = len(roots)
+    here = np.repeat(np.arange(n_obs), np.diff(neighbours.indptr))
+    there = neighbours.indices
+    known = ~np.isnan(roots[:, 0])
+    both = known[here] & known[there]
+    here, there = here[both], there[both]
+    squares = np.zeros(here.size)
+    for root in roots.T:  # a topic at a time: memory as for the graph
+        squares += (root[here] - root[there]) ** 2
+    total = np.bincount(here, np.sqrt(squares / 2), minlength=n_obs)
+    number = np.bincount(here, minlength=n_obs)
+    mean = np.full(n_obs, np.nan)
+    np.divide(total, number, out=mean, where=number > 0)
+    return np.minimum(mean, 1)

@@ -1,0 +1,129 @@
+"""Points in groups: by a mixture or by Leiden, and how stable a number of groups is."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+from itertools import combinations, pairwise
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+Points: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = NDArray[np.intp]
+Partitions: TypeAlias = dict[int, Labels]
+"""The group of each point, by number of groups."""
+
+Partition: TypeAlias = Callable[[Points, Sequence[int], int], Partitions]
+"""Of points, into each of some numbers of groups, with a seed."""
+
+FLOOR = 0.01
+"""Added to the variance of each dimension, in units of the mean variance."""
+
+RESAMPLED = 0.8
+"""Share of the points in a resample."""
+
+N_NEIGHBORS = 15
+"""Neighbours of a point in the graph for Leiden, scanpy's default."""
+
+RESOLUTIONS, STEPS = (1e-3, 1e2), 40
+"""Where Leiden's resolution is searched, and how often at most."""
+
+
+def partition(method: str, n_init: int) -> Partition:
+    """The way to groups that goes by this name."""
+    if method == "mixture":
+        return partial(mixture, n_init=n_init)
+    if method != "leiden":
+        raise ValueError(f"method={method!r}: choose 'mixture' or 'leiden'")
+    if find_spec("igraph") is None:
+        raise ImportError("method='leiden' needs igraph: pip install 'mtopic[leiden]', or use method='mixture'")
+    return leiden
+
+
+def mixture(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -> Partitions:
+    """The likeliest components of Gaussian mixtures of one covariance, the best of ``n_init`` starts by k-means."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    floor = max(FLOOR * float(points.var(axis=0).mean()), 1e-12)
+    options = {"covariance_type": "tied", "reg_covar": floor, "n_init": n_init, "random_state": seed}
+    with warnings.catch_warnings(), threadpool_limits(1):  # small matrices: threads cost more than they give
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return {number: GaussianMixture(number, **options).fit_predict(points) for number in numbers}
+
+
+def leiden(points: Points, numbers: Sequence[int], seed: int) -> Partitions:
+    """Communities of the graph of nearest points, the resolution such that there are as many as asked for, or nearly."""
+    import scanpy as sc
+    from anndata import AnnData
+
+    private = AnnData(points.astype(np.float32))
+    n_neighbors = min(N_NEIGHBORS, len(points) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.pp.neighbors(private, n_neighbors, use_rep="X", random_state=seed)
+
+    def communities(resolution: float) -> Labels:
+        options = {"flavor": "igraph", "directed": False, "n_iterations": 2, "random_state": seed}
+        sc.tl.leiden(private, resolution, key_added="group", **options)
+        return private.obs["group"].cat.codes.to_numpy().astype(np.intp)
+
+    return {number: _search(communities, number) for number in numbers}
+
+
+def _search(communities: Callable[[float], Labels], number: int) -> Labels:
+    """Bisect the resolution until there are ``number`` communities; else those nearest in number."""
+    low, high = np.log(RESOLUTIONS)
+    found: Partitions = {}
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        labels = communities(float(np.exp(middle)))
+        n_found = int(labels.max()) + 1
+        found[n_found] = labels
+        if n_found == number:
+            break
+        low, high = (middle, high) if n_found < number else (low, middle)
+    return found[min(found, key=lambda n_found: abs(n_found - number))]
+
+
+def stability(
+    points: Points, numbers: Sequence[int], cut: Partition, *, n_runs: int, rng: np.random.Generator, n_jobs: int
+) -> pd.DataFrame:
+    """How alike are partitions of resampled points, by adjusted Rand index on the points that two resamples share.
+
+    ``same``: into as many groups; ``next``: into as many and the next larger number; ``stability``: the mean of ``same`` and
+    of ``next`` from the smaller number and to the larger one.
+    """
+    size = max(int(RESAMPLED * len(points)), max(numbers))
+    samples = [np.sort(rng.choice(len(points), size, replace=False)) for _ in range(n_runs)]
+    seeds = rng.integers(2**31, size=n_runs).tolist()
+    jobs = zip(samples, seeds, strict=True)
+    runs = Parallel(n_jobs)(delayed(cut)(points[sample], numbers, seed) for sample, seed in jobs)
+    pairs = list(_pairs(samples, runs))
+    same = [_likeness(pairs, number, number) for number in numbers]
+    following = [_likeness(pairs, *two) for two in pairwise(numbers)] + [np.nan]
+    table = pd.DataFrame({"n_domains": numbers, "same": same, "next": following})
+    table["stability"] = pd.concat([table["same"], table["next"], table["next"].shift()], axis=1).mean(axis=1)
+    return table
+
+
+def _pairs(samples: list[Labels], runs: list[Partitions]) -> Iterator[tuple[Partitions, Partitions]]:
+    """The partitions of two resamples, of the points that both have."""
+    for i, j in combinations(range(len(runs)), 2):
+        _, here, there = np.intersect1d(samples[i], samples[j], assume_unique=True, return_indices=True)
+        first = {number: labels[here] for number, labels in runs[i].items()}
+        yield first, {number: labels[there] for number, labels in runs[j].items()}
+
+
+def _likeness(pairs: list[tuple[Partitions, Partitions]], one: int, other: int) -> float:
+    from sklearn.metrics import adjusted_rand_score
+
+    scores = [adjusted_rand_score(first[one], second[other]) for first, second in pairs]
+    if one != other:
+        scores += [adjusted_rand_score(first[other], second[one]) for first, second in pairs]
+    return float(np.mean(scores))

@@ -1,0 +1,187 @@
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mtopic import _graph
+from mtopic._slots import Data
+from mtopic._warn import warn
+
+from ._category import write_category
+from ._partitions import partition, stability
+from ._rings import surroundings
+from ._shares import shares
+
+VARIANCE_KEPT = 0.99
+"""By the principal components: neighbouring rings are much alike, and a mixture takes time with the square of the dimensions."""
+
+
+def spatial_domains(
+    data: Data,
+    n_domains: int | None = None,
+    *,
+    topics: str = "topics",
+    neighbors_key: str = "spatial",
+    n_rings: int = 4,
+    method: Literal["mixture", "leiden"] = "mixture",
+    candidates: Sequence[int] = range(2, 16),
+    n_runs: int = 6,
+    n_init: int = 3,
+    key_added: str = "domain",
+    rng: int | np.random.Generator = 0,
+    n_jobs: int = 1,
+) -> None:
+    """Divide a tissue into domains: regions whose observations have similar topics, and similar topics around them.
+
+    An observation is described by its topic proportions and by their means over the 1st, …, ``n_rings``-th ring of neighbours,
+    side by side, as in CellCharter :cite:p:`varrone2024`; all are of square roots of proportions, whose Euclidean distances are
+    Hellinger distances. These descriptions are grouped by the principal components that hold 99% of their variance. Several
+    sections in one graph, without links between them, share their domains.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions and a neighbour graph.
+    n_domains
+        Number of domains, 2 or more. None chooses the most stable one of ``candidates``.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
+    neighbors_key
+        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality, as squidpy and
+        :func:`mtopic.tl.export_params` store one. Weights do not matter.
+    n_rings
+        Number of rings: the l-th are the observations that are l steps away. More give larger and smoother domains; 0 leaves the
+        surroundings out.
+    method
+        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 1% of the mean
+        variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, their resolution searched so that
+        there are ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
+    candidates
+        Numbers to choose from.
+    n_runs
+        Number of resamples that stability is measured on.
+    n_init
+        Number of starts of a mixture, of which the likeliest is kept.
+    key_added
+        Key of the domains in ``obs``.
+    rng
+        Seed or generator; the same seed gives the same domains.
+    n_jobs
+        Number of processes for the resamples; it does not change the result.
+
+    Returns
+    -------
+    None. Sets
+
+    ``obs[key_added]`` : categorical
+        ``"1"``, ``"2"``, …, the largest domain first. Observations whose proportions are missing have none, and do not count
+        in rings. Where a ring is empty the one within stands for it, so that an isolated observation is described by itself.
+    ``uns[f"{key_added}_colors"]`` : list of str
+        A colour for each domain: scanpy's default, unless there are as many already.
+    ``uns[key_added]`` : dict
+        ``"params"`` and, if the number was chosen, ``"stability"``: DataFrame with a row for each candidate.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions or there is no such graph.
+    ValueError
+        If the proportions are not valid or all the same, the graph lacks observations, or a number or ``method`` is out of range.
+    ImportError
+        If ``method="leiden"`` and igraph is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If observations have no neighbour, or another number of domains came out than was asked for.
+
+    Notes
+    -----
+    Stability. The observations are resampled ``n_runs`` times, 80% each without replacement, and each resample is divided into
+    each candidate number of domains. Partitions of different resamples are compared on the observations that both have, by the
+    adjusted Rand index: ``same`` is its mean over partitions into as many domains, ``next`` that over partitions into as many
+    and into the next larger candidate. ``stability`` is the mean of ``same``, of ``next``, and of ``next`` of the candidate
+    before. Its maximum is chosen, of equal ones the smallest number. CellCharter compares different numbers only, by another
+    index; ``same`` alone is often highest for two domains, which many tissues have besides finer ones.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    >>> mt.tl.spatial_domains(mdata, 4)
+    >>> list(mdata.obs["domain"].cat.categories)
+    ['1', '2', '3', '4']
+    """
+    cut = partition(method, n_init)
+    proportions = shares(data, topics)
+    known = proportions.notna().all(axis=1).to_numpy()
+    numbers = _numbers(n_domains, candidates, int(known.sum()))
+    _check(n_rings, n_runs, n_init)
+    neighbours = _graph.find(data, neighbors_key).neighbours()
+    _graph.warn_isolated(neighbours)
+    points = surroundings(proportions.to_numpy(), neighbours, n_rings)[known]
+    if np.ptp(points, axis=0).max() == 0:
+        raise ValueError(f"obsm[{topics!r}]: all observations have the same topics, there are no domains")
+    points = _principal(points)
+    generator = np.random.default_rng(rng)
+    seed = int(generator.integers(2**31))
+    params: dict[str, Any] = {"topics": topics, "neighbors_key": neighbors_key, "n_rings": n_rings, "method": method}
+    result: dict[str, Any] = {"params": params}
+    if n_domains is None:
+        result["stability"] = stability(points, numbers, cut, n_runs=n_runs, rng=generator, n_jobs=n_jobs)
+        n_domains = _most_stable(result["stability"])
+    else:
+        (n_domains,) = numbers
+    params["n_domains"] = n_domains
+    labels = cut(points, [n_domains], seed)[n_domains]
+    _write(data, key_added, labels, known, result)
+
+
+def _principal(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    from sklearn.decomposition import PCA
+
+    return PCA(VARIANCE_KEPT, svd_solver="full").fit_transform(points)
+
+
+def _numbers(n_domains: int | None, candidates: Sequence[int], n_obs: int) -> list[int]:
+    """The numbers of domains to try."""
+    given, name = (sorted(set(candidates)), "candidates") if n_domains is None else ([n_domains], "n_domains")
+    if not given:
+        raise ValueError("candidates is empty: name the numbers of domains to choose from, such as range(2, 16)")
+    for number in given:
+        if int(number) != number or not 2 <= number <= n_obs:
+            raise ValueError(
+                f"{name}: {number} is no number of domains; it must be whole, 2 or more, and at most the {n_obs} observations "
+                "with topics"
+            )
+    return [int(number) for number in given]
+
+
+def _check(n_rings: int, n_runs: int, n_init: int) -> None:
+    if n_rings < 0:
+        raise ValueError(f"n_rings={n_rings}: 0 or more rings of neighbours")
+    if n_runs < 2:
+        raise ValueError(f"n_runs={n_runs}: stability compares 2 runs or more")
+    if n_init < 1:
+        raise ValueError(f"n_init={n_init}: at least 1 start")
+
+
+def _write(data: Data, key: str, labels: NDArray[np.intp], known: NDArray[np.bool_], result: dict[str, Any]) -> None:
+    """Number the domains by size, the largest first, and write them."""
+    present, sizes = np.unique(labels, return_counts=True)
+    wanted = result["params"]["n_domains"]
+    if len(present) != wanted:
+        warn(f"{len(present)} domains in place of {wanted}: no division into just as many was found")
+    rank = np.empty(labels.max() + 1, dtype=np.intp)
+    rank[present[np.argsort(-sizes, kind="stable")]] = np.arange(len(present))
+    codes = np.full(len(known), -1)
+    codes[known] = rank[labels]
+    write_category(data, key, codes, [str(d + 1) for d in range(len(present))])
+    data.uns[key] = result
+
+
+def _most_stable(scores: pd.DataFrame) -> int:
+    return int(scores["n_domains"][scores["stability"].argmax()])

@@ -1,0 +1,99 @@
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from mtopic import _graph
+from mtopic._slots import Data
+
+from ._shares import shares
+
+STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
+"""For each of squidpy's modes the statistic's name in its table and in ours."""
+
+
+def topic_autocorr(
+    data: Data,
+    topics: str = "topics",
+    *,
+    neighbors_key: str = "spatial",
+    key_added: str = "topic_autocorr",
+    n_perms: int | None = None,
+    two_tailed: bool = False,
+    rng: int | np.random.Generator = 0,
+    n_jobs: int = 1,
+) -> None:
+    """Test whether neighbours have similar proportions of each topic: Moran's I and Geary's C, by squidpy.
+
+    Moran's I is near 1 where a topic is alike among neighbours, near 0 where it is placed at random, and negative where
+    neighbours avoid each other. Geary's C is near 0, 1 and above 1 there; it weighs differences between neighbours more.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions and a neighbour graph.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
+    neighbors_key
+        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality.
+    key_added
+        Key of the result in ``uns``.
+    n_perms
+        Number of permutations for p-values that assume no distribution; None leaves them out.
+    two_tailed
+        p-values of both sides, not only of similarity.
+    rng
+        Seed or generator of the permutations.
+    n_jobs
+        Number of processes of the permutations; another number permutes otherwise.
+
+    Returns
+    -------
+    None. Sets ``uns[key_added]``: DataFrame, float64, a row for each topic in the order of the proportions. Its columns are
+    ``moranI`` and ``gearyC``, and for each what :func:`squidpy.gr.spatial_autocorr` gives with it, as ``moranI_pval_norm`` (under
+    normality), ``moranI_pval_norm_fdr_bh`` (adjusted over the topics), ``moranI_var_norm`` and, with permutations,
+    ``moranI_pval_sim`` and others. Observations whose proportions are missing are left out. A topic that is equal everywhere
+    has NaN.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions or there is no such graph.
+    ValueError
+        If the proportions are not valid, no topic varies, no two observations are neighbours, the graph lacks observations, or
+        ``n_perms`` is less than 1.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    >>> mt.tl.topic_autocorr(mdata)
+    >>> bool((mdata.uns["topic_autocorr"]["moranI"] > 0.5).all())
+    True
+    """
+    if n_perms is not None and n_perms < 1:
+        raise ValueError(f"n_perms={n_perms}: at least 1 permutation, or None for none")
+    proportions = shares(data, topics)
+    varying = proportions.columns[proportions.max() > proportions.min()]
+    if not len(varying):
+        raise ValueError(f"obsm[{topics!r}]: every topic is equal everywhere, there is nothing to compare")
+    known = np.flatnonzero(proportions.notna().all(axis=1))
+    weights = _graph.find(data, neighbors_key).connectivities[known][:, known]
+    if not weights.nnz:
+        raise ValueError(f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours")
+    private = AnnData(proportions.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
+    options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
+    seed = int(np.random.default_rng(rng).integers(2**31))
+    with _graph._quiet_squidpy() as sq:
+        found = {
+            mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, show_progress_bar=False, **options)
+            for mode in STATISTICS
+        }
+    data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(proportions.columns)
+
+
+def _renamed(mode: str, result: pd.DataFrame) -> pd.DataFrame:
+    theirs, ours = STATISTICS[mode]
+    names = {name: ours if name == theirs else f"{ours}_{name}" for name in result.columns}
+    return result.rename(columns=names).astype(np.float64)

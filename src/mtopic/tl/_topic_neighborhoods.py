@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from mtopic import _graph
+from mtopic._slots import Data
+
+from ._shares import shares
+
+
+def topic_neighborhoods(
+    data: Data,
+    topics: str = "topics",
+    *,
+    neighbors_key: str = "spatial",
+    key_added: str = "topic_neighborhoods",
+    n_perms: int = 1000,
+    rng: int | np.random.Generator = 0,
+    n_jobs: int = 1,
+    verbose: bool = False,
+) -> None:
+    """Test which dominant topics are neighbours more often, and which less often, than by chance: neighbourhood enrichment, by squidpy.
+
+    An observation counts as its topic of largest proportion, as in :func:`mtopic.tl.dominant_topics`. For two topics the pairs of
+    neighbours are counted of which the first has one and the second the other, and compared with the counts when the topics are
+    permuted over the observations.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with topic proportions and a neighbour graph.
+    topics
+        Key of the proportions in ``obsm`` (n_obs × topics).
+    neighbors_key
+        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality. Weights do not matter.
+    key_added
+        Key of the result in ``uns``.
+    n_perms
+        Number of permutations, 2 or more.
+    rng
+        Seed or generator of the permutations.
+    n_jobs
+        Number of processes; another number permutes otherwise.
+    verbose
+        Show squidpy's progress bar.
+
+    Returns
+    -------
+    None. Sets ``uns[key_added]`` to a dict of
+
+    ``"zscore"`` : DataFrame, topics × topics, float64
+        The count less the mean of the permuted counts, in units of their standard deviation. NaN where the permuted counts do not
+        vary, such as for a topic that is nowhere dominant.
+    ``"count"`` : DataFrame, topics × topics, int64
+        Number of neighbours of the observations of the row's topic that have the column's.
+    ``"params"`` : dict
+        ``topics``, ``neighbors_key`` and ``n_perms``.
+
+    Observations whose proportions are missing are left out.
+
+    Raises
+    ------
+    KeyError
+        If there are no such proportions or there is no such graph.
+    ValueError
+        If the proportions are not valid or of one topic only, the graph lacks observations, or ``n_perms`` is less than 2.
+
+    See Also
+    --------
+    mtopic.pl.topic_neighborhoods
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200)
+    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    >>> mt.tl.topic_neighborhoods(mdata, n_perms=100)
+    >>> zscore = mdata.uns["topic_neighborhoods"]["zscore"]
+    >>> zscore.shape, bool(zscore.loc["topic_1", "topic_1"] > 2)
+    ((5, 5), True)
+    """
+    if n_perms < 2:
+        raise ValueError(f"n_perms={n_perms}: a standard deviation needs 2 permutations or more")
+    proportions = shares(data, topics)
+    names = proportions.columns
+    if len(names) < 2:
+        raise ValueError(f"obsm[{topics!r}] has 1 topic: enrichment needs 2 or more")
+    known = np.flatnonzero(proportions.notna().all(axis=1))
+    neighbours = _graph.find(data, neighbors_key).neighbours()[known][:, known]
+    dominant = pd.Categorical.from_codes(proportions.iloc[known].to_numpy().argmax(axis=1), names)
+    obs = pd.DataFrame({"topic": dominant}, index=proportions.index[known])
+    private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
+    seed = int(np.random.default_rng(rng).integers(2**31))
+    options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs, "show_progress_bar": verbose}
+    with _graph._quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
+        found = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
+    scores = np.where(np.isfinite(found.zscore), found.zscore, np.nan)
+    data.uns[key_added] = {
+        "zscore": pd.DataFrame(scores, index=names, columns=names),
+        "count": pd.DataFrame(found.counts.astype(np.int64), index=names, columns=names),
+        "params": {"topics": topics, "neighbors_key": neighbors_key, "n_perms": int(n_perms)},
+    }
