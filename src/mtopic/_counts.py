@@ -44,10 +44,14 @@ def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32)
     corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
     if not np.isfinite(corpus.rows.data).all():
         raise ValueError(f"some counts are too large for {corpus.dtype}: use dtype='float64'")
-    empty = int((corpus.rows.sum(axis=1) == 0).sum())
-    if empty:
-        warn(f"{empty} of {len(obs_names)} observations have no counts: their topics are the prior")
     return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
+
+
+def warn_empty(counts: Counts) -> None:
+    """Say how many observations have no counts."""
+    empty = int((counts.corpus.totals == 0).sum())
+    if empty:
+        warn(f"{empty} of {len(counts.obs_names)} observations have no counts: their topics are the prior")
 
 
 def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:

@@ -48,7 +48,7 @@ def build(
         n_neighbors = 6
     _check(points, radius, n_neighbors, method, parts)
     rows, columns, sides = [], [], []
-    with _quiet_squidpy() as sq:
+    with quiet_squidpy() as sq:
         for name, members in parts.items():
             unit, side = normalised(points[members])
             edges = _edges(sq, unit, radius, n_neighbors, method, _of(name))
@@ -163,7 +163,7 @@ def _params(
 
 
 @contextmanager
-def _quiet_squidpy() -> Iterator[ModuleType]:
+def quiet_squidpy() -> Iterator[ModuleType]:
     """Import squidpy, keeping to itself what it logs of every graph and what its dependencies warn of while loading."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -53,3 +53,10 @@ class Corpus:
         data = self.rows.data.astype(dtype)
         rows = csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)
         return Corpus(rows, self.offsets)
+
+    def scaled(self, factor: float) -> "Corpus":
+        """The counts times ``factor``; the index arrays are shared."""
+        if factor == 1:
+            return self
+        data = self.rows.data * self.dtype.type(factor)
+        return Corpus(csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape), self.offsets)

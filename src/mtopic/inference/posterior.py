@@ -42,6 +42,8 @@ class Posterior:
         Name of the `Family`.
     threads
         Who does the work. It changes no bit of any result.
+    pseudocounts
+        What the prior of each observation's proportions has besides α, D × K, if anything.
     """
 
     corpus: Corpus
@@ -51,6 +53,7 @@ class Posterior:
     eta: float
     family: str = "variational"
     threads: Threads = field(default_factory=Threads)
+    pseudocounts: Array | None = None
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
     @property
@@ -67,8 +70,8 @@ class Posterior:
         rows = self.corpus.rows
         gamma = np.array(start, dtype=self.corpus.dtype)
         rounds = np.empty(gamma.shape[0])
-        prior = np.full((1, self.n_topics), self.alpha, dtype=gamma.dtype)
-        args = (rows.indptr, rows.indices, rows.data, self.signatures(), prior, gamma, rounds, max_rounds, atol, rtol)
+        signatures, prior = self.signatures(), self.prior()
+        args = (rows.indptr, rows.indices, rows.data, signatures, prior, gamma, rounds, max_rounds, atol, rtol)
         self.threads.run(kernels.e_step, rows.indptr, *args)
         rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
         return gamma, float(rounds.sum()) / max(1, rows.nnz)
@@ -108,6 +111,12 @@ class Posterior:
             self._signatures = b
         return self._signatures
 
+    def prior(self) -> Array:
+        """Dirichlet prior of the proportions: a row for all observations, or a row each."""
+        if self.pseudocounts is None:
+            return np.full((1, self.n_topics), self.alpha, dtype=self.corpus.dtype)
+        return self.pseudocounts + self.corpus.dtype.type(self.alpha)
+
     def learned_alpha(self) -> float:
         """The α under which E log θ of all observations is most likely."""
         total = self.gamma.sum(axis=1, dtype=np.float64)
@@ -121,11 +130,12 @@ class Posterior:
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
         t = np.empty((len(gamma), kernels.padded(self.n_topics)), dtype=gamma.dtype)
-        prior, by_row = np.full((1, self.n_topics), self.alpha), np.empty(len(gamma))
+        prior, by_row = self.prior(), np.empty(len(gamma))
         args = (self.corpus.totals, prior, gamma, t, by_row)
         self.threads.run(kernels.expected_topics, np.arange(len(gamma) + 1), *args)
-        normaliser = gammaln(prior.sum()) - gammaln(prior).sum()
-        return t, float(by_row.sum() + len(gamma) * normaliser)
+        total = gammaln(prior.sum(axis=1, dtype=np.float64)).sum()
+        normaliser = float(total) - self.threads.sum(kernels.sum_log_gamma, prior)
+        return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
     def _lam_by_modality(self) -> list[Array]:
         return [self.lam[block] for block in self.corpus.blocks]

@@ -11,7 +11,9 @@ class Plan:
     """One E-step: ``cold`` starts every observation at γ = 1 and not at its last γ; it ends after ``rounds`` at the latest.
 
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the collapsed
-    family, whatever the model's; with ``start``, signatures come from `stochastic.overcomplete_start`. ``isolated``: the spatial correction takes in observations without neighbours.
+    family, whatever the model's; with ``start``, signatures come from `stochastic.overcomplete_start`. ``isolated``: the spatial
+    correction takes in observations without neighbours. ``descent``: how far a spatial prior that
+    descends has still to go, from 1 to 0.
     """
 
     cold: bool
@@ -21,6 +23,7 @@ class Plan:
     explore: bool = False
     start: bool = False
     isolated: bool = False
+    descent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def _original(iteration: int, max_rounds: int) -> Plan:
     return Plan(cold=True, rounds=max_rounds, atol=1e-4, isolated=True)
 
 
-EXPLORE = 10
+EXPLORE, DESCEND = 10, 20
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
@@ -62,6 +65,7 @@ def _fast(iteration: int, max_rounds: int) -> Plan:
         rtol=1e-3,
         explore=iteration < EXPLORE,
         start=iteration == 0,
+        descent=max(0.0, 1 - (iteration - EXPLORE) / DESCEND),
     )
 
 
@@ -72,21 +76,29 @@ SCHEDULES = {
 
 
 WINDOW = 10
+TOLERANCES = {"bound": 1e-5, "proportions": 5e-3}
 
 
-def tolerance(tol: float | str | None) -> float | None:
-    """The number that ``tol`` stands for."""
+def tolerance(tol: float | str | None, of: str) -> float | None:
+    """The number that ``tol`` stands for, of what stops the fit: the ``"bound"`` or the ``"proportions"``."""
     if tol == "auto":
-        return 1e-5
+        return TOLERANCES[of]
     if tol is None:
         return None
     if isinstance(tol, str) or not tol >= 0:
-        raise ValueError(f"tol={tol!r}: give a share of the bound such as 1e-5, 'auto', or None to run all iterations")
+        raise ValueError(
+            f"tol={tol!r}: give a number such as {TOLERANCES[of]:g}, 'auto', or None to run all iterations"
+        )
     return float(tol)
 
 
-def has_converged(elbo: Sequence[float], refined: int, tol: float | None) -> bool:
+def bound_has_settled(elbo: Sequence[float], refined: int, tol: float | None) -> bool:
     """Whether the bound changed by less than ``tol`` of itself over `WINDOW` of the ``refined`` last iterations."""
     if tol is None or refined < WINDOW or len(elbo) <= WINDOW:
         return False
     return bool(abs(elbo[-1] - elbo[-1 - WINDOW]) < tol * abs(elbo[-1]))
+
+
+def proportions_have_settled(changes: Sequence[float], refined: int, tol: float | None) -> bool:
+    """Whether the last of the ``refined`` iterations, which came after the descent, changed the proportions by less than ``tol``."""
+    return tol is not None and refined > DESCEND and changes[-1] < tol

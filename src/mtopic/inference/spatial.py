@@ -1,13 +1,53 @@
 """Spatial terms: what neighbours say of an observation's topics."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from . import kernels
-from .execution import Threads
+from .execution import Array, Threads
+
+SHARPNESS, ABOVE = 8, 10.0
+
+
+@dataclass(frozen=True)
+class NeighbourPrior:
+    """θ_d ~ Dirichlet(α + strength · n_d · mean of likeness_dj · θ_j over the neighbours j), with n_d the observation's counts.
+
+    Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border little is lent.
+
+    Parameters
+    ----------
+    neighbours
+        D × D, without self edges; an entry is the weight of a neighbour in the mean.
+    strength
+        With 1, neighbours that are alike weigh together as much as the observation's own counts.
+    descends
+        Whether a fit begins with `ABOVE` times the strength and all neighbours alike, and comes down from there: it then finds
+        what is common to regions, and else keeps to what single observations tell.
+    """
+
+    neighbours: csr_array
+    strength: float
+    descends: bool = True
+
+    def __call__(self, gamma: Array, totals: NDArray[np.float64], threads: Threads, *, descent: float) -> Array:
+        """The pseudo-counts that the prior adds to α, D × K, from γ of all observations; zero where nobody is near.
+
+        ``descent`` as in `schedule.Plan`.
+        """
+        graph = self.neighbours
+        above = descent if self.descends else 0.0
+        strength = self.strength * ABOVE**above
+        pseudocounts, roots = np.empty_like(gamma), np.empty_like(gamma)
+        threads.run(kernels.root_shares, np.arange(len(gamma) + 1), gamma, roots)
+        sharpness = SHARPNESS * (1 - above)
+        args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
+        threads.run(kernels.lent_by_neighbours, graph.indptr, *args)
+        return pseudocounts
 
 
 @dataclass(frozen=True)
@@ -32,9 +72,7 @@ class Correction:
             weighted.data = np.exp(-np.pi * squared)
         return cls(weighted)
 
-    def __call__(
-        self, gamma: NDArray[np.floating], previous: NDArray[np.floating], threads: Threads, *, isolated: bool
-    ) -> NDArray[np.floating]:
+    def __call__(self, gamma: Array, previous: Array, threads: Threads, *, isolated: bool) -> Array:
         """γ after the correction; ``previous`` holds the neighbours' γ of the iteration before.
 
         With ``isolated``, observations without neighbours are corrected by themselves, as the original does.
@@ -45,3 +83,6 @@ class Correction:
         args = (graph.indptr, graph.indices, graph.data, gamma, units, isolated, corrected)
         threads.run(kernels.correct_by_neighbours, graph.indptr, *args)
         return corrected
+
+
+SpatialTerm: TypeAlias = NeighbourPrior | Correction

@@ -1,21 +1,20 @@
 """What all models share: a posterior, its fit and its names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from mtopic._counts import read_counts
+from mtopic._counts import read_counts, warn_empty
 from mtopic._graph import Graph
 from mtopic._slots import Data, look_up
 from mtopic.inference import schedule as schedules
-from mtopic.inference.execution import Threads
-from mtopic.inference.posterior import FAMILIES, initial
-from mtopic.inference.spatial import Correction
-from mtopic.inference.stochastic import overcomplete_start
+from mtopic.inference.fit import Fit
+from mtopic.inference.posterior import FAMILIES, Posterior, initial
+from mtopic.inference.spatial import SpatialTerm
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -36,7 +35,6 @@ class Model:
     """A topic model of all modalities of one data set; `MTM` and `sMTM` say what kind."""
 
     graph: Graph | None = None
-    _correction: Correction | None = None
 
     def __init__(
         self,
@@ -53,9 +51,10 @@ class Model:
             raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
         self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
-        alpha, self._learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
-        eta, self._learns_eta = _prior("eta", options.eta, ETA)
+        alpha, learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
+        eta, learns_eta = _prior("eta", options.eta, ETA)
         counts = read_counts(data, raw=options.raw, dtype=self._dtype)
+        warn_empty(counts)
         self.n_topics = int(n_topics)
         self.seed = seed
         self.n_jobs = n_jobs
@@ -64,18 +63,13 @@ class Model:
         self.features = counts.features
         self.barcodes = counts.obs_names
         self.inference = options.inference
-        self.elbo: list[float] = []
-        self.passes = 0.0
         self.converged = False
-        self.n_counts = float(counts.corpus.rows.sum(dtype=np.float64))
         self._raw = options.raw
-        self._iterations = 0
-        self._refined = 0
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
-        self._start_seed = self._rng.spawn(1)[0].integers(2**63)
-        self._posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, self.inference)
-        self._uncorrected = self._posterior.gamma
+        start_seed = int(self._rng.spawn(1)[0].integers(2**63))
+        posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, self.inference)
+        self._fit = Fit(posterior, start_seed, learns_alpha, learns_eta)
 
     @property
     def alpha(self) -> float:
@@ -99,9 +93,28 @@ class Model:
         return {mod: self._posterior.lam[block].T for mod, block in zip(self.modalities, blocks, strict=True)}
 
     @property
+    def n_counts(self) -> float:
+        """Count units that the model is fitted to."""
+        return float(self._posterior.corpus.totals.sum())
+
+    @property
+    def elbo(self) -> list[float]:
+        """What the fit climbs, in nats, after each iteration of `VI`."""
+        return self._fit.elbo
+
+    @property
+    def passes(self) -> float:
+        """Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics."""
+        return self._fit.passes
+
+    @property
     def fitted(self) -> bool:
         """Whether the posterior has seen the data."""
-        return self._iterations > 0
+        return self._fit.iterations > 0
+
+    @property
+    def _posterior(self) -> Posterior:
+        return self._fit.posterior
 
     def VI(
         self,
@@ -129,14 +142,15 @@ class Model:
             ``"original"``: the trajectory of the original program, in double precision (of counts read at ``dtype``), which
             never stops early. For variational inference with fixed priors.
         tol
-            ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations;
-            ``"auto"`` is 1e-5, None runs all ``n_iter``.
+            ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations, or, with neighbours as
+            the prior (`sMTM`), when one iteration has moved less than this share of an observation's topics, on average;
+            ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics, None runs all ``n_iter``.
 
         Raises
         ------
         ValueError
-            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative; if ``schedule="original"`` meets collapsed inference
-            or a prior that is to be learned.
+            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative; if ``schedule="original"`` meets collapsed inference,
+            a prior that is to be learned, or ``smoothing="prior"``.
         KeyError
             If there is no such schedule.
 
@@ -152,58 +166,36 @@ class Model:
             if value < 1:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
-        if schedule == "original" and (self.inference != "variational" or self._learns_alpha or self._learns_eta):
+        if schedule == "original" and (
+            self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta
+        ):
             raise ValueError(
                 "schedule='original' is variational with fixed priors: make the model with inference='variational' "
                 "and without 'auto', or fit with schedule='fast'"
             )
-        tolerance = schedules.tolerance(tol) if chosen.stops else None
-        self._begin(chosen.dtype or self._dtype)
+        schedules.tolerance(tol, "bound")
+        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, self._evidence(schedule))
         self._schedule = schedule
         with self._posterior.threads, self._progress(n_iter, "iteration") as bar:
+            spatial = self._spatial_term(schedule)
             for _ in range(n_iter):
-                self.converged = schedules.has_converged(self.elbo, self._refined, tolerance)
+                self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
                 if self.converged:
                     break
-                self._iterate(chosen.plan(self._iterations, max_iter_d))
+                self._fit.iterate(chosen.plan(self._fit.iterations, max_iter_d), spatial)
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
 
-    def _iterate(self, plan: schedules.Plan) -> None:
-        now, passes = self._posterior, 0.0
-        if plan.start and not self.fitted:
-            lam, passes = overcomplete_start(now, np.random.default_rng(self._start_seed))
-            now = replace(now, lam=lam)
-        explorer = replace(now, family="collapsed") if plan.explore else now
-        start = np.ones_like(now.gamma) if plan.cold else self._uncorrected
-        gamma, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
-        uncorrected = gamma
-        if self._correction is not None:
-            known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
-            gamma = self._correction(gamma, known, now.threads, isolated=plan.isolated)
-        lam, observed = explorer.m_step(gamma)
-        after = replace(now, gamma=gamma, lam=lam)
-        bound = after.bound(observed)
-        if self._learns_alpha:
-            after.alpha = after.learned_alpha()
-        if self._learns_eta:
-            after.eta = after.learned_eta()
-        self._posterior, self._uncorrected = after, uncorrected
-        self.elbo.append(bound)
-        self.passes += passes + rounds + 1
-        self._iterations += 1
-        self._refined = 0 if plan.cold or plan.explore else self._refined + 1
+    def _spatial_term(self, schedule: str) -> SpatialTerm | None:
+        """What neighbours have to do with it: here nothing."""
+        return None
+
+    def _evidence(self, schedule: str) -> float:
+        """What a unit of the data counts for."""
+        return 1.0
 
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
-
-    def _begin(self, dtype: np.dtype) -> None:
-        """Bring the posterior to the precision and the threads of the fit that follows."""
-        posterior = self._posterior
-        posterior.threads = Threads(self.n_jobs)
-        posterior.corpus = posterior.corpus.astype(dtype)
-        posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
-        self._uncorrected = self._uncorrected.astype(dtype, copy=False)
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
@@ -214,7 +206,7 @@ class Model:
             "eta": self.eta,
             "schedule": self._schedule,
             "inference": self.inference,
-            "n_iter": self._iterations,
+            "n_iter": self._fit.iterations,
             "converged": self.converged,
             "dtype": self._posterior.corpus.dtype.name,
             "n_counts": self.n_counts,
@@ -226,7 +218,7 @@ class Model:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{mod} {len(names)}" for mod, names in self.features.items())
-        state = f"{self._iterations} iterations" if self.fitted else "not fitted"
+        state = f"{self._fit.iterations} iterations" if self.fitted else "not fitted"
         if self.elbo:
             state += f", ELBO per count {self.elbo[-1] / self.n_counts:.5f}"
         if self.converged:

@@ -145,7 +145,7 @@ class MTM(Model):
                 raise ValueError(f"{name}={value}: it must be at least 1")
         if tau < 0 or not 0 < kappa <= 1:
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
-        self._begin(self._dtype)
+        self._fit.begin(self._dtype, self.n_jobs)
         batches = self._rng.choice(len(self.barcodes), (n_batches, batch_size))
         with self._posterior.threads, self._progress(n_batches, "batch") as bar:
             for batch in batches:
@@ -154,7 +154,8 @@ class MTM(Model):
                 gamma, lam = now.gamma.copy(), np.empty_like(now.lam)
                 gamma[batch], passes = stochastic_step(now, batch, rate, max_iter_d, lam, atol=1e-4)
                 now.update(gamma, lam)
-                self.passes += passes
+                self._fit.passes += passes
+                self._fit.started = True
                 self._svi_steps += 1
                 bar.update()
 

@@ -1,30 +1,42 @@
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import _graph
+from mtopic._counts import read_counts
+from mtopic._graph import Graph, Method
 from mtopic._slots import Data, coordinates
-from mtopic.inference.spatial import Correction
+from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
+from mtopic.inference.strength import learned_prior
 
 from ._model import Model, Options
 
 
 class sMTM(Model):
-    """Spatial multimodal topic model: `MTM` whose observations lend each other their topics.
+    """Spatial multimodal topic model: `MTM` in which an observation expects the topics of its neighbours.
 
-    After each E-step, γ of an observation is multiplied by 1 + s, where s is the mean direction of its neighbours' γ, weighed by
-    cosine similarity and by exp(−π·distance²), and scaled back to its sum. Distances are in units of the tissue's longer side.
-    The correction is not part of the evidence lower bound, so the trace may fall now and then.
+    With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours j: n_d are the
+    counts of the observation, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj = (Σ_k √(θ_dk θ_jk))^8 is the likeness of the two,
+    so that little is lent across a sharp border or to a cell of another kind. Neighbours' θ are those of the iteration before. ``elbo``
+    is then a surrogate: the bound under the prior of its iteration, which changes with the next; a fit ends when θ has settled.
+
+    The prior weighs against counts, so prepared counts that were scaled up would pass for more evidence than there is: where
+    ``layers["counts"]`` holds the raw counts, the data are scaled to their total, all modalities by the same factor.
+
+    With ``smoothing="original"``, γ of an observation is multiplied after each E-step by 1 + s, where s is the mean direction of its
+    neighbours' γ, weighed by cosine similarity and by exp(−π·distance²), and scaled back to its sum; distances are in units of the
+    tissue's longer side. This is not part of the evidence lower bound, so the trace may fall now and then.
 
     Parameters
     ----------
     mdata
-        MuData or AnnData as for `MTM`, with coordinates.
+        MuData or AnnData as for `MTM`, with coordinates (two or three dimensions).
     n_topics
         Number of topics K, 2 or more.
     radius
-        Neighbours are the observations within this distance, in units of the tissue's longer side.
+        Neighbours are the observations within this distance, in units of the longer side of the tissue, or of each section.
     n_neighbors
         If given, the number of nearest observations that are neighbours; ``radius`` is then without effect.
     seed
@@ -37,17 +49,34 @@ class sMTM(Model):
         Threads; -1 for all cores. It changes no bit of the result.
     neighbors_key
         Use the graph stored under this key by squidpy (``obsp["{key}_connectivities"]``, of the data or of a modality);
-        ``radius`` and ``n_neighbors`` are then without effect. Data without coordinates may be fitted this way: neighbours then
-        weigh alike at any distance.
+        what else says who is a neighbour is then without effect. Data without coordinates may be fitted this way: stored distances, else
+        connectivities, then say how much a neighbour weighs.
+    neighbors_method
+        ``"delaunay"``: neighbours are corners of the same triangles; ``"grid"``: adjacent places of a grid, 6 or ``n_neighbors``.
+        ``radius`` is then without effect.
+    library_key
+        Section of each observation, a column of ``obs`` of the data or of its modalities. No neighbour is of another section,
+        and distances are in each section's own units; topics are shared.
+    bandwidth
+        Distance scale of the neighbours' weights, in units of the coordinates; infinite for equal weights. ``"auto"``: the median
+        distance to the nearest neighbour, for each section.
+    smoothing
+        ``"prior"`` or ``"original"``. None, the default, is settled when `VI` is called: the original's for
+        ``schedule="original"``, else the prior.
+    strength
+        Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's own counts. ``"auto"``:
+        the one that best predicts counts hidden from short fits to the raw counts, learned when `VI` is first called; 0 if none
+        predicts better than no neighbours.
     dtype
         Precision of the fit, ``"float32"`` or ``"float64"``.
     raw
         Fit ``layers["counts"]`` of the modalities that have it, and ``X`` of the others.
     inference
         How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
-        out, with their expected counts in their place. The latter predicts held-out counts better, the more so the fewer there are.
+        out, with their expected counts in their place.
     alpha
-        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K.
+        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K, where neighbours are not
+        the prior.
     eta
         Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
 
@@ -55,16 +84,18 @@ class sMTM(Model):
     ----------
     graph
         The neighbour graph: connectivities, distances in coordinate units, parameters.
+    strength
+        As given, or as learned; None before the first `VI`.
     alpha, eta, gamma, lambda_, elbo, passes, converged, modalities, features, barcodes
         As for `MTM`.
 
     Raises
     ------
     KeyError
-        If there are no such coordinates or no such graph.
+        If there are no such coordinates, no such graph or no such column of sections.
     ValueError
-        If coordinates are not finite or missing for some observations, ``radius`` is not positive, ``n_neighbors`` is not
-        less than the number of observations; and as for `MTM`.
+        If coordinates are not finite or missing for some observations, ``radius``, ``bandwidth`` or ``strength`` is not positive,
+        ``n_neighbors`` is not less than the number of observations (of each section); and as for `MTM`.
 
     Warns
     -----
@@ -78,8 +109,8 @@ class sMTM(Model):
     >>> model = mt.tl.sMTM(mdata, n_topics=5, n_neighbors=6, spatial_key="spatial", verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
-    >>> "spatial_connectivities" in mdata.obsp
-    True
+    >>> "spatial_connectivities" in mdata.obsp, model.strength > 0
+    (True, True)
     """
 
     def __init__(
@@ -94,6 +125,11 @@ class sMTM(Model):
         n_jobs: int = 10,
         *,
         neighbors_key: str | None = None,
+        neighbors_method: Method | None = None,
+        library_key: str | None = None,
+        bandwidth: float | Literal["auto"] = "auto",
+        smoothing: Literal["prior", "original"] | None = None,
+        strength: float | Literal["auto"] = "auto",
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
         inference: Literal["variational", "collapsed"] = "variational",
@@ -101,24 +137,91 @@ class sMTM(Model):
         eta: float | Literal["auto"] = 0.01,
     ) -> None:
         super().__init__(mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta))
+        self._smoothing, self.strength = _checked(smoothing, strength)
+        sections = None if library_key is None else _graph.sections(mdata, library_key)
         points: NDArray[np.float64] | None
         if neighbors_key is None:
             points = coordinates(mdata, spatial_key)
-            self.graph = _graph.build(points, radius, n_neighbors)
-            self._where: dict[str, Any] = {"spatial_key": spatial_key}
-            self._where |= {"radius": radius} if n_neighbors is None else {"n_neighbors": n_neighbors}
+            graph = _graph.build(points, radius, n_neighbors, method=neighbors_method, sections=sections)
+            self._where: dict[str, Any] = {"spatial_key": spatial_key, **graph.params}
         else:
             points = _points_if_any(mdata, spatial_key)
-            self.graph = _graph.find(mdata, neighbors_key)
+            graph = _graph.find(mdata, neighbors_key)
+            _check_sections(graph, sections, neighbors_key)
             self._where = {"neighbors_key": neighbors_key}
-        neighbours = self.graph.neighbours()
-        _graph.warn_isolated(neighbours)
-        scaled = None if points is None else _graph.normalised(points)[0]
-        self._correction = Correction.from_points(neighbours, scaled)
+        self.graph = graph
+        weights, neighbours = graph.weights(points, bandwidth, sections), graph.neighbours()
+        _graph.warn_isolated(neighbours if smoothing == "original" else weights)
+        self._where["bandwidth"] = bandwidth
+        self._weights = weights
+        self._correction = Correction.from_points(
+            neighbours, None if points is None else _graph.scaled(points, sections)
+        )
+        self._prior: NeighbourPrior | None = None
+        given = self._posterior.corpus
+        self._counts = given if raw else read_counts(mdata, raw=True, dtype=given.dtype).corpus
+        self._raw_share = float(self._counts.totals.sum() / given.totals.sum())
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
-        return {**super().params(), **self._where}
+        how: dict[str, Any] = {"smoothing": self._smoothing_of(self._schedule)}
+        if self.strength is not None and how["smoothing"] == "prior":
+            how["strength"] = self.strength
+        return {**super().params(), **self._where, **how}
+
+    def _smoothing_of(self, schedule: str) -> str:
+        if self._smoothing is not None:
+            return self._smoothing
+        return "original" if schedule == "original" else "prior"
+
+    def _spatial_term(self, schedule: str) -> SpatialTerm | None:
+        if self._smoothing_of(schedule) == "original":
+            return self._correction
+        if self.strength is None:
+            rng = np.random.default_rng((self._fit.start_seed, 1))
+            self._prior, passes = learned_prior(self._fit, self._counts, self._weights, rng)
+            self.strength = 0.0 if self._prior is None else self._prior.strength
+            self._fit.passes += passes
+        elif self._prior is None and self.strength > 0:
+            self._prior = NeighbourPrior(self._weights, self.strength)
+        return self._prior
+
+    def _evidence(self, schedule: str) -> float:
+        if self._smoothing_of(schedule) == "original":
+            return 1.0
+        if schedule == "original":
+            raise ValueError(
+                "schedule='original' has the original's smoothing: make the model with smoothing=None or 'original', "
+                "or fit with schedule='fast'"
+            )
+        return self._raw_share
+
+
+def _checked(smoothing: str | None, strength: float | str) -> tuple[str | None, float | None]:
+    """The smoothing asked for, and the strength; None where it is to be learned."""
+    if smoothing not in (None, "prior", "original"):
+        raise ValueError(f"smoothing={smoothing!r}: it is 'prior', 'original', or None to go by the schedule")
+    if strength == "auto":
+        return smoothing, None
+    if isinstance(strength, str) or not 0 <= strength < np.inf:
+        raise ValueError(f"strength={strength!r}: give a number from 0 on, or 'auto' to learn it")
+    if smoothing == "original":
+        raise ValueError(
+            f"strength={strength}: the original's smoothing has none, leave it out or choose smoothing='prior'"
+        )
+    return smoothing, float(strength)
+
+
+def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str) -> None:
+    if sections is None:
+        return
+    edges = graph.neighbours().tocoo()
+    between = int((sections.codes[edges.row] != sections.codes[edges.col]).sum())
+    if between:
+        raise ValueError(
+            f"obsp['{key}_connectivities'] has {between} neighbours in other sections of obs[{sections.name!r}]: "
+            "build it with squidpy's library_key, or leave neighbors_key out"
+        )
 
 
 def _points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:

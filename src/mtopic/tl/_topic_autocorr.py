@@ -85,7 +85,7 @@ def topic_autocorr(
     private = AnnData(proportions.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
     seed = int(np.random.default_rng(rng).integers(2**31))
-    with _graph._quiet_squidpy() as sq:
+    with _graph.quiet_squidpy() as sq:
         found = {
             mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, show_progress_bar=False, **options)
             for mode in STATISTICS

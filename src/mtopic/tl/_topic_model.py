@@ -2,10 +2,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mtopic._graph import Method
 from mtopic._slots import Data
 
 from ._export_params import export_params
-from ._model import Model
+from ._model import ETA, Model
 from ._mtm import MTM
 from ._smtm import sMTM
 
@@ -18,21 +19,28 @@ def topic_model(
     radius: float | None = None,
     n_neighbors: int | None = None,
     neighbors_key: str | None = None,
+    neighbors_method: Method | None = None,
+    library_key: str | None = None,
+    bandwidth: float | Literal["auto"] = "auto",
+    smoothing: Literal["prior", "original"] | None = None,
+    strength: float | Literal["auto"] = "auto",
     n_iter: int = 500,
     tol: float | Literal["auto"] | None = "auto",
     rng: int | np.random.Generator = 2291,
     n_jobs: int = -1,
     dtype: Literal["float32", "float64"] = "float32",
-    inference: Literal["variational", "collapsed"] = "collapsed",
+    inference: Literal["variational", "collapsed"] | None = None,
     alpha: float | Literal["auto"] | None = "auto",
-    eta: float | Literal["auto"] = "auto",
+    eta: float | Literal["auto"] | None = None,
     key_added: str | None = None,
     verbose: bool = True,
     copy: bool = False,
 ) -> Data | None:
     """Fit topics to raw counts and write them into the data: `MTM`, or `sMTM` where the data are spatial.
 
-    Signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts best.
+    For cells, signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts best. For tissue,
+    neighbours are the prior, as strong as predicts hidden counts best, and signatures are variational: what distinguishes single
+    spots then has less of a say in what is found.
 
     Parameters
     ----------
@@ -41,11 +49,15 @@ def topic_model(
     n_topics
         Number of topics, 2 or more.
     spatial_key
-        Coordinates in ``obsm``; with this or any of the next three, neighbours lend each other their topics (`sMTM`).
-    radius, n_neighbors
-        Who is a neighbour, as for `sMTM`; if neither is given, the 6 nearest observations, as in squidpy.
+        Coordinates in ``obsm``; with this or any of the next five, neighbours lend each other their topics (`sMTM`).
+    radius, n_neighbors, neighbors_method
+        Who is a neighbour, as for `sMTM`; if none is given, the 6 nearest observations, as in squidpy.
     neighbors_key
         A stored graph to use, as for `sMTM`.
+    library_key
+        Section of each observation, a column of ``obs``, as for `sMTM`.
+    bandwidth, smoothing, strength
+        How much neighbours count, as for `sMTM`.
     n_iter
         Number of iterations, at most.
     tol
@@ -57,9 +69,10 @@ def topic_model(
     dtype
         Precision of the fit.
     inference
-        ``"collapsed"`` or ``"variational"`` updates, as for `MTM`.
+        ``"collapsed"`` or ``"variational"`` updates, as for `MTM`; None for the former in cells and the latter in tissue.
     alpha, eta
-        Priors of the proportions and of the signatures: numbers, or ``"auto"`` to learn them with the fit.
+        Priors of the proportions and of the signatures: numbers, or ``"auto"`` to learn them with the fit. α is 1/``n_topics`` where
+        neighbours are the prior; None for η means ``"auto"`` in cells and 0.01 in tissue.
     key_added
         With a key P all names written begin with ``P_``.
     verbose
@@ -86,20 +99,36 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    options: dict[str, Any] = {"dtype": dtype, "raw": True, "inference": inference, "alpha": alpha, "eta": eta}
-    if spatial_key is None and radius is None and n_neighbors is None and neighbors_key is None:
-        model = MTM(data, n_topics, rng, n_jobs, verbose, **options)
+    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha}
+    if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
+        model = MTM(
+            data,
+            n_topics,
+            rng,
+            n_jobs,
+            verbose,
+            inference=inference or "collapsed",
+            eta="auto" if eta is None else eta,
+            **options,
+        )
     else:
         model = sMTM(
             data,
             n_topics,
             radius=0.05 if radius is None else radius,
-            n_neighbors=6 if radius is None and n_neighbors is None else n_neighbors,
+            n_neighbors=6 if radius is None and n_neighbors is None and neighbors_method is None else n_neighbors,
             seed=rng,
             spatial_key="coords" if spatial_key is None else spatial_key,
             verbose=verbose,
             n_jobs=n_jobs,
             neighbors_key=neighbors_key,
+            neighbors_method=neighbors_method,
+            library_key=library_key,
+            bandwidth=bandwidth,
+            smoothing=smoothing,
+            strength=strength,
+            inference=inference or "variational",
+            eta=ETA if eta is None else eta,
             **options,
         )
     model.VI(n_iter, tol=tol)

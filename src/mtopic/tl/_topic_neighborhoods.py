@@ -93,7 +93,7 @@ def topic_neighborhoods(
     private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
     seed = int(np.random.default_rng(rng).integers(2**31))
     options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs, "show_progress_bar": verbose}
-    with _graph._quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
+    with _graph.quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
         found = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
     scores = np.where(np.isfinite(found.zscore), found.zscore, np.nan)
     data.uns[key_added] = {
