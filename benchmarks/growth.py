@@ -49,7 +49,7 @@ def build(adata: AnnData, n_topics: int, spatial: bool = False) -> tuple[mt.tl.M
     start = perf_counter()
     common = {"n_topics": n_topics, "n_jobs": -1, "verbose": False}
     if spatial:
-        model = mt.tl.sMTM(adata, n_neighbors=10, spatial_key="spatial", **common)
+        model = mt.tl.sMTM(adata, n_neighbors=10, spatial_key="spatial", smoothing="original", **common)
     else:
         model = mt.tl.MTM(adata, **common)
     seconds = perf_counter() - start

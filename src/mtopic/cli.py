@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--radius", type=float, help="neighbours within this share of the tissue's longer side; spatial model"
     )
     fit.add_argument("--n-neighbors", type=int, help="this many nearest neighbours; spatial model")
+    fit.add_argument("--library-key", help="section of each observation, a column of obs; spatial model")
+    fit.add_argument("--strength", type=float, help="weight of the neighbours (default: learned); spatial model")
     fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
     fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")
     fit.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
@@ -142,19 +144,15 @@ def _fit(arguments: argparse.Namespace) -> None:
         getattr(pp, how)(mdata, mod=mod)
     if arguments.prepare:
         pp.scale_counts(mdata)
-    spatial = (arguments.spatial_key, arguments.radius, arguments.n_neighbors) != (None, None, None)
+    names = ("spatial_key", "radius", "n_neighbors", "library_key", "strength")
+    where = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     common = {
         "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
         "verbose": not arguments.quiet,
     }  # fmt: skip
     if not arguments.prepare:  # as topic_model
-        common |= {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
-    model: tl.MTM | tl.sMTM
-    if spatial:
-        where = {"radius": arguments.radius, "spatial_key": arguments.spatial_key, "n_neighbors": arguments.n_neighbors}
-        model = tl.sMTM(mdata, **common, **{name: value for name, value in where.items() if value is not None})
-    else:
-        model = tl.MTM(mdata, **common)
+        common |= {"raw": True} | ({} if where else {"inference": "collapsed", "alpha": "auto", "eta": "auto"})
+    model: tl.MTM | tl.sMTM = tl.sMTM(mdata, **common, **where) if where else tl.MTM(mdata, **common)
     model.VI(n_iter=arguments.n_iter)
     tl.export_params(model, mdata)
     _write_whole(mdata, arguments.output)

@@ -65,6 +65,13 @@ class Fit:
         self._uncorrected = self._uncorrected.astype(dtype, copy=False)
         self.evidence = evidence
 
+    def take_start(self, lam: Array | None, passes: float) -> None:
+        """Take λ that was found elsewhere as the start, unless there is none or the posterior has seen the data; and note the work."""
+        self.passes += passes
+        if lam is not None and not self.started:
+            self.posterior.update(self.posterior.gamma, lam)
+            self.started = True
+
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
         """One E-step and one M-step; what they find is taken all at once at the end."""
         now, passes = replace(self.posterior, pseudocounts=None), 0.0

@@ -49,7 +49,7 @@ def _original(iteration: int, max_rounds: int) -> Plan:
     return Plan(cold=True, rounds=max_rounds, atol=1e-4, isolated=True)
 
 
-EXPLORE, DESCEND = 10, 20
+EXPLORE, DESCEND = 10, 8
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
@@ -100,5 +100,5 @@ def bound_has_settled(elbo: Sequence[float], refined: int, tol: float | None) ->
 
 
 def proportions_have_settled(changes: Sequence[float], refined: int, tol: float | None) -> bool:
-    """Whether the last of the ``refined`` iterations, which came after the descent, changed the proportions by less than ``tol``."""
-    return tol is not None and refined > DESCEND and changes[-1] < tol
+    """Whether the last of the ``refined`` iterations, two `WINDOW` at least, changed the proportions by less than ``tol``."""
+    return tol is not None and refined > 2 * WINDOW and changes[-1] < tol

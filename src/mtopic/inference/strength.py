@@ -1,7 +1,7 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -10,30 +10,45 @@ from scipy.sparse import csr_array
 
 from . import kernels, schedule
 from .corpus import Corpus
+from .execution import Array
 from .fit import Fit
 from .posterior import initial
 from .spatial import NeighbourPrior
+from .stochastic import overcomplete_start
 
 GROUPS = 5
 LARGEST = 3000
 STEP, LOWEST, FIRST, HIGHEST = 3.0, -3, -1, 3
-DESCEND, LONGEST, SETTLED, ROUNDS = 6, 20, 5e-3, 3
+LONGEST, SETTLED, ROUNDS = 20, 5e-3, 3
 ERRORS = 3
 
 Score = Callable[[int], NDArray[np.float64]]
 
 
-def learned_prior(
-    fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator
-) -> tuple[NeighbourPrior | None, float]:
-    """The prior under which a fit best predicts counts that are hidden from it; None where a fit without neighbours does so.
+@dataclass(frozen=True)
+class Learned:
+    """What short fits have taught.
+
+    Parameters
+    ----------
+    prior
+        The prior under which hidden counts are best predicted; None where a fit without neighbours does so.
+    lam
+        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
+    passes
+        Their work in full passes over the data.
+    """
+
+    prior: NeighbourPrior | None
+    lam: Array | None
+    passes: float
+
+
+def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
+    """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from 1, with a
     descent from a stronger prior and without one. The strength taken is the top of a parabola through the best and its neighbours.
-
-    Returns
-    -------
-    The prior, and the work in full passes over the data.
     """
     held_out = HeldOut(fit, counts, neighbours, rng)
     descending, direct = (cache(lambda rung, d=d: held_out.score(STEP**rung, descends=d)) for d in (True, False))
@@ -42,8 +57,10 @@ def learned_prior(
         best, score = _climb(direct, best), direct
     gain = score(best) - held_out.score(0.0, descends=False)
     if gain.sum() < ERRORS * gain.std() * np.sqrt(gain.size):
-        return None, held_out.passes
-    return NeighbourPrior(neighbours, STEP ** (best + _top(score, best)), score is descending), held_out.passes
+        prior = None
+    else:
+        prior = NeighbourPrior(neighbours, STEP ** (best + _top(score, best)), score is descending)
+    return Learned(prior, held_out.lam, held_out.passes)
 
 
 def _climb(score: Score, start: int) -> int:
@@ -83,14 +100,17 @@ class HeldOut:
     def __init__(self, fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> None:
         of = fit.posterior
         chosen = patch(neighbours, LARGEST, rng)
-        corpus, self._hidden = mosaic(Corpus(counts.rows[chosen], counts.offsets), rng)
-        self._share = corpus.rows.nnz / max(1, of.corpus.rows.nnz)
+        corpus, self._hidden, order = mosaic(Corpus(counts.rows[chosen], counts.offsets), rng)
+        self._share = corpus.rows.nnz / max(1, counts.rows.nnz)
         self._neighbours = csr_array(neighbours[chosen][:, chosen])
         posterior = initial(corpus, of.n_topics, rng, of.alpha, of.eta, of.family)
-        self._explored = Fit(posterior, int(rng.integers(2**63)), fit.learns_alpha, fit.learns_eta)
+        self._explored = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self._explored.begin(corpus.dtype, 1)
         posterior.threads = of.threads
-        self.passes = 0.0
+        lam, passes = overcomplete_start(posterior, rng)
+        posterior.update(posterior.gamma, lam)
+        self.passes = passes * self._share
+        self.lam = lam[np.argsort(order)] if chosen.size == counts.n_obs else None
         for _ in range(schedule.EXPLORE):
             self._go_on(self._explored, None)
 
@@ -99,14 +119,14 @@ class HeldOut:
         fit = replace(self._explored, elbo=[], changes=[])
         prior = NeighbourPrior(self._neighbours, strength, descends) if strength else None
         for iteration in range(LONGEST):
-            self._go_on(fit, prior, max(0.0, 1 - iteration / DESCEND))
-            if iteration > DESCEND and fit.changes[-1] < SETTLED:
+            self._go_on(fit, prior)
+            if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:
                 break
         return self._score(fit)
 
-    def _go_on(self, fit: Fit, prior: NeighbourPrior | None, descent: float = 0.0) -> None:
+    def _go_on(self, fit: Fit, prior: NeighbourPrior | None) -> None:
         before = fit.passes
-        fit.iterate(replace(schedule.SCHEDULES["fast"].plan(fit.iterations, ROUNDS), descent=descent), prior)
+        fit.iterate(schedule.SCHEDULES["fast"].plan(fit.iterations, ROUNDS), prior)
         self.passes += (fit.passes - before) * self._share
 
     def _score(self, fit: Fit) -> NDArray[np.float64]:
@@ -123,8 +143,8 @@ class HeldOut:
         return out
 
 
-def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, csr_array]:
-    """The counts without those of one group of features in each observation, and these.
+def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, csr_array, NDArray[np.intp]]:
+    """The counts without those of one group of features in each observation, these, and the features in their new order.
 
     The features of every modality are dealt out to `GROUPS` groups, each of which becomes a modality of its own.
     """
@@ -138,7 +158,7 @@ def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, csr_array]
     def part(keep: NDArray[np.bool_]) -> csr_array:
         return csr_array((counts.data[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
 
-    return Corpus(part(~hidden), np.concatenate([[0], np.cumsum(sizes)])), part(hidden)
+    return Corpus(part(~hidden), np.concatenate([[0], np.cumsum(sizes)])), part(hidden), order
 
 
 def patch(neighbours: csr_array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
 from mtopic._slots import Data

@@ -143,7 +143,13 @@ class sMTM(Model):
         if neighbors_key is None:
             points = coordinates(mdata, spatial_key)
             graph = _graph.build(points, radius, n_neighbors, method=neighbors_method, sections=sections)
-            self._where: dict[str, Any] = {"spatial_key": spatial_key, **graph.params}
+            self._where: dict[str, Any] = {"spatial_key": spatial_key}
+            if neighbors_method is not None:
+                self._where["neighbors_method"] = neighbors_method
+            elif n_neighbors is None:
+                self._where["radius"] = radius
+            if n_neighbors is not None:
+                self._where["n_neighbors"] = n_neighbors
         else:
             points = _points_if_any(mdata, spatial_key)
             graph = _graph.find(mdata, neighbors_key)
@@ -152,7 +158,7 @@ class sMTM(Model):
         self.graph = graph
         weights, neighbours = graph.weights(points, bandwidth, sections), graph.neighbours()
         _graph.warn_isolated(neighbours if smoothing == "original" else weights)
-        self._where["bandwidth"] = bandwidth
+        self._where |= {"bandwidth": bandwidth} | ({} if library_key is None else {"library_key": library_key})
         self._weights = weights
         self._correction = Correction.from_points(
             neighbours, None if points is None else _graph.scaled(points, sections)
@@ -179,9 +185,10 @@ class sMTM(Model):
             return self._correction
         if self.strength is None:
             rng = np.random.default_rng((self._fit.start_seed, 1))
-            self._prior, passes = learned_prior(self._fit, self._counts, self._weights, rng)
-            self.strength = 0.0 if self._prior is None else self._prior.strength
-            self._fit.passes += passes
+            learned = learned_prior(self._fit, self._counts, self._weights, rng)
+            self._fit.take_start(learned.lam, learned.passes)
+            self._prior = learned.prior
+            self.strength = 0.0 if learned.prior is None else learned.prior.strength
         elif self._prior is None and self.strength > 0:
             self._prior = NeighbourPrior(self._weights, self.strength)
         return self._prior
