@@ -157,17 +157,33 @@ def methods(adata: AnnData, radius: float, graph: csr_array, seed: int) -> dict[
     return found
 
 
-def scores(values: Table, labels: pd.Series, graph: csr_array, seed: int) -> dict[str, float]:
-    """ARI and NMI with the labels; share of neighbours with another dominant topic."""
+def clustered(values: Table, labels: pd.Series, seed: int) -> NDArray[np.int64]:
+    """Clusters of the observations that are scored, of the others -1."""
     scored = ~labels.isin(NOT_SCORED).to_numpy()
-    are_topics = bool((values >= 0).all())
-    points = np.sqrt(values) if are_topics else values
-    found = KMeans(labels[scored].nunique(), n_init=10, random_state=seed).fit_predict(points[scored])
-    edges, dominant = graph.tocoo(), values.argmax(axis=1)
-    rough = float((dominant[edges.row] != dominant[edges.col]).mean()) if are_topics else np.nan
-    known = labels[scored]
-    ari, nmi = adjusted_rand_score(known, found), normalized_mutual_info_score(known, found)
-    return {"ARI": ari, "NMI": nmi, "roughness": rough}
+    points = np.sqrt(values) if (values >= 0).all() else values
+    found = np.full(len(labels), -1)
+    found[scored] = KMeans(labels[scored].nunique(), n_init=10, random_state=seed).fit_predict(points[scored])
+    return found
+
+
+def domains(adata: AnnData, proportions: Table, labels: pd.Series, graph: csr_array, seed: int) -> NDArray[np.int64]:
+    """Regions by `spatial_domains`, as many as there are labels."""
+    data = AnnData(obs=adata.obs[[]], obsm={"topics": proportions}, obsp={"spatial_connectivities": graph})
+    mt.tl.spatial_domains(data, labels[~labels.isin(NOT_SCORED)].nunique(), rng=seed)
+    return data.obs["domain"].cat.codes.to_numpy()
+
+
+def scores(found: NDArray[np.int64], labels: pd.Series) -> dict[str, float]:
+    """ARI and NMI with the labels."""
+    scored = ~labels.isin(NOT_SCORED).to_numpy()
+    pair = labels[scored], found[scored]
+    return {"ARI": adjusted_rand_score(*pair), "NMI": normalized_mutual_info_score(*pair)}
+
+
+def roughness(of: NDArray[np.int64], graph: csr_array) -> float:
+    """Share of neighbours that are of another kind."""
+    edges = graph.tocoo()
+    return float((of[edges.row] != of[edges.col]).mean())
 
 
 def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
@@ -175,11 +191,16 @@ def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
     warnings.simplefilter("ignore")
     adata, labels, radius = load(folder, name)
     graph = neighbours(adata, radius)
-    found = methods(adata, radius, graph, seed)
-    return [
-        {"table": table, "method": method, "set": name, "seed": seed, **scores(values, labels, graph, seed)}
-        for (table, method), values in found.items()
-    ]
+    rows = []
+    for (table, method), values in methods(adata, radius, graph, seed).items():
+        smooth = roughness(values.argmax(axis=1), graph) if (values >= 0).all() else np.nan
+        row = {"table": table, "set": name, "seed": seed}
+        rows.append({**row, "method": method, **scores(clustered(values, labels, seed), labels), "roughness": smooth})
+        if method == "prior, strength auto":
+            regions = domains(adata, values, labels, graph, seed)
+            rough = {"roughness": roughness(regions, graph)}
+            rows.append({**row, "method": "the same, tl.spatial_domains", **scores(regions, labels), **rough})
+    return rows
 
 
 def report(results: pd.DataFrame) -> None:
