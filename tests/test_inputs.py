@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 import mtopic as mt
+from mtopic._counts import read_counts, warn_empty
 
 CONTAINERS = {
     "csr_matrix": sparse.csr_matrix,
@@ -240,6 +241,24 @@ def test_modalities_without_features_or_counts():
     assert "counts" not in zero["rna"].layers
     with pytest.raises(ValueError, match="holds no modality"):
         mt.tl.MTM(mudata.MuData({}), 3)
+
+
+def test_counts_are_read_quietly_and_a_model_warns_once_of_what_is_empty(recwarn):
+    x = COUNTS["rna"].astype("float32")
+    full = read_counts(adata_of(sparse.csr_matrix(x)))
+    x[[3, 8]] = 0
+    adata = adata_of(sparse.csr_matrix(x))
+    empty = read_counts(adata)
+    warn_empty(full)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="^2 of 30 observations have no counts: their topics are the prior$"):
+        warn_empty(empty)
+    adata.obsm["spatial"] = np.random.default_rng(0).random((30, 2))
+    adata.layers["counts"] = adata.X.copy()
+    for options in ({}, {"raw": True}):
+        with pytest.warns(UserWarning) as caught:
+            mt.tl.sMTM(adata, 3, n_neighbors=3, verbose=False, **options)
+        assert len(caught) == 1
 
 
 def test_observations_without_counts_get_the_prior_and_a_warning():

@@ -80,6 +80,11 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     return x
 
 
+def has_raw_layer(data: Data) -> bool:
+    """Whether a modality keeps raw counts in ``layers["counts"]``."""
+    return any("counts" in adata.layers for adata in modalities(data).values())
+
+
 def raw_counts(adata: AnnData, mod: str) -> CSR:
     """``layers["counts"]`` where it is present, else X."""
     return count_matrix(adata, mod, layer="counts" if "counts" in adata.layers else None)

@@ -349,7 +349,7 @@ def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tiss
 def test_vi_goes_on_from_svi(tissue, monkeypatch):
     model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
     model.SVI(20, 50)
-    monkeypatch.setattr("mtopic.tl._model.overcomplete_start", None)
+    monkeypatch.setattr("mtopic.inference.fit.overcomplete_start", None)
     model.VI(1)
     assert np.isfinite(model.elbo).all()
 

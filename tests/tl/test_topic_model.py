@@ -3,7 +3,8 @@ import pytest
 
 import mtopic as mt
 
-DEFAULTS = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+CELLS = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+TISSUE = {"inference": "variational", "alpha": "auto", "eta": 0.01}
 
 
 def test_raw_counts_are_fitted(tissue):
@@ -17,14 +18,36 @@ def test_raw_counts_are_fitted(tissue):
     assert tissue.uns["mtopic"]["params"]["raw"]
 
 
-def test_it_is_the_model_and_the_export(tissue):
-    by_hand = tissue.copy()
-    model = mt.tl.sMTM(by_hand, 4, n_neighbors=6, spatial_key="spatial", verbose=False, **DEFAULTS)
+@pytest.mark.parametrize("spatial", [False, True])
+def test_it_is_the_model_and_the_export(tissue, spatial):
+    by_hand, where = tissue.copy(), {"n_neighbors": 6, "spatial_key": "spatial"} if spatial else {}
+    of, defaults = (mt.tl.sMTM, TISSUE) if spatial else (mt.tl.MTM, CELLS)
+    model = of(by_hand, 4, raw=True, verbose=False, **where, **defaults)
     model.VI(30, tol=None)
     mt.tl.export_params(model, by_hand)
-    mt.tl.topic_model(tissue, 4, spatial_key="spatial", n_neighbors=6, n_iter=30, tol=None, verbose=False)
+    mt.tl.topic_model(tissue, 4, n_iter=30, tol=None, verbose=False, **where)
     np.testing.assert_array_equal(tissue.obsm["topics"], by_hand.obsm["topics"])
-    assert "spatial_connectivities" in tissue.obsp
+    assert tissue.uns["mtopic"]["params"] == by_hand.uns["mtopic"]["params"]
+    assert ("spatial_connectivities" in tissue.obsp) is spatial
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"smoothing": "original"},
+        {"strength": 0.7, "bandwidth": 150.0},
+        {"neighbors_method": "delaunay", "inference": "collapsed", "alpha": 0.3, "eta": "auto"},
+    ],
+)
+def test_options_of_tissue_are_those_of_the_model(tissue, arguments):
+    by_hand, method = tissue.copy(), arguments.get("neighbors_method")
+    options = {"n_neighbors": None if method else 6, **TISSUE, **arguments}
+    model = mt.tl.sMTM(by_hand, 4, spatial_key="spatial", raw=True, verbose=False, **options)
+    model.VI(15, tol=None)
+    mt.tl.export_params(model, by_hand)
+    mt.tl.topic_model(tissue, 4, spatial_key="spatial", n_iter=15, tol=None, verbose=False, **arguments)
+    np.testing.assert_array_equal(tissue.obsm["topics"], by_hand.obsm["topics"])
+    assert tissue.uns["mtopic"]["params"] == by_hand.uns["mtopic"]["params"]
 
 
 def test_other_inference_and_priors(tissue):
@@ -40,8 +63,19 @@ def test_a_graph_makes_it_spatial(tissue):
     np.testing.assert_allclose(tissue.obsm["again_topics"], first, atol=1e-4)
 
 
-@pytest.mark.parametrize("arguments", [{"radius": 0.2}, {"n_neighbors": 4}, {"spatial_key": "spatial"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"radius": 0.2},
+        {"n_neighbors": 4},
+        {"spatial_key": "spatial"},
+        {"neighbors_method": "delaunay"},
+        {"neighbors_method": "grid"},
+        {"library_key": "section"},
+    ],
+)
 def test_any_word_of_neighbours_makes_it_spatial(tissue, arguments):
+    tissue.obs["section"] = ["one"] * 75 + ["two"] * 75
     mt.tl.topic_model(tissue, 4, n_iter=3, verbose=False, **arguments)
     assert tissue.uns["mtopic"]["params"]["model"] == "sMTM"
 

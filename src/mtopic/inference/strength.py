@@ -47,7 +47,7 @@ class Learned:
 def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
     """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
-    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from 1, with a
+    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`, with a
     descent from a stronger prior and without one. The strength taken is the top of a parabola through the best and its neighbours.
     """
     held_out = HeldOut(fit, counts, neighbours, rng)
@@ -56,9 +56,8 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     if direct(best).sum() > descending(best).sum():
         best, score = _climb(direct, best), direct
     gain = score(best) - held_out.score(0.0, descends=False)
-    if gain.sum() < ERRORS * gain.std() * np.sqrt(gain.size):
-        prior = None
-    else:
+    prior = None
+    if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
         prior = NeighbourPrior(neighbours, STEP ** (best + _top(score, best)), score is descending)
     return Learned(prior, held_out.lam, held_out.passes)
 

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import _graph
-from mtopic._counts import read_counts
+from mtopic._counts import has_raw_layer, read_counts
 from mtopic._graph import Graph, Method
 from mtopic._slots import Data, coordinates
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
@@ -62,11 +62,11 @@ class sMTM(Model):
         distance to the nearest neighbour, for each section.
     smoothing
         ``"prior"`` or ``"original"``. None, the default, is settled when `VI` is called: the original's for
-        ``schedule="original"``, else the prior.
+        ``schedule="original"``, else the prior; a given ``strength`` means the prior.
     strength
         Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's own counts. ``"auto"``:
         the one that best predicts counts hidden from short fits to the raw counts, learned when `VI` is first called; 0 if none
-        predicts better than no neighbours.
+        predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
     dtype
         Precision of the fit, ``"float32"`` or ``"float64"``.
     raw
@@ -94,7 +94,7 @@ class sMTM(Model):
     KeyError
         If there are no such coordinates, no such graph or no such column of sections.
     ValueError
-        If coordinates are not finite or missing for some observations, ``radius``, ``bandwidth`` or ``strength`` is not positive,
+        If coordinates are not finite or missing for some observations, ``radius`` or ``bandwidth`` is not positive, ``strength`` negative,
         ``n_neighbors`` is not less than the number of observations (of each section); and as for `MTM`.
 
     Warns
@@ -158,15 +158,18 @@ class sMTM(Model):
         self.graph = graph
         weights, neighbours = graph.weights(points, bandwidth, sections), graph.neighbours()
         _graph.warn_isolated(neighbours if smoothing == "original" else weights)
-        self._where |= {"bandwidth": bandwidth} | ({} if library_key is None else {"library_key": library_key})
+        self._where |= {"bandwidth": "auto" if bandwidth is None else bandwidth} | (
+            {} if library_key is None else {"library_key": library_key}
+        )
         self._weights = weights
         self._correction = Correction.from_points(
             neighbours, None if points is None else _graph.scaled(points, sections)
         )
         self._prior: NeighbourPrior | None = None
-        given = self._posterior.corpus
-        self._counts = given if raw else read_counts(mdata, raw=True, dtype=given.dtype).corpus
-        self._raw_share = float(self._counts.totals.sum() / given.totals.sum())
+        self._counts, self._raw_share = self._posterior.corpus, 1.0
+        if smoothing != "original" and not raw and has_raw_layer(mdata):
+            self._counts = read_counts(mdata, raw=True, dtype=self._counts.dtype).corpus
+            self._raw_share = float(self._counts.totals.sum() / self._posterior.corpus.totals.sum())
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
@@ -187,6 +190,7 @@ class sMTM(Model):
             rng = np.random.default_rng((self._fit.start_seed, 1))
             learned = learned_prior(self._fit, self._counts, self._weights, rng)
             self._fit.take_start(learned.lam, learned.passes)
+            self._counts = self._posterior.corpus  # the raw counts are not needed any more
             self._prior = learned.prior
             self.strength = 0.0 if learned.prior is None else learned.prior.strength
         elif self._prior is None and self.strength > 0:
@@ -210,13 +214,13 @@ def _checked(smoothing: str | None, strength: float | str) -> tuple[str | None, 
         raise ValueError(f"smoothing={smoothing!r}: it is 'prior', 'original', or None to go by the schedule")
     if strength == "auto":
         return smoothing, None
-    if isinstance(strength, str) or not 0 <= strength < np.inf:
+    if not isinstance(strength, int | float | np.number) or not 0 <= strength < np.inf:
         raise ValueError(f"strength={strength!r}: give a number from 0 on, or 'auto' to learn it")
     if smoothing == "original":
         raise ValueError(
             f"strength={strength}: the original's smoothing has none, leave it out or choose smoothing='prior'"
         )
-    return smoothing, float(strength)
+    return "prior", float(strength)
 
 
 def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str) -> None:
