@@ -355,7 +355,7 @@ class TestWeights:
         with pytest.warns(UserWarning, match="1 of 4 observations"):
             _graph.warn_isolated(weights)
 
-    @pytest.mark.filterwarnings("error")
+    @pytest.mark.filterwarnings("error::RuntimeWarning")
     def test_neighbours_too_far_to_weigh_anything_are_none(self):
         points = scattered()
         assert built(points).weights(points, 1e-200).nnz == 0

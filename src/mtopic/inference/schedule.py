@@ -12,8 +12,8 @@ class Plan:
 
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the collapsed
     family, whatever the model's; with ``start``, signatures come from `stochastic.overcomplete_start`. ``isolated``: the spatial
-    correction takes in observations without neighbours. ``descent``: how far a spatial prior that
-    descends has still to go, from 1 to 0.
+    correction takes in observations without neighbours. ``descent``: how far the spatial prior
+    still has to come down, from 1 to 0.
     """
 
     cold: bool

@@ -25,26 +25,21 @@ class NeighbourPrior:
         D × D, without self edges; an entry is the weight of a neighbour in the mean.
     strength
         With 1, neighbours that are alike weigh together as much as the observation's own counts.
-    descends
-        Whether a fit begins with `ABOVE` times the strength and all neighbours alike, and comes down from there: it then finds
-        what is common to regions, and else keeps to what single observations tell.
     """
 
     neighbours: csr_array
     strength: float
-    descends: bool = True
 
     def __call__(self, gamma: Array, totals: NDArray[np.float64], threads: Threads, *, descent: float) -> Array:
         """The pseudo-counts that the prior adds to α, D × K, from γ of all observations; zero where nobody is near.
 
-        ``descent`` as in `schedule.Plan`.
+        At ``descent`` 1 the strength is `ABOVE` times what it is at 0, and all neighbours count as alike.
         """
         graph = self.neighbours
-        above = descent if self.descends else 0.0
-        strength = self.strength * ABOVE**above
+        strength = self.strength * ABOVE**descent
         pseudocounts, roots = np.empty_like(gamma), np.empty_like(gamma)
         threads.run(kernels.root_shares, np.arange(len(gamma) + 1), gamma, roots)
-        sharpness = SHARPNESS * (1 - above)
+        sharpness = SHARPNESS * (1 - descent)
         args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
         threads.run(kernels.lent_by_neighbours, graph.indptr, *args)
         return pseudocounts

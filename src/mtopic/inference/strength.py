@@ -47,18 +47,16 @@ class Learned:
 def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
     """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
-    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`, with a
-    descent from a stronger prior and without one. The strength taken is the top of a parabola through the best and its neighbours.
+    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
+    strength taken is the top of a parabola through the best and its neighbours.
     """
     held_out = HeldOut(fit, counts, neighbours, rng)
-    descending, direct = (cache(lambda rung, d=d: held_out.score(STEP**rung, descends=d)) for d in (True, False))
-    best, score = _climb(descending, FIRST), descending
-    if direct(best).sum() > descending(best).sum():
-        best, score = _climb(direct, best), direct
-    gain = score(best) - held_out.score(0.0, descends=False)
+    score = cache(lambda rung: held_out.score(STEP**rung))
+    best = _climb(score, FIRST)
+    gain = score(best) - held_out.score(0.0)
     prior = None
     if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
-        prior = NeighbourPrior(neighbours, STEP ** (best + _top(score, best)), score is descending)
+        prior = NeighbourPrior(neighbours, STEP ** (best + _top(score, best)))
     return Learned(prior, held_out.lam, held_out.passes)
 
 
@@ -113,10 +111,10 @@ class HeldOut:
         for _ in range(schedule.EXPLORE):
             self._go_on(self._explored, None)
 
-    def score(self, strength: float, *, descends: bool) -> NDArray[np.float64]:
+    def score(self, strength: float) -> NDArray[np.float64]:
         """Log likelihood of each observation's hidden counts under a short fit."""
         fit = replace(self._explored, elbo=[], changes=[])
-        prior = NeighbourPrior(self._neighbours, strength, descends) if strength else None
+        prior = NeighbourPrior(self._neighbours, strength) if strength else None
         for iteration in range(LONGEST):
             self._go_on(fit, prior)
             if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:

@@ -189,7 +189,8 @@ class sMTM(Model):
         if self.strength is None:
             rng = np.random.default_rng((self._fit.start_seed, 1))
             learned = learned_prior(self._fit, self._counts, self._weights, rng)
-            self._fit.take_start(learned.lam, learned.passes)
+            same_counts = self._raw_share == 1
+            self._fit.take_start(learned.lam if same_counts else None, learned.passes)
             self._counts = self._posterior.corpus  # the raw counts are not needed any more
             self._prior = learned.prior
             self.strength = 0.0 if learned.prior is None else learned.prior.strength
