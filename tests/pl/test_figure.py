@@ -26,6 +26,7 @@ PLOTS = {
     "dominant_topics": lambda data, **options: mt.pl.dominant_topics(data, **options),
     "signatures": lambda data, **options: mt.pl.signatures(data, "rna", n_top=5, **options),
     "corr_heatmap": lambda data, **options: mt.pl.corr_heatmap(data.obsm["topics"], data.obsm["spatial"], **options),
+    "borders": lambda data, **options: mt.pl.borders(data, **options),
     "convergence": lambda data, **options: mt.pl.convergence(data, **options),
     "composition": lambda data, **options: mt.pl.composition(data, "layer", **options),
     "dotplot": lambda data, **options: mt.pl.dotplot(data, n_top=2, **options),
@@ -33,6 +34,7 @@ PLOTS = {
     "filter_topics": lambda data, **options: mt.pl.filter_topics(fitted(), **options),
     "filter_var_knee": lambda data, **options: mt.pl.filter_var_knee(fitted(), "rna", **options),
     "scatter_pie": lambda data, **options: mt.pl.scatter_pie(data, **options),
+    "topic_neighborhoods": lambda data, **options: mt.pl.topic_neighborhoods(data, **options),
     "select_n_topics": lambda data, **options: mt.pl.select_n_topics(data, **options),
     "zscores": lambda data, **options: mt.pl.zscores(data, "rna", **options),
 }
@@ -44,6 +46,10 @@ def mdata(mdata):
     """With what the plots read beside topics and signatures."""
     mdata.obs["layer"] = pd.Categorical(np.resize(["L1", "L2"], mdata.n_obs))
     mdata["rna"].obsm["zscores"] = mdata.obsm["topics"] - 0.5
+    mdata.obs["topic_border"] = np.linspace(0, 1, mdata.n_obs)
+    topics = mdata.obsm["topics"].columns
+    enrichment = pd.DataFrame(np.eye(len(topics)) - 0.5, index=topics, columns=topics)
+    mdata.uns["topic_neighborhoods"] = {"zscore": enrichment, "count": enrichment + 1}
     scores = {"K": [2, 2, 4, 4, 6, 6], "CV": ["0", "1"] * 3, "total": [-6.0, -6.1, -5.0, -5.2, -4.9, -5.0]}
     mdata.uns["CV_results"] = pd.DataFrame(scores)
     return mdata
@@ -121,7 +127,7 @@ def test_png_of_300_dpi(plot, tmp_path):
     figure = plot(save=str(tmp_path / "plot.png"), figsize=(6, 4), return_fig=True)
     height, width = plt.imread(tmp_path / "plot.png").shape[:2]
     assert tuple(figure.get_size_inches()) == (6, 4)
-    if plot.name in {"topics", "dominant_topics", "feature_activity", "scatter_pie", "zscores"}:
+    if plot.name in {"topics", "dominant_topics", "feature_activity", "scatter_pie", "zscores", "borders"}:
         assert 1000 < width <= 1900 and 500 < height <= 1300
     else:
         assert (width, height) == (1800, 1200)
