@@ -250,7 +250,7 @@ def test_counts_are_read_quietly_and_a_model_warns_once_of_what_is_empty(recwarn
     adata = adata_of(sparse.csr_matrix(x))
     empty = read_counts(adata)
     warn_empty(full)
-    assert not recwarn.list
+    assert not [w for w in recwarn if "have no counts" in str(w.message)]
     with pytest.warns(UserWarning, match="^2 of 30 observations have no counts: their topics are the prior$"):
         warn_empty(empty)
     adata.obsm["spatial"] = np.random.default_rng(0).random((30, 2))
@@ -258,7 +258,7 @@ def test_counts_are_read_quietly_and_a_model_warns_once_of_what_is_empty(recwarn
     for options in ({}, {"raw": True}):
         with pytest.warns(UserWarning) as caught:
             mt.tl.sMTM(adata, 3, n_neighbors=3, verbose=False, **options)
-        assert len(caught) == 1
+        assert sum("have no counts" in str(w.message) for w in caught) == 1
 
 
 def test_observations_without_counts_get_the_prior_and_a_warning():
