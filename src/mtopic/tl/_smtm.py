@@ -109,7 +109,7 @@ class sMTM(Model):
     >>> model = mt.tl.sMTM(mdata, n_topics=5, n_neighbors=6, spatial_key="spatial", verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
-    >>> "spatial_connectivities" in mdata.obsp, model.strength > 0
+    >>> "spatial_connectivities" in mdata.obsp, model.strength >= 0
     (True, True)
     """
 
