@@ -131,11 +131,19 @@ def test_the_climb_ends_on_the_best_rung(top, start):
     assert LOWEST <= min(calls)
     assert max(calls) <= HIGHEST
     if LOWEST < best < HIGHEST:
-        assert best + strength._top(score, best) == pytest.approx(top)
+        assert best + strength._weakest(score, best) == pytest.approx(top)
     else:
-        assert strength._top(score, best) == 0
+        assert strength._weakest(score, best) == 0
+
+
+@pytest.mark.parametrize(("noise", "down"), [(0.5, 0.5), (1.0, 0.5**0.5), (2.0, 1.0), (100.0, 1.0)])
+def test_a_weaker_one_is_taken_as_long_as_it_is_no_worse_by_a_standard_error(noise, down):
+    def score(rung):
+        return -((rung - 0.4) ** 2) + noise * rung * np.array([1.0, -1.0, 1.0, -1.0])
+
+    assert 0 + strength._weakest(score, 0) == pytest.approx(0.4 - down)
 
 
 def test_a_flat_top_is_where_it_began():
     assert strength._climb(lambda rung: np.zeros(4), 0) == 0
-    assert strength._top(lambda rung: np.zeros(4), 0) == 0
+    assert strength._weakest(lambda rung: np.zeros(4), 0) == 0

@@ -48,7 +48,7 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
-    strength taken is the top of a parabola through the best and its neighbours.
+    strength taken is the weakest that predicts as well as the best, up to a standard error.
     """
     held_out = HeldOut(fit, counts, neighbours, rng)
     score = cache(lambda rung: held_out.score(STEP**rung))
@@ -56,7 +56,7 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     gain = score(best) - held_out.score(0.0)
     prior = None
     if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
-        prior = NeighbourPrior(neighbours, STEP ** (best + _top(score, best)))
+        prior = NeighbourPrior(neighbours, STEP ** (best + _weakest(score, best)))
     return Learned(prior, held_out.lam, held_out.passes)
 
 
@@ -71,12 +71,17 @@ def _climb(score: Score, start: int) -> int:
     return best
 
 
-def _top(score: Score, best: int) -> float:
-    """How far from the best rung a parabola through it and its neighbours has its top."""
+def _weakest(score: Score, best: int) -> float:
+    """From the best rung to where a parabola through it and its neighbours is a standard error below its top, a rung at most."""
     if not LOWEST < best < HIGHEST:
         return 0.0
-    below, above = (float((score(best + step) - score(best)).sum()) for step in (-1, 1))
-    return (below - above) / (2 * (below + above)) if below + above < 0 else 0.0
+    below, above = (score(best + step) - score(best) for step in (-1, 1))
+    bend = -float(below.sum() + above.sum()) / 2
+    if bend <= 0:
+        return 0.0
+    top = float(above.sum() - below.sum()) / (4 * bend)
+    error = float(below.std()) * np.sqrt(below.size)
+    return top - min(1.0, float(np.sqrt(error / bend)))
 
 
 class HeldOut:

@@ -65,8 +65,8 @@ class sMTM(Model):
         ``schedule="original"``, else the prior; a given ``strength`` means the prior.
     strength
         Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's own counts. ``"auto"``:
-        the one that best predicts counts hidden from short fits to the raw counts, learned when `VI` is first called; 0 if none
-        predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
+        the weakest that predicts counts hidden from short fits to the raw counts as well as any, up to a standard error, learned when
+        `VI` is first called; 0 if none predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
     dtype
         Precision of the fit, ``"float32"`` or ``"float64"``.
     raw

@@ -39,7 +39,7 @@ def topic_model(
     """Fit topics to raw counts and write them into the data: `MTM`, or `sMTM` where the data are spatial.
 
     For cells, signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts best. For tissue,
-    neighbours are the prior, as strong as predicts hidden counts best, and signatures are variational: what distinguishes single
+    neighbours are the prior, as strong as counts hidden from short fits call for, and signatures are variational: what distinguishes single
     spots then has less of a say in what is found.
 
     Parameters
