@@ -14,7 +14,7 @@ from full_pass import fastest
 from shapes import SHAPES, prepared, table
 
 import mtopic as mt
-from mtopic.inference import kernels
+from mtopic.inference import kernels, reductions
 from mtopic.inference.posterior import Posterior
 
 HEAD = ["shape", "non-zeros", "K", "iterations", "s of the fit", "ms of the bound an iteration", "share of the fit"]
@@ -33,7 +33,7 @@ def seconds_of_bound(model: Posterior) -> float:
     tasks = [
         lambda: threads.run(kernels.sufficient_statistics, columns.indptr, *of_columns, out, by_feature),
         lambda: threads.run(kernels.blend_statistics, columns.indptr, *of_columns, 0.0, 1.0, 0.0, out, out),
-        lambda: threads.sum(kernels.sum_log_gamma, gamma),
+        lambda: threads.sum(reductions.sum_log_gamma, gamma),
         lambda: model.bound(0.0),
     ]
     with threads:

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csc_array, csr_array
 from scipy.special import digamma, gammaln
 
-from mtopic.inference import kernels
+from mtopic.inference import kernels, neighbours, reductions
 
 D, V, K = 13, 29, 5
 PRECISION = [(np.float32, 2e-5), (np.float64, 1e-10)]
@@ -251,18 +251,18 @@ def test_sums_over_rows_and_columns(rng, dtype):
     """They are made in double precision, whatever the table's."""
     values = (rng.gamma(0.5, 3, (600, K)) + 0.01).astype(dtype)
     columns = np.full((3, K), np.nan)
-    kernels.column_sums(0, 2, values, columns)
+    reductions.column_sums(0, 2, values, columns)
     assert np.isnan(columns[2]).all()
-    kernels.column_sums(2, 3, values, columns)
+    reductions.column_sums(2, 3, values, columns)
     values = values.astype(float)
-    chunks = np.split(values, [kernels.CHUNK, 2 * kernels.CHUNK])
+    chunks = np.split(values, [reductions.CHUNK, 2 * reductions.CHUNK])
     np.testing.assert_allclose(columns, [chunk.sum(axis=0) for chunk in chunks], rtol=1e-12)
     values = values.astype(dtype)
     out = np.empty(600)
     for kernel, expected in (
-        (kernels.sum_log_gamma, gammaln(values.astype(float))),
-        (kernels.sum_digamma, digamma(values.astype(float))),
-        (kernels.sum_v_log_v, values * np.log(values.astype(float))),
+        (reductions.sum_log_gamma, gammaln(values.astype(float))),
+        (reductions.sum_digamma, digamma(values.astype(float))),
+        (reductions.sum_v_log_v, values * np.log(values.astype(float))),
     ):
         kernel(0, 600, values, out)
         np.testing.assert_allclose(out, expected.sum(axis=1), rtol=1e-9, atol=1e-9)
@@ -270,18 +270,18 @@ def test_sums_over_rows_and_columns(rng, dtype):
 
 def test_expected_increments(rng):
     mean, prior, out = rng.gamma(0.3, 2, (9, K)) + 1e-9, 0.3, np.empty(9)
-    kernels.sum_increments(0, 9, mean + prior, prior, out)
+    reductions.sum_increments(0, 9, mean + prior, prior, out)
     present = -np.expm1(-mean)
     expected = (present * (digamma(mean / present + prior) - digamma(prior))).sum(axis=1)
     np.testing.assert_allclose(out, expected, rtol=1e-6)
-    kernels.sum_increments(0, 1, np.full((1, 1), 1e-7) + prior, prior, out)
+    reductions.sum_increments(0, 1, np.full((1, 1), 1e-7) + prior, prior, out)
     assert out[0] == pytest.approx(1e-7 / prior, rel=1e-3)  # a rare count adds 1/prior whenever it is there
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
 def test_merged_v_log_v(rng, dtype, tolerance):
     topics, out = (rng.gamma(0.5, 3, (3, 1000)) + 1e-9).astype(dtype), np.empty(2)
-    kernels.merged_v_log_v(0, 2, np.array([[0, 2], [1, 1]]), topics, out)
+    reductions.merged_v_log_v(0, 2, np.array([[0, 2], [1, 1]]), topics, out)
     merged = np.stack([topics[0] + topics[2], 2 * topics[1]])
     np.testing.assert_allclose(out, (merged * np.log(merged)).sum(axis=1), rtol=tolerance)
 
@@ -292,7 +292,7 @@ def test_total_variation(rng, dtype, tolerance):
     others[3], others[5] = 7 * values[3], 0
     values[5, 1:], others[5, 1] = 0, 2
     out = np.full(D, np.nan)
-    kernels.total_variation(2, D, values, others, out)
+    reductions.total_variation(2, D, values, others, out)
     one, two = (v.astype(float) / v.sum(axis=1, keepdims=True, dtype=float) for v in (values, others))
     np.testing.assert_allclose(out[2:], abs(one - two).sum(axis=1)[2:] / 2, rtol=1e-10, atol=tolerance)
     assert out[3] == pytest.approx(0, abs=tolerance)
@@ -304,7 +304,7 @@ def test_total_variation(rng, dtype, tolerance):
 def test_root_shares(rng, dtype, tolerance):
     values, out = (rng.gamma(1, 2, (D, K)) * rng.lognormal(0, 4, (D, 1))).astype(dtype), np.full((D, K), np.nan, dtype)
     values[4, 2] = 0
-    kernels.root_shares(2, D, values, out)
+    neighbours.root_shares(2, D, values, out)
     expected = np.sqrt(values / values.sum(axis=1, keepdims=True, dtype=float))
     np.testing.assert_allclose(out[2:], expected[2:], rtol=tolerance)
     assert np.isnan(out[:2]).all()
@@ -320,9 +320,9 @@ def test_what_neighbours_lend(rng, dtype, tolerance, sharpness):
     roots = np.sqrt(roots).astype(dtype)
     graph, out = csr_array(weights), np.full((D, K), np.nan, dtype)
     args = (graph.indptr, graph.indices, graph.data, roots, sharpness, scale, out)
-    kernels.lent_by_neighbours(3, D, *args)
+    neighbours.lent_by_neighbours(3, D, *args)
     assert np.isnan(out[:3]).all()
-    kernels.lent_by_neighbours(0, 3, *args)
+    neighbours.lent_by_neighbours(0, 3, *args)
     roots = roots.astype(float)
     for d in range(D):
         lent = sum(
@@ -339,7 +339,7 @@ def test_neighbours_of_no_weight_lend_nothing(rng):
     roots, graph = np.sqrt(rng.dirichlet(np.ones(K), 3)), csr_array(np.ones((3, 3)))
     graph.data[:3] = 0
     out = np.full((3, K), np.nan)
-    kernels.lent_by_neighbours(0, 3, graph.indptr, graph.indices, graph.data, roots, 8.0, np.full(3, 100.0), out)
+    neighbours.lent_by_neighbours(0, 3, graph.indptr, graph.indices, graph.data, roots, 8.0, np.full(3, 100.0), out)
     assert (out[0] == 0).all()
     assert (out[1:] > 0).all()
 
@@ -347,7 +347,7 @@ def test_neighbours_of_no_weight_lend_nothing(rng):
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
 def test_unit_rows(rng, dtype, tolerance):
     values, out = (rng.gamma(1, 2, (D, K)) * rng.lognormal(0, 4, (D, 1))).astype(dtype), np.full((D, K), np.nan, dtype)
-    kernels.unit_rows(2, D, values, out)
+    neighbours.unit_rows(2, D, values, out)
     values = values.astype(float)
     np.testing.assert_allclose(out[2:], (values / np.linalg.norm(values, axis=1, keepdims=True))[2:], rtol=tolerance)
     assert np.isnan(out[:2]).all()
@@ -362,9 +362,9 @@ def test_correction_by_neighbours(rng, dtype, tolerance):
     graph = csr_array(weights)
     out = np.empty_like(gamma)
     units = np.empty_like(gamma)
-    kernels.unit_rows(0, D, previous, units)
+    neighbours.unit_rows(0, D, previous, units)
     args = (graph.indptr, graph.indices, graph.data, gamma, units)
-    kernels.correct_by_neighbours(0, D, *args, True, out)
+    neighbours.correct_by_neighbours(0, D, *args, True, out)
     for d in range(D):
         own = gamma[d] / np.linalg.norm(gamma[d])
         s = own.copy()
@@ -373,7 +373,7 @@ def test_correction_by_neighbours(rng, dtype, tolerance):
             s += weights[d, j] * (own @ u) * u
         raised = gamma[d] * (1 + s / np.linalg.norm(s))
         np.testing.assert_allclose(out[d], raised * gamma[d].sum() / raised.sum(), rtol=tolerance)
-    kernels.correct_by_neighbours(0, D, *args, False, out)
+    neighbours.correct_by_neighbours(0, D, *args, False, out)
     np.testing.assert_array_equal(out[4], gamma[4])
     assert (out[5] != gamma[5]).any()
 

@@ -9,7 +9,7 @@ log p(x | β = λ / Σλ), bounded below by q(θ), + η Σ log β.
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from . import kernels, priors
+from . import kernels, priors, reductions
 from .execution import Array, Threads
 
 
@@ -24,7 +24,7 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
     n_features, n_topics = lam.shape
     total = threads.column_sums(lam)
     prior = n_topics * (gammaln(n_features * (eta + 1)) - n_features * gammaln(eta + 1))
-    return float(threads.sum(kernels.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
+    return float(threads.sum(reductions.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
 
 
 def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
@@ -35,6 +35,6 @@ def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
     seen, expected = 0.0, 0.0
     for one in lam:
         prior_total = eta * len(one)
-        seen += threads.sum(kernels.sum_increments, one, eta)
+        seen += threads.sum(reductions.sum_increments, one, eta)
         expected += len(one) * float((digamma(threads.column_sums(one)) - digamma(prior_total)).sum())
     return priors.clipped(eta * seen / expected)

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from . import kernels
+from . import reductions
 
 Array = NDArray[np.floating]
 
@@ -96,8 +96,8 @@ class Threads:
 
     def column_sums(self, values: Array) -> Array:
         """Sums over the rows of a table, in double precision; the order of summation does not depend on the threads."""
-        out = np.empty((-(-len(values) // kernels.CHUNK), values.shape[1]))
-        self.run(kernels.column_sums, np.arange(len(out) + 1), values, out)
+        out = np.empty((-(-len(values) // reductions.CHUNK), values.shape[1]))
+        self.run(reductions.column_sums, np.arange(len(out) + 1), values, out)
         return np.asarray(out.sum(axis=0))
 
     def _serve(self) -> None:

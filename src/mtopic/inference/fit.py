@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import kernels, schedule
+from . import reductions, schedule
 from .execution import Array, Threads
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
@@ -92,7 +92,7 @@ class Fit:
         lam, observed = explorer.m_step(gamma)
         after = replace(now, gamma=gamma, lam=lam)
         bound = after.bound(observed)
-        change = after.threads.sum(kernels.total_variation, gamma, now.gamma) / len(gamma)
+        change = after.threads.sum(reductions.total_variation, gamma, now.gamma) / len(gamma)
         if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
             after.alpha = after.learned_alpha()
         if self.learns_eta:

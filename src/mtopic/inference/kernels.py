@@ -26,15 +26,6 @@ def padded(n_topics: int) -> int:
     return -(-n_topics // LANES) * LANES
 
 
-@_jit_reassociate
-def _dot(a, b):
-    """Σ a·b over the entries of ``a``, in double precision."""
-    total = 0.0
-    for i in range(a.size):
-        total += float(a[i]) * float(b[i])
-    return total
-
-
 @_jit
 def _scaled_exp(logs, scratch, out):
     """Write exp(logs) divided by its maximum, at least the floor; return the maximum. ``logs`` is spent."""
@@ -302,12 +293,12 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
         x = data[row]
         _by_feature(x, t, indices[row], b[v], mixture, total)
         special.log(mixture[: x.size])
-        bound[v] = _dot(x, mixture)
+        bound[v] = special.dot(x, mixture)
         for k in range(n_topics):
             out[v, k] = total[k] * b[v, k]
             mixture[k] = b[v, k]
         special.log(mixture[:n_topics])
-        bound[v] -= _dot(out[v], mixture)
+        bound[v] -= special.dot(out[v], mixture)
 
 
 @_jit
@@ -330,171 +321,7 @@ def log_likelihood(start, stop, indptr, indices, data, t, b, out):
         x = data[row]
         _by_feature(x, b, indices[row], t[d], mixture, total)
         special.log(mixture[: x.size])
-        out[d] = _dot(x, mixture)
-
-
-@_jit
-def column_sums(start, stop, values, out):
-    """Write the sums over the rows of chunk after chunk of a table."""
-    for chunk in range(start, stop):
-        out[chunk] = 0
-        for row in range(chunk * CHUNK, min((chunk + 1) * CHUNK, values.shape[0])):
-            for k in range(values.shape[1]):
-                out[chunk, k] += values[row, k]
-
-
-@_jit
-def sum_log_gamma(start, stop, values, out):
-    """Write Σ_k ln Γ(v_k) of each row."""
-    work, logs, scratch = np.empty(values.shape[1]), np.empty(values.shape[1]), np.empty(values.shape[1])
-    for row in range(start, stop):
-        for k in range(work.size):
-            work[k] = values[row, k]
-        out[row] = special.sum_log_gamma(work, logs, scratch)
-
-
-@_jit
-def sum_v_log_v(start, stop, values, out):
-    """Write Σ_k v_k ln v_k of each row."""
-    logs = np.empty(values.shape[1])
-    for row in range(start, stop):
-        for k in range(logs.size):
-            logs[k] = values[row, k]
-        special.log(logs)
-        out[row] = _dot(values[row], logs)
-
-
-@_jit
-def sum_digamma(start, stop, values, out):
-    """Write Σ_k ψ(v_k) of each row."""
-    work, logs = np.empty(values.shape[1]), np.empty(values.shape[1])
-    for row in range(start, stop):
-        for k in range(work.size):
-            work[k] = values[row, k]
-        special.digamma(work, logs)
-        out[row] = logs.sum()
-
-
-@_jit
-def sum_increments(start, stop, values, prior, out):
-    """Write, for each row, Σ_k E[ψ(n + prior) − ψ(prior)] of counts n of which only the means v − prior are known.
-
-    n is taken as zero with the probability that a Poisson variable of that mean has, else as its mean given that it is not.
-    """
-    work, logs, present = np.empty(values.shape[1] + 1), np.empty(values.shape[1] + 1), np.empty(values.shape[1])
-    n = present.size
-    for row in range(start, stop):
-        work[n] = prior
-        for k in range(n):
-            mean = max(values[row, k] - prior, 1e-12)
-            present[k] = -math.expm1(-mean)
-            work[k] = mean / present[k] + prior
-        special.digamma(work, logs)
-        out[row] = 0
-        for k in range(n):
-            out[row] += present[k] * (logs[k] - logs[n])
-
-
-@_jit
-def merged_v_log_v(start, stop, pairs, topics, out):
-    """Write Σ_v w_v ln w_v, w = topics[i] + topics[j], for each pair (i, j)."""
-    logs = np.empty(CHUNK)
-    for p in range(start, stop):
-        out[p] = 0
-        for chunk in range(-(-topics.shape[1] // CHUNK)):
-            a = topics[pairs[p, 0], chunk * CHUNK : (chunk + 1) * CHUNK]
-            b = topics[pairs[p, 1], chunk * CHUNK : (chunk + 1) * CHUNK]
-            for v in range(a.size):
-                logs[v] = a[v] + b[v]
-            special.log(logs[: a.size])
-            out[p] += _dot(a, logs) + _dot(b, logs)
-
-
-@_jit
-def total_variation(start, stop, values, others, out):
-    """Write half the sum of the differences between the shares of the entries in a row of ``values`` and of ``others``."""
-    for row in range(start, stop):
-        total, other_total, out[row] = 0.0, 0.0, 0.0
-        for k in range(values.shape[1]):
-            total += values[row, k]
-            other_total += others[row, k]
-        for k in range(values.shape[1]):
-            out[row] += abs(values[row, k] / total - others[row, k] / other_total) / 2
-
-
-@_jit
-def root_shares(start, stop, values, out):
-    """Write the square roots of the shares that the entries have in their row's sum."""
-    for row in range(start, stop):
-        total = 0.0
-        for k in range(values.shape[1]):
-            total += values[row, k]
-        for k in range(values.shape[1]):
-            out[row, k] = math.sqrt(values[row, k] / total)
-
-
-@_jit_reassociate
-def lent_by_neighbours(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
-    """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
-
-    Likeness is the Bhattacharyya coefficient of the two rows to the power ``sharpness``. A row without neighbours becomes zero.
-    """
-    n_topics = roots.shape[1]
-    total = np.empty(n_topics)
-    for d in range(start, stop):
-        mass = 0.0
-        total[:] = 0
-        for i in range(indptr[d], indptr[d + 1]):
-            mass += weights[i]
-            weight = weights[i] * _dot(roots[d], roots[indices[i]]) ** sharpness
-            for k in range(n_topics):
-                total[k] += weight * roots[indices[i], k] * roots[indices[i], k]
-        share = scale[d] / mass if mass > 0 else 0.0
-        for k in range(n_topics):
-            out[d, k] = share * total[k]
-
-
-@_jit
-def unit_rows(start, stop, values, out):
-    """Write each row divided by its Euclidean norm."""
-    for row in range(start, stop):
-        norm = math.sqrt(_dot(values[row], values[row]))
-        for k in range(values.shape[1]):
-            out[row, k] = values[row, k] / norm
-
-
-@_jit_reassociate
-def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, isolated, out):
-    """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
-
-    ``units`` holds the neighbours' γ as unit vectors. The graph holds no self edges: an observation counts itself with weight 1
-    and its γ as it is now. One that has no neighbour keeps its γ unless ``isolated`` says that it be corrected by itself.
-    """
-    n_topics = gamma.shape[1]
-    own, s = np.empty(n_topics, gamma.dtype), np.empty(n_topics, gamma.dtype)
-    for d in range(start, stop):
-        if indptr[d] == indptr[d + 1] and not isolated:
-            out[d] = gamma[d]
-            continue
-        norm = math.sqrt(_dot(gamma[d], gamma[d]))
-        for k in range(n_topics):
-            own[k] = gamma[d, k] / norm
-            s[k] = own[k]
-        for i in range(indptr[d], indptr[d + 1]):
-            other, weight = indices[i], gamma.dtype.type(0)
-            for k in range(n_topics):
-                weight += own[k] * units[other, k]
-            weight *= gamma.dtype.type(weights[i])
-            for k in range(n_topics):
-                s[k] += weight * units[other, k]
-        norm = math.sqrt(_dot(s, s))
-        before, after = 0.0, 0.0
-        for k in range(n_topics):
-            s[k] = gamma[d, k] * (1 + s[k] / norm)
-            before += gamma[d, k]
-            after += s[k]
-        for k in range(n_topics):
-            out[d, k] = s[k] * (before / after)
+        out[d] = special.dot(x, mixture)
 
 
 @_jit

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from . import collapsed, kernels, priors, variational
+from . import collapsed, kernels, priors, reductions, variational
 from .corpus import Corpus
 from .execution import Array, Threads
 
@@ -120,7 +120,7 @@ class Posterior:
     def learned_alpha(self) -> float:
         """The α under which E log θ of all observations is most likely."""
         total = self.gamma.sum(axis=1, dtype=np.float64)
-        mean_log = self.threads.sum(kernels.sum_digamma, self.gamma) - self.n_topics * float(digamma(total).sum())
+        mean_log = self.threads.sum(reductions.sum_digamma, self.gamma) - self.n_topics * float(digamma(total).sum())
         return priors.concentration(self.alpha, [self.gamma.shape], mean_log)
 
     def learned_eta(self) -> float:
@@ -134,7 +134,7 @@ class Posterior:
         args = (self.corpus.totals, prior, gamma, t, by_row)
         self.threads.run(kernels.expected_topics, np.arange(len(gamma) + 1), *args)
         total = gammaln(prior.sum(axis=1, dtype=np.float64)).sum()
-        normaliser = float(total) - self.threads.sum(kernels.sum_log_gamma, prior)
+        normaliser = float(total) - self.threads.sum(reductions.sum_log_gamma, prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
     def _lam_by_modality(self) -> list[Array]:

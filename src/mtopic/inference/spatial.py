@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from . import kernels
+from . import neighbours
 from .execution import Array, Threads
 
 SHARPNESS, ABOVE = 8, 10.0
@@ -38,10 +38,10 @@ class NeighbourPrior:
         graph = self.neighbours
         strength = self.strength * ABOVE**descent
         pseudocounts, roots = np.empty_like(gamma), np.empty_like(gamma)
-        threads.run(kernels.root_shares, np.arange(len(gamma) + 1), gamma, roots)
+        threads.run(neighbours.root_shares, np.arange(len(gamma) + 1), gamma, roots)
         sharpness = SHARPNESS * (1 - descent)
         args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
-        threads.run(kernels.lent_by_neighbours, graph.indptr, *args)
+        threads.run(neighbours.lent_by_neighbours, graph.indptr, *args)
         return pseudocounts
 
 
@@ -74,9 +74,9 @@ class Correction:
         """
         graph = self.neighbours
         corrected, units = np.empty_like(gamma), np.empty_like(gamma)
-        threads.run(kernels.unit_rows, np.arange(len(gamma) + 1), previous, units)
+        threads.run(neighbours.unit_rows, np.arange(len(gamma) + 1), previous, units)
         args = (graph.indptr, graph.indices, graph.data, gamma, units, isolated, corrected)
-        threads.run(kernels.correct_by_neighbours, graph.indptr, *args)
+        threads.run(neighbours.correct_by_neighbours, graph.indptr, *args)
         return corrected
 
 

@@ -122,3 +122,12 @@ def sum_log_gamma(x, logs, factors):
         series = (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188)))) / y
         total += (y - 0.5) * logs[i] - y + HALF_LOG_2PI + series
     return total
+
+
+@jit_reassociate
+def dot(a, b):
+    """Σ a·b over the entries of ``a``, in double precision."""
+    total = 0.0
+    for i in range(a.size):
+        total += float(a[i]) * float(b[i])
+    return total

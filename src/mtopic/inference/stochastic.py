@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels
+from . import kernels, reductions
 from .corpus import Corpus
 from .execution import Array
 from .posterior import Posterior
@@ -92,7 +92,7 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         out = np.empty(len(pairs))
-        posterior.threads.run(kernels.merged_v_log_v, np.arange(len(pairs) + 1), pairs, counts, out)
+        posterior.threads.run(reductions.merged_v_log_v, np.arange(len(pairs) + 1), pairs, counts, out)
         total = totals[:, pairs].sum(axis=2)
         return np.asarray(out - (total * np.log(total)).sum(axis=0))
 

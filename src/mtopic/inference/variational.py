@@ -7,7 +7,7 @@ With q(θ_d) = Dirichlet(γ_d) these are the coordinate updates and the evidence
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from . import kernels, priors
+from . import kernels, priors, reductions
 from .execution import Array, Threads
 
 
@@ -22,7 +22,7 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
     n_features, n_topics = lam.shape
     total = threads.column_sums(lam)
     prior = n_topics * (gammaln(n_features * eta) - n_features * gammaln(eta))
-    return float(threads.sum(kernels.sum_log_gamma, lam) - gammaln(total).sum() + prior)
+    return float(threads.sum(reductions.sum_log_gamma, lam) - gammaln(total).sum() + prior)
 
 
 def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
@@ -30,5 +30,5 @@ def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
     mean_log = 0.0
     for one in lam:
         total = threads.column_sums(one)
-        mean_log += threads.sum(kernels.sum_digamma, one) - len(one) * float(digamma(total).sum())
+        mean_log += threads.sum(reductions.sum_digamma, one) - len(one) * float(digamma(total).sum())
     return priors.concentration(eta, [(one.shape[1], one.shape[0]) for one in lam], mean_log)
