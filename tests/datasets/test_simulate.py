@@ -332,6 +332,70 @@ def test_round_trip_of_labels(tmp_path, kind):
     pd.testing.assert_frame_equal(mtopic.read.h5mu(tmp_path / "tissue.h5mu").obs, mdata.obs, check_categorical=False)
 
 
+def same_counts(first, second, mod):
+    return (first[mod].X != second[mod].X).nnz == 0
+
+
+def test_topics_that_are_not_resolved_share_a_signature():
+    mdata = mtopic.datasets.simulate(300, 6, resolved={"rna": [0, 4], "atac": (5, 3, 2, 1)}, depth=1000)
+    for mod, shared in {"rna": [1, 2, 3, 5], "atac": [0, 4]}.items():
+        signatures = mdata[mod].varm["true_signatures"].to_numpy()
+        assert (signatures[:, shared] == signatures[:, shared[:1]]).all()
+        assert len(np.unique(signatures, axis=1).T) == 6 - len(shared) + 1
+        assert chi_square(mdata, mod) == pytest.approx(1, abs=0.05)
+
+
+def test_resolved_changes_nothing_else():
+    plain, noise = (mtopic.datasets.simulate(80, 4, resolved=resolved) for resolved in (None, {"rna": []}))
+    signatures = {name: data["rna"].varm["true_signatures"].to_numpy() for name, data in (("p", plain), ("n", noise))}
+    np.testing.assert_array_equal(signatures["n"], np.repeat(signatures["p"][:, :1], 4, axis=1))
+    pd.testing.assert_frame_equal(plain.obsm["true_topics"], noise.obsm["true_topics"], check_exact=True)
+    np.testing.assert_array_equal(plain["rna"].X.sum(axis=1), noise["rna"].X.sum(axis=1))
+    assert same_counts(plain, noise, "atac") and not same_counts(plain, noise, "rna")
+    assert same_counts(plain, mtopic.datasets.simulate(80, 4, resolved={"rna": np.arange(4)}), "rna")
+
+
+def variance_factor(mdata, mod):
+    """Variance of the counts, as a multiple of the multinomial's."""
+    expected = expected_counts(mdata, mod)
+    variance = expected * (1 - expected / expected.sum(axis=1, keepdims=True))
+    seen = variance > 1
+    return ((mdata[mod].X.toarray() - expected)[seen] ** 2 / variance[seen]).mean()
+
+
+@pytest.mark.parametrize("block", [3000, 10**9])
+def test_overdispersion_is_a_factor_of_the_variance(monkeypatch, block):
+    monkeypatch.setattr("mtopic.datasets._simulate.COUNTS_AT_ONCE", block)
+    options = {"modalities": {"rna": 60, "prot": 20, "atac": 60}, "depth": {"rna": 100}}
+    mdata = mtopic.datasets.simulate(2000, 3, overdispersion={"rna": 4, "prot": 20.0}, **options)
+    assert variance_factor(mdata, "rna") == pytest.approx(4, rel=0.1)
+    assert variance_factor(mdata, "prot") == pytest.approx(20, rel=0.1)
+    assert variance_factor(mdata, "atac") == pytest.approx(1, rel=0.05)
+
+
+def test_overdispersion_leaves_expected_counts_as_they_are():
+    mdata, plain = (mtopic.datasets.simulate(6000, 3, modalities={"rna": 20}, overdispersion=f) for f in (10, None))
+    expected, counts = expected_counts(mdata, "rna"), mdata["rna"].X.toarray()
+    seen = expected.sum(axis=0) > 1000
+    z = (counts - expected).sum(axis=0)[seen] / np.sqrt(10 * expected.sum(axis=0)[seen])
+    assert seen.sum() > 10 and np.abs(z).max() < 4
+    np.testing.assert_array_equal(counts.sum(axis=1), plain["rna"].X.toarray().sum(axis=1))
+    pd.testing.assert_frame_equal(mdata["rna"].varm["true_signatures"], plain["rna"].varm["true_signatures"])
+
+
+def test_overdispersion_of_1_changes_nothing():
+    plain, same = (mtopic.datasets.simulate(80, 4, overdispersion=f) for f in (None, {"rna": 1, "atac": 1.0}))
+    assert same_counts(plain, same, "rna") and same_counts(plain, same, "atac")
+
+
+def test_overdispersion_beyond_the_number_of_counts_is_one_feature():
+    mdata = mtopic.datasets.simulate(100, 3, depth=20, overdispersion={"rna": 1000})
+    assert (mdata["rna"].X.getnnz(axis=1) == 1).all() and (mdata["atac"].X.getnnz(axis=1) > 1).all()
+    expected = mdata.obsm["true_topics"].to_numpy() @ mdata["rna"].varm["true_signatures"].to_numpy().T
+    drawn = expected[np.arange(100), mdata["rna"].X.toarray().argmax(axis=1)]
+    assert drawn.mean() == pytest.approx((expected**2).sum(axis=1).mean(), rel=0.3)
+
+
 def test_sections():
     mdata = mtopic.datasets.simulate(700, 4, n_sections=3)
     section = mdata.obs["section"]
@@ -422,6 +486,13 @@ def test_smallest():
         ({"missing": {"rna": -0.1}}, ValueError, "missing share of modality 'rna' is -0.1"),
         ({"missing": {"rna": 0.6, "atac": 0.5}}, ValueError, "sum to 1.1 over 2 modalities"),
         ({"modalities": {"rna": 5}, "missing": {"rna": 0.5}}, ValueError, "sum to at most 0"),
+        ({"resolved": {"rnaa": [0]}}, KeyError, "no modality 'rnaa'.*did you mean 'rna'"),
+        ({"resolved": {"rna": [8]}}, ValueError, r"resolved\['rna'\] names topic 8: there are topics 0 to 7"),
+        ({"resolved": {"rna": [-1]}}, ValueError, "names topic -1"),
+        ({"resolved": {"rna": [1, 2, 1]}}, ValueError, r"resolved\['rna'\] is \[1, 2, 1\]: name each topic once"),
+        ({"overdispersion": {"atacc": 2}}, KeyError, "no modality 'atacc'.*did you mean 'atac'"),
+        ({"overdispersion": 0.9}, ValueError, "overdispersion of modality 'rna' is 0.9"),
+        ({"overdispersion": {"atac": np.inf}}, ValueError, "overdispersion of modality 'atac' is inf"),
     ],
 )
 def test_errors(options, error, message):

@@ -1,6 +1,6 @@
 """Simulated data with known topics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,6 +34,8 @@ def simulate(
     n_sections: int = 1,
     missing: Mapping[str, float] | None = None,
     concentration: float | None = None,
+    resolved: Mapping[str, Sequence[int]] | None = None,
+    overdispersion: float | Mapping[str, float] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> MuData:
     """Draw multimodal counts from the topic model itself, on a tissue or as dissociated cells.
@@ -75,6 +77,13 @@ def simulate(
     concentration
         Parameter of the Dirichlet distribution of the proportions: the smaller, the purer the observations.
         The model's own prior, 1 / n_topics, if not given; 2 for the tissue "gradient", whose spots are mixtures.
+    resolved
+        Numbers, from 0, of the topics that a modality tells apart, by modality; its other topics share one signature. An
+        empty list makes the modality pure noise. A modality that is not named tells all topics apart.
+    overdispersion
+        How many times the variance of a count exceeds that of a multinomial one with the same total, for all modalities or
+        by modality; 1 where not given. The counts are then Dirichlet-multinomial. A count cannot vary more than if all
+        units of the observation are of one feature, which is what they are where there are no more units than this number.
     rng
         Seed or generator; the same seed gives the same data.
 
@@ -93,10 +102,10 @@ def simulate(
     Raises
     ------
     ValueError
-        If a number is out of its range, if ``tissue`` is none of the above or is given with ``spatial=False``, or if
-        the missing shares would leave observations with no modality.
+        If a number is out of its range, if ``tissue`` is none of the above or is given with ``spatial=False``, if
+        the missing shares would leave observations with no modality, or if ``resolved`` names a topic twice.
     KeyError
-        If ``depth`` or ``missing`` names a modality that is not simulated.
+        If ``depth``, ``missing``, ``resolved`` or ``overdispersion`` names a modality that is not simulated.
 
     Examples
     --------
@@ -115,6 +124,8 @@ def simulate(
     concentration = _concentration(concentration, n_topics, tissue)
     depths = _depths(depth, modalities)
     n_missing = _numbers_missing(missing or {}, modalities, n_obs)
+    unresolved = _unresolved(resolved or {}, modalities, n_topics)
+    overdispersions = _overdispersions(overdispersion, modalities)
     rng = np.random.default_rng(rng)
 
     names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
@@ -127,7 +138,8 @@ def simulate(
     parts = {}
     for mod, n_features in modalities.items():
         signatures = _signatures(n_features, n_topics, rng)
-        x = _counts(proportions[present[mod]], signatures, depths[mod], rng)
+        signatures[unresolved[mod]] = signatures[unresolved[mod][:1]]
+        x = _counts(proportions[present[mod]], signatures, depths[mod], overdispersions[mod], rng)
         parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
     return _assemble(parts, names, coordinates, proportions, sections, labels)
 
@@ -165,16 +177,48 @@ def _concentration(concentration: float | None, n_topics: int, tissue: str) -> f
     return float(concentration)
 
 
+def _by_modality(
+    value: float | Mapping[str, float] | None, default: float, modalities: dict[str, int], option: str
+) -> dict[str, float]:
+    given = value if isinstance(value, Mapping) else {} if value is None else dict.fromkeys(modalities, value)
+    for mod in given:
+        look_up(modalities, mod, "modality", f"modalities ({option})")
+    return dict.fromkeys(modalities, default) | dict(given)
+
+
 def _depths(depth: float | Mapping[str, float] | None, modalities: dict[str, int]) -> dict[str, float]:
-    if isinstance(depth, Mapping):
-        given = dict(depth)
-    else:
-        given = {} if depth is None else dict.fromkeys(modalities, depth)
-    for mod, value in given.items():
-        look_up(modalities, mod, "modality", "modalities (depth)")
+    depths = _by_modality(depth, DEFAULT_DEPTH, modalities, "depth")
+    for mod, value in depths.items():
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"depth of modality {mod!r} is {value}: the mean number of counts must be positive")
-    return dict.fromkeys(modalities, DEFAULT_DEPTH) | given
+    return depths
+
+
+def _overdispersions(
+    overdispersion: float | Mapping[str, float] | None, modalities: dict[str, int]
+) -> dict[str, float]:
+    factors = _by_modality(overdispersion, 1.0, modalities, "overdispersion")
+    for mod, value in factors.items():
+        if not (np.isfinite(value) and value >= 1):
+            raise ValueError(
+                f"overdispersion of modality {mod!r} is {value}: counts vary at least as multinomial ones, which is 1"
+            )
+    return factors
+
+
+def _unresolved(
+    resolved: Mapping[str, Sequence[int]], modalities: dict[str, int], n_topics: int
+) -> dict[str, NDArray[np.intp]]:
+    """Topics that share a signature, by modality."""
+    for mod, topics in resolved.items():
+        look_up(modalities, mod, "modality", "modalities (resolved)")
+        for k in topics:
+            if k not in range(n_topics):
+                raise ValueError(f"resolved[{mod!r}] names topic {k}: there are topics 0 to {n_topics - 1}")
+        if len(set(topics)) < len(topics):
+            raise ValueError(f"resolved[{mod!r}] is {list(topics)}: name each topic once")
+    every = np.arange(n_topics)
+    return {mod: np.setdiff1d(every, resolved.get(mod, every)) for mod in modalities}
 
 
 def _numbers_missing(missing: Mapping[str, float], modalities: dict[str, int], n_obs: int) -> dict[str, int]:
@@ -223,13 +267,17 @@ def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDA
 
 
 def _counts(
-    proportions: NDArray[np.float64], signatures: NDArray[np.float64], depth: float, rng: np.random.Generator
+    proportions: NDArray[np.float64],
+    signatures: NDArray[np.float64],
+    depth: float,
+    overdispersion: float,
+    rng: np.random.Generator,
 ) -> csr_matrix:
     library_size = depth * rng.lognormal(-(LIBRARY_SIZE_SD**2) / 2, LIBRARY_SIZE_SD, proportions.shape[0])
     n_units = np.maximum(1, np.rint(library_size)).astype(np.int64)
     cumulative = signatures.cumsum(axis=1)
     cumulative /= cumulative[:, -1:]
-    blocks = [_draw(proportions[rows], cumulative, n_units[rows], rng) for rows in _blocks(n_units)]
+    blocks = [_draw(proportions[rows], cumulative, n_units[rows], overdispersion, rng) for rows in _blocks(n_units)]
     return vstack(blocks, format="csr")
 
 
@@ -245,6 +293,7 @@ def _draw(
     proportions: NDArray[np.float64],
     cumulative: NDArray[np.float64],
     n_units: NDArray[np.int64],
+    overdispersion: float,
     rng: np.random.Generator,
 ) -> csr_matrix:
     """Counts of a block of observations: a topic for each unit, then a feature by inversion of the topic's distribution."""
@@ -257,7 +306,30 @@ def _draw(
             for distribution, n in zip(cumulative, by_topic.sum(axis=0), strict=True)
         ]
     )
+    if overdispersion > 1:
+        features = features[_copied(rows, n_units, overdispersion, rng)]
     return csr_matrix((np.ones(rows.size, np.float32), (rows, features)), shape=(n_obs, n_features))
+
+
+def _copied(
+    rows: NDArray[np.int32], n_units: NDArray[np.int64], overdispersion: float, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """For each unit the unit whose feature it takes, so that the counts become Dirichlet-multinomial.
+
+    By Pólya's urn (Blackwell & MacQueen 1973): the i-th unit of an observation, in random order from 0, copies one of those before
+    it with probability i / (s + i). The variance is (N + s) / (1 + s) times the multinomial's with N units.
+    """
+    concentration = np.maximum(0, (n_units - overdispersion) / (overdispersion - 1))
+    order = np.lexsort((rng.random(rows.size), rows))
+    first = np.repeat(n_units.cumsum() - n_units, n_units)
+    place = np.arange(rows.size) - first
+    copies = rng.random(rows.size) * (concentration[rows[order]] + place) < place
+    source = first + np.where(copies, (rng.random(rows.size) * place).astype(np.intp), place)
+    while (source[source] != source).any():
+        source = source[source]
+    copied = np.empty_like(order)
+    copied[order] = order[source]
+    return copied
 
 
 def _feature_names(mod: str, n_features: int) -> pd.Index:
