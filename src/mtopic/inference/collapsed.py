@@ -7,6 +7,7 @@ log p(x | β = λ / Σλ), bounded below by q(θ), + η Σ log β.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from . import kernels, priors, reductions
@@ -27,14 +28,14 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
     return float(threads.sum(reductions.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
 
 
-def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
+def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
     """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
 
     The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean, is taken.
     """
     seen, expected = 0.0, 0.0
-    for one in lam:
+    for one, weight in zip(lam, worth, strict=True):
         prior_total = eta * len(one)
-        seen += threads.sum(reductions.sum_increments, one, eta)
-        expected += len(one) * float((digamma(threads.column_sums(one)) - digamma(prior_total)).sum())
+        seen += weight * threads.sum(reductions.sum_increments, one, eta)
+        expected += weight * len(one) * float((digamma(threads.column_sums(one)) - digamma(prior_total)).sum())
     return priors.clipped(eta * seen / expected)

@@ -1,6 +1,6 @@
 """The counts of all modalities side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,10 +18,13 @@ class Corpus:
         CSR matrix (D × V), non-negative, of the precision that the inference is to have.
     offsets
         Modality m has the columns ``offsets[m]`` to ``offsets[m + 1]``.
+    weights
+        What a count of each modality is worth as evidence on an observation's topics; 1 if None.
     """
 
     rows: csr_array
     offsets: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
 
     @cached_property
     def columns(self) -> csc_array:
@@ -29,9 +32,14 @@ class Corpus:
         return self.rows.tocsc()
 
     @cached_property
+    def evidence(self) -> csr_array:
+        """The counts times the weights of their modalities; the index arrays are shared."""
+        return self.rows if self.weights is None else self._with(self.rows.data * self.by_feature()[self.rows.indices])
+
+    @cached_property
     def totals(self) -> NDArray[np.float64]:
-        """The counts of each observation, all modalities together."""
-        return np.asarray(self.rows.sum(axis=1, dtype=np.float64)).ravel()
+        """The evidence on each observation's topics: its counts, of all modalities, times their weights."""
+        return np.asarray(self.evidence.sum(axis=1, dtype=np.float64)).ravel()
 
     @property
     def n_obs(self) -> int:
@@ -46,17 +54,36 @@ class Corpus:
         """The columns of each modality."""
         return [slice(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
+    @property
+    def worth(self) -> NDArray[np.float64]:
+        """The weight of each modality."""
+        return np.ones(len(self.blocks)) if self.weights is None else self.weights
+
+    def by_feature(self) -> NDArray[np.floating]:
+        """The weight of each feature, that of its modality."""
+        return np.repeat(self.worth, np.diff(self.offsets)).astype(self.dtype)
+
+    def part(self, observations: NDArray[np.integer]) -> "Corpus":
+        """The counts of some observations."""
+        return replace(self, rows=self.rows[observations])
+
     def astype(self, dtype: np.dtype) -> "Corpus":
         """The same counts in another precision; the index arrays are shared."""
         if self.dtype == dtype:
             return self
-        data = self.rows.data.astype(dtype)
-        rows = csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)
-        return Corpus(rows, self.offsets)
+        return replace(self, rows=self._with(self.rows.data.astype(dtype)))
 
     def scaled(self, factor: float) -> "Corpus":
         """The counts times ``factor``; the index arrays are shared."""
         if factor == 1:
             return self
-        data = self.rows.data * self.dtype.type(factor)
-        return Corpus(csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape), self.offsets)
+        return replace(self, rows=self._with(self.rows.data * self.dtype.type(factor)))
+
+    def weighted(self, weights: NDArray[np.float64]) -> "Corpus":
+        """The same counts with other weights."""
+        corpus = replace(self, weights=weights)
+        corpus.__dict__["columns"] = self.columns
+        return corpus
+
+    def _with(self, data: NDArray[np.floating]) -> csr_array:
+        return csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)

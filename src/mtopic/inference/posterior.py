@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from . import collapsed, kernels, priors, reductions, variational
@@ -18,7 +19,7 @@ class Family(Protocol):
 
     def evidence(self, lam: Array, eta: float, threads: Threads) -> float: ...
 
-    def learned_eta(self, lam: list[Array], eta: float, threads: Threads) -> float: ...
+    def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float: ...
 
 
 FAMILIES: dict[str, Family] = {"variational": variational, "collapsed": collapsed}
@@ -67,7 +68,7 @@ class Posterior:
         -------
         γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
         """
-        rows = self.corpus.rows
+        rows = self.corpus.evidence
         gamma = np.array(start, dtype=self.corpus.dtype)
         rounds = np.empty(gamma.shape[0])
         signatures, prior = self.signatures(), self.prior()
@@ -89,7 +90,7 @@ class Posterior:
         args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), lam, by_feature)
         self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
         lam += np.asarray(self.eta, dtype=lam.dtype)
-        return lam, observed + float(by_feature.sum())
+        return lam, observed + self._worth([float(by_feature[block].sum()) for block in self.corpus.blocks])
 
     def update(self, gamma: Array, lam: Array) -> None:
         """Take a new posterior."""
@@ -98,9 +99,9 @@ class Posterior:
 
     def bound(self, observed: float) -> float:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
-        return observed + sum(
-            FAMILIES[self.family].evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality()
-        )
+        evidence = FAMILIES[self.family].evidence
+        parts = [evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality()]
+        return observed + self._worth(parts)
 
     def signatures(self) -> Array:
         """The expectation of the signatures, V × padded K, each feature scaled by its largest topic."""
@@ -125,7 +126,7 @@ class Posterior:
 
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
-        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.eta, self.threads)
+        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.corpus.worth, self.eta, self.threads)
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
@@ -136,6 +137,10 @@ class Posterior:
         total = gammaln(prior.sum(axis=1, dtype=np.float64)).sum()
         normaliser = float(total) - self.threads.sum(reductions.sum_log_gamma, prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
+
+    def _worth(self, parts: list[float]) -> float:
+        """The sum over modalities of what each adds to the bound, times its weight."""
+        return float(sum(weight * part for weight, part in zip(self.corpus.worth, parts, strict=True)))
 
     def _lam_by_modality(self) -> list[Array]:
         return [self.lam[block] for block in self.corpus.blocks]

@@ -6,7 +6,7 @@ from scipy.special import digamma, polygamma
 LOWEST, HIGHEST = 1e-4, 1e2
 
 
-def concentration(start: float, shapes: list[tuple[int, int]], mean_log: float) -> float:
+def concentration(start: float, shapes: list[tuple[float, int]], mean_log: float) -> float:
     """The a that maximises Σ E log Dirichlet(p; a) by Newton steps on log a (Minka 2000).
 
     Parameters
@@ -14,7 +14,7 @@ def concentration(start: float, shapes: list[tuple[int, int]], mean_log: float) 
     start
         Where the search begins.
     shapes
-        Number of distributions and of their entries, for each kind.
+        Number of distributions, or their weight, and number of their entries, for each kind.
     mean_log
         Σ E log p over all entries of all distributions.
     """

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels, reductions
-from .corpus import Corpus
 from .execution import Array
 from .posterior import Posterior
 
@@ -35,7 +34,7 @@ def stochastic_step(
     corpus = posterior.corpus
     sample = replace(
         posterior,
-        corpus=Corpus(corpus.rows[batch], corpus.offsets),
+        corpus=corpus.part(batch),
         gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
     )
     gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
@@ -80,19 +79,21 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator) -> tuple[
 
 
 def merged(posterior: Posterior, n_topics: int) -> Array:
-    """λ of ``n_topics`` topics: again and again the two are added whose counts lose the least likelihood by it.
+    """λ of ``n_topics`` topics: again and again the two are added whose evidence loses the least likelihood by it.
 
     What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
     """
     counts = np.array(posterior.lam.T, order="C")
     counts -= counts.dtype.type(posterior.eta)
-    np.maximum(counts, np.finfo(counts.dtype).tiny, out=counts)
+    evidence = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
+    for values in (counts, evidence):
+        np.maximum(values, np.finfo(values.dtype).tiny, out=values)
     alive = list(range(len(counts)))
-    totals = np.stack([counts[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
+    totals = np.stack([evidence[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         out = np.empty(len(pairs))
-        posterior.threads.run(reductions.merged_v_log_v, np.arange(len(pairs) + 1), pairs, counts, out)
+        posterior.threads.run(reductions.merged_v_log_v, np.arange(len(pairs) + 1), pairs, evidence, out)
         total = totals[:, pairs].sum(axis=2)
         return np.asarray(out - (total * np.log(total)).sum(axis=0))
 
@@ -106,6 +107,8 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     while len(alive) > n_topics:
         i, j = (int(topic) for topic in np.unravel_index(np.argmin(loss), loss.shape))
         counts[i] += counts[j]
+        if evidence is not counts:
+            evidence[i] += evidence[j]
         totals[:, i] += totals[:, j]
         alive.remove(j)
         loss[j], loss[:, j] = np.inf, np.inf

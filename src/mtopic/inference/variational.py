@@ -5,6 +5,7 @@ With q(θ_d) = Dirichlet(γ_d) these are the coordinate updates and the evidence
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from . import kernels, priors, reductions
@@ -25,10 +26,11 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
     return float(threads.sum(reductions.sum_log_gamma, lam) - gammaln(total).sum() + prior)
 
 
-def learned_eta(lam: list[Array], eta: float, threads: Threads) -> float:
+def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
     """The η under which E log β of all modalities is most likely."""
     mean_log = 0.0
-    for one in lam:
+    for one, weight in zip(lam, worth, strict=True):
         total = threads.column_sums(one)
-        mean_log += threads.sum(reductions.sum_digamma, one) - len(one) * float(digamma(total).sum())
-    return priors.concentration(eta, [(one.shape[1], one.shape[0]) for one in lam], mean_log)
+        mean_log += weight * (threads.sum(reductions.sum_digamma, one) - len(one) * float(digamma(total).sum()))
+    shapes = [(weight * one.shape[1], one.shape[0]) for one, weight in zip(lam, worth, strict=True)]
+    return priors.concentration(eta, shapes, mean_log)
