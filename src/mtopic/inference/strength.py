@@ -1,6 +1,6 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -8,49 +8,41 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from .corpus import Corpus
-from .execution import Array
 from .fit import Fit
-from .held_out import LARGEST, HeldOut, Score
+from .held_out import LARGEST, HeldOut, Learned
 from .spatial import NeighbourPrior
 
 STEP, LOWEST, FIRST, HIGHEST = 3.0, -3, -1, 3
 ERRORS = 3
+GROUPS = 5
+
+Score = Callable[[int], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What short fits have taught.
-
-    Parameters
-    ----------
-    prior
-        The prior under which hidden counts are best predicted; None where a fit without neighbours does so.
-    lam
-        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
-    passes
-        Their work in full passes over the data.
-    """
-
-    prior: NeighbourPrior | None
-    lam: Array | None
-    passes: float
-
-
-def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
-    """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
+def learned_prior(
+    fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator
+) -> Learned[NeighbourPrior | None]:
+    """The prior under which short fits best predict counts that are hidden from them; None where no neighbours are as good.
 
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
     strength taken is the weakest that predicts as well as the best, up to a standard error.
     """
     chosen = patch(neighbours, LARGEST, rng)
-    held_out, near = HeldOut(fit, counts, chosen, rng), csr_array(neighbours[chosen][:, chosen])
-    score = cache(lambda rung: held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)).sum(axis=1))
+    shown, hidden, order = mosaic(counts.part(chosen), rng)
+    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng)
+    near = csr_array(neighbours[chosen][:, chosen])
+
+    @cache
+    def score(rung: int) -> NDArray[np.float64]:
+        return held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)) @ shown.worth
+
     best = _climb(score, FIRST)
-    gain = score(best) - held_out.log_likelihood().sum(axis=1)
+    gain = score(best) - held_out.log_likelihood() @ shown.worth
     prior = None
     if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
         prior = NeighbourPrior(neighbours, STEP ** (best + _weakest(score, best)))
-    return Learned(prior, held_out.lam, held_out.passes)
+    lam = held_out.lam[np.argsort(order)] if chosen.size == counts.n_obs else None
+    return Learned(prior, lam, held_out.passes)
 
 
 def _climb(score: Score, start: int) -> int:
@@ -75,6 +67,27 @@ def _weakest(score: Score, best: int) -> float:
     top = float(above.sum() - below.sum()) / (4 * bend)
     error = float(below.std()) * np.sqrt(below.size)
     return top - min(1.0, float(np.sqrt(error / bend)))
+
+
+def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:
+    """The counts without those of one group of features in each observation, these, and the features in their new order.
+
+    The features of every modality are dealt out to `GROUPS` groups, each of which becomes a modality of its own.
+    """
+    dealt = [rng.permutation(block.stop - block.start) % GROUPS for block in corpus.blocks]
+    order = np.concatenate([b.start + np.argsort(g, kind="stable") for b, g in zip(corpus.blocks, dealt, strict=True)])
+    group = np.concatenate([np.sort(g) for g in dealt])
+    sizes = np.concatenate([np.unique(g, return_counts=True)[1] for g in dealt])
+    counts = csr_array(corpus.rows[:, order]).tocoo()
+    hidden = group[counts.col] == (rng.permutation(corpus.n_obs) % GROUPS)[counts.row]
+
+    weights = None if corpus.weights is None else np.repeat(corpus.weights, [np.unique(g).size for g in dealt])
+
+    def part(keep: NDArray[np.bool_]) -> Corpus:
+        rows = csr_array((counts.data[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
+        return Corpus(rows, np.concatenate([[0], np.cumsum(sizes)]), weights)
+
+    return part(~hidden), part(hidden), order
 
 
 def patch(neighbours: csr_array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -1,84 +1,105 @@
-"""How much a count of each modality is worth, learned from counts that are hidden from the fit."""
+"""How much a count of each modality is worth as evidence, learned from the counts."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from .corpus import Corpus
-from .execution import Array
 from .fit import Fit
-from .held_out import LARGEST, HeldOut
+from .held_out import LARGEST, HeldOut, Learned
+from .posterior import Posterior
 
-STEP, LOWEST = 3.0, -4
+HIDDEN = 0.2
 BEFORE, AFTER = 5, 5
+STEP, LOWEST = 3.0, -4
 ERRORS = 3
 
 Rungs = tuple[int, ...]
+Score = Callable[[Rungs], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class LearnedWeights:
-    """What short fits have taught.
+def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> Learned[NDArray[np.float64]]:
+    """The weights of the modalities, the largest of which is 1, for evidence that is neither counted twice nor only apparent.
 
-    Parameters
-    ----------
-    weights
-        Of each modality; the largest is 1.
-    lam
-        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
-    passes
-        Their work in full passes over the data.
+    A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
+    known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors,
+    as long as what is hidden of all modalities, each divided by its φ, is predicted better. Nothing is left of a modality of which
+    topics predict no more than the frequencies of its features do.
     """
-
-    weights: NDArray[np.float64]
-    lam: Array | None
-    passes: float
-
-
-def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> LearnedWeights:
-    """Learn how much each modality should say from how well short fits predict counts that are hidden from them."""
-    n_obs = counts.n_obs
-    chosen = np.sort(rng.permutation(n_obs)[:LARGEST]) if n_obs > LARGEST else np.arange(n_obs)
-    held_out = HeldOut(fit, counts, chosen, rng)
-
+    chosen = np.sort(rng.permutation(counts.n_obs)[:LARGEST])
+    shown, hidden = thinned(counts.part(chosen), rng)
+    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng)
     held_out.advance(BEFORE)
+    unit = 1 / dispersion(held_out.posterior)
 
     @cache
-    def score(rungs: Rungs) -> NDArray[np.float64]:
-        return held_out.log_likelihood(weights=STEP ** np.array(rungs, dtype=float), longest=AFTER)
+    def predicted(rungs: Rungs) -> NDArray[np.float64]:
+        return held_out.log_likelihood(weights=unit / unit.max() * STEP ** np.array(rungs, dtype=float), longest=AFTER)
 
-    best = _descend(score, len(counts.blocks))
-    weights = np.array([STEP ** _nearest_one(score, best, m) for m in range(len(best))])
-    gain = score(best) - held_out.by_frequency()
-    says = gain.sum(axis=0) > ERRORS * gain.std(axis=0) * np.sqrt(len(gain))
-    if says.any():
-        weights *= says
-    return LearnedWeights(weights / weights.max(), held_out.lam, held_out.passes)
+    best = _descend(lambda rungs: predicted(rungs) @ unit, len(unit))
+    factors = [STEP ** _highest(lambda rungs: predicted(rungs) @ unit, best, m) for m in range(len(unit))]
+    gain = predicted(best) - by_frequency(shown, hidden, held_out.posterior.eta)
+    speaks = gain.sum(axis=0) > ERRORS * gain.std(axis=0) * np.sqrt(len(gain))
+    weights = unit * factors * (speaks | ~speaks.any())
+    return Learned(weights / weights.max(), held_out.lam if chosen.size == counts.n_obs else None, held_out.passes)
 
 
-def _descend(score, n_modalities: int) -> Rungs:
+def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
+    """The counts without a random part of `HIDDEN` of them, and this part; what is not whole is rounded up or down at random."""
+    rows = corpus.rows
+    whole = np.floor(rows.data + rng.random(rows.nnz)).astype(np.int64)
+    away = np.minimum(rng.binomial(whole, HIDDEN), rows.data)
+
+    def part(data: NDArray[np.floating]) -> Corpus:
+        kept = csr_array((data.astype(rows.dtype), rows.indices.copy(), rows.indptr.copy()), shape=rows.shape)
+        kept.eliminate_zeros()
+        return Corpus(kept, corpus.offsets)
+
+    return part(rows.data - away), part(away)
+
+
+def by_frequency(shown: Corpus, hidden: Corpus, eta: float) -> NDArray[np.float64]:
+    """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
+    counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
+    parts = [(hidden.rows[:, block], np.log(counts[block] / counts[block].sum())) for block in shown.blocks]
+    return np.stack([x @ log_share for x, log_share in parts], axis=1)
+
+
+def dispersion(of: Posterior) -> NDArray[np.float64]:
+    """φ of each modality: Σ (x − μ)² over Σ of the multinomial variances, μ = n_d Σ_k θ_dk β_kv, with the means of θ and β; at least 1."""
+    theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
+    phi = []
+    for block in of.corpus.blocks:
+        x = of.corpus.rows[:, block]
+        n = np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
+        beta = of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)
+        concentrated = ((theta @ (beta.T @ beta)) * theta).sum(axis=1)
+        squares = float((x.data.astype(np.float64) ** 2).sum())
+        residual = squares - 2 * (n * ((x @ beta) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
+        phi.append(residual / (n * (1 - concentrated)).sum())
+    return np.maximum(1.0, phi)
+
+
+def _descend(score: Score, n_modalities: int) -> Rungs:
+    """From no further factors downhill, a rung of one modality at a time, as long as the score rises; one modality stays where it is."""
     best = (0,) * n_modalities
     while True:
         lower = [best[:m] + (best[m] - 1,) + best[m + 1 :] for m in range(n_modalities)]
         lower = [rungs for rungs in lower if max(rungs) == 0 and min(rungs) >= LOWEST]
-        top = max([best, *lower], key=lambda rungs: score(rungs).sum())
+        top = max([best, *lower], key=lambda rungs: float(score(rungs).sum()))
         if top == best:
             return best
         best = top
 
 
-def _nearest_one(score, best: Rungs, m: int) -> float:
-    """The rung of modality m nearest to 0 whose score is within a standard error of the best's, by a parabola, a rung off at most."""
-    def at(step: int) -> NDArray[np.float64]:
-        return (score(best[:m] + (best[m] + step,) + best[m + 1 :]) - score(best)).sum(axis=1)
-
-    if best[m] == 0:
-        return 0.0
-    if best[m] == LOWEST:
-        return float(LOWEST)
-    below, above = at(-1), at(1)
+def _highest(score: Score, best: Rungs, m: int) -> float:
+    """The rung of modality m up to where a parabola through the best and its neighbours is a standard error below its top."""
+    if not LOWEST < best[m] < 0:
+        return float(best[m])
+    below, above = (score(best[:m] + (best[m] + step,) + best[m + 1 :]) - score(best) for step in (-1, 1))
     bend = -float(below.sum() + above.sum()) / 2
     if bend <= 0:
         return float(best[m])
