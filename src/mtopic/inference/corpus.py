@@ -42,6 +42,11 @@ class Corpus:
         return np.asarray(self.evidence.sum(axis=1, dtype=np.float64)).ravel()
 
     @property
+    def total(self) -> float:
+        """All counts, whatever their weight."""
+        return float(self.rows.sum(dtype=np.float64))
+
+    @property
     def n_obs(self) -> int:
         return int(self.rows.shape[0])
 

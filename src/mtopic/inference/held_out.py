@@ -1,7 +1,6 @@
 """Short fits to a part of the counts, and how well they predict the rest."""
 
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,35 +8,13 @@ from scipy.sparse import csr_array
 
 from . import kernels, schedule
 from .corpus import Corpus
-from .execution import Array
 from .fit import Fit
 from .posterior import Posterior, initial
 from .spatial import NeighbourPrior
-from .stochastic import overcomplete_start
+from .stochastic import STEPS, overcomplete_start
 
 LARGEST = 3000
 LONGEST, SETTLED, ROUNDS = 20, 5e-3, 3
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Learned(Generic[Value]):
-    """What short fits have taught.
-
-    Parameters
-    ----------
-    value
-        What was to be learned.
-    lam
-        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
-    passes
-        Their work in full passes over the data.
-    """
-
-    value: Value
-    lam: Array | None
-    passes: float
 
 
 class HeldOut:
@@ -55,9 +32,13 @@ class HeldOut:
         Size of the whole data, of which ``passes`` counts shares.
     rng
         Where the fits start.
+    steps
+        Batches of which the start is made.
     """
 
-    def __init__(self, fit: Fit, shown: Corpus, hidden: Corpus, n_nonzeros: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, fit: Fit, shown: Corpus, hidden: Corpus, n_nonzeros: int, rng: np.random.Generator, steps: int = STEPS
+    ) -> None:
         of = fit.posterior
         self._hidden = hidden
         self._share = shown.rows.nnz / max(1, n_nonzeros)
@@ -65,7 +46,7 @@ class HeldOut:
         self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self._common.begin(shown.dtype, 1)
         posterior.threads = of.threads
-        self.lam, passes = overcomplete_start(posterior, rng)
+        self.lam, passes = overcomplete_start(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
         self.passes = passes * self._share
         self.advance(schedule.EXPLORE)

@@ -46,12 +46,12 @@ def stochastic_step(
     return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
 
-def overcomplete_start(posterior: Posterior, rng: np.random.Generator) -> tuple[Array, float]:
+def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: int = STEPS) -> tuple[Array, float]:
     """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
 
     Topics that are found from few observations at a time part early, before any observation has committed itself; the more
     topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there are few, in
-    `STEPS` batches, at rates (1 + t)^−0.6, t = 0, 1, …
+    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …
 
     Returns
     -------
@@ -68,10 +68,10 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator) -> tuple[
     )
     for part in np.array_split(many.lam, STEPS):
         part[:] = rng.gamma(100, 1 / 100, part.shape)
-    n_seen = max(corpus.n_obs, STEPS * SMALLEST_BATCH)
+    n_seen = max(corpus.n_obs, steps * SMALLEST_BATCH)
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0
-    for step, batch in enumerate(np.array_split(order, STEPS)):
+    for step, batch in enumerate(np.array_split(order, steps)):
         _, done = stochastic_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done

@@ -1,6 +1,7 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from .corpus import Corpus
+from .execution import Array
 from .fit import Fit
-from .held_out import LARGEST, HeldOut, Learned
+from .held_out import LARGEST, HeldOut
 from .spatial import NeighbourPrior
 
 STEP, LOWEST, FIRST, HIGHEST = 3.0, -3, -1, 3
@@ -19,10 +21,27 @@ GROUPS = 5
 Score = Callable[[int], NDArray[np.float64]]
 
 
-def learned_prior(
-    fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator
-) -> Learned[NeighbourPrior | None]:
-    """The prior under which short fits best predict counts that are hidden from them; None where no neighbours are as good.
+@dataclass(frozen=True)
+class Learned:
+    """What short fits have taught.
+
+    Parameters
+    ----------
+    prior
+        The prior under which hidden counts are best predicted; None where a fit without neighbours does so.
+    lam
+        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
+    passes
+        Their work in full passes over the data.
+    """
+
+    prior: NeighbourPrior | None
+    lam: Array | None
+    passes: float
+
+
+def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
+    """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
     strength taken is the weakest that predicts as well as the best, up to a standard error.

@@ -9,11 +9,11 @@ from scipy.sparse import csr_array
 
 from .corpus import Corpus
 from .fit import Fit
-from .held_out import LARGEST, HeldOut, Learned
+from .held_out import LARGEST, HeldOut
 from .posterior import Posterior
 
 HIDDEN = 0.2
-BEFORE, AFTER = 5, 5
+STEPS, BEFORE, AFTER = 48, 5, 5
 STEP, LOWEST = 3.0, -4
 ERRORS = 3
 
@@ -21,17 +21,21 @@ Rungs = tuple[int, ...]
 Score = Callable[[Rungs], NDArray[np.float64]]
 
 
-def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> Learned[NDArray[np.float64]]:
+def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
     """The weights of the modalities, the largest of which is 1, for evidence that is neither counted twice nor only apparent.
 
     A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
     known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors,
     as long as what is hidden of all modalities, each divided by its φ, is predicted better. Nothing is left of a modality of which
     topics predict no more than the frequencies of its features do.
+
+    Returns
+    -------
+    Weights, and the work in full passes over the data.
     """
     chosen = np.sort(rng.permutation(counts.n_obs)[:LARGEST])
     shown, hidden = thinned(counts.part(chosen), rng)
-    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng)
+    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, STEPS)
     held_out.advance(BEFORE)
     unit = 1 / dispersion(held_out.posterior)
 
@@ -44,7 +48,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> Learn
     gain = predicted(best) - by_frequency(shown, hidden, held_out.posterior.eta)
     speaks = gain.sum(axis=0) > ERRORS * gain.std(axis=0) * np.sqrt(len(gain))
     weights = unit * factors * (speaks | ~speaks.any())
-    return Learned(weights / weights.max(), held_out.lam if chosen.size == counts.n_obs else None, held_out.passes)
+    return weights / weights.max(), held_out.passes
 
 
 def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:

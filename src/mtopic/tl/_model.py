@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mtopic._counts import read_counts, warn_empty
+from mtopic._counts import has_raw_layer, read_counts, warn_empty
 from mtopic._graph import Graph
 from mtopic._slots import Data, look_up
 from mtopic.inference import schedule as schedules
+from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, Posterior, initial
 from mtopic.inference.spatial import SpatialTerm
+from mtopic.inference.weights import learned_weights
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -29,6 +31,7 @@ class Options:
     inference: Literal["variational", "collapsed"]
     alpha: float | Literal["auto"] | None
     eta: float | Literal["auto"]
+    modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
 
 
 class Model:
@@ -68,8 +71,12 @@ class Model:
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         start_seed = int(self._rng.spawn(1)[0].integers(2**63))
-        posterior = initial(counts.corpus, self.n_topics, self._rng, alpha, eta, self.inference)
+        self.modality_weights = _weights(options.modality_weights, self.modalities)
+        self._counts = self._weighted(counts.corpus)
+        posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
         self._fit = Fit(posterior, start_seed, learns_alpha, learns_eta)
+        if self.modality_weights is None:
+            self._read_raw(data)
 
     @property
     def alpha(self) -> float:
@@ -166,6 +173,11 @@ class Model:
             if value < 1:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
+        if schedule == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
+            raise ValueError(
+                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
+                "schedule='fast'"
+            )
         if schedule == "original" and (
             self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta
         ):
@@ -177,6 +189,7 @@ class Model:
         self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, self._evidence(schedule))
         self._schedule = schedule
         with self._posterior.threads, self._progress(n_iter, "iteration") as bar:
+            self._learn_weights()
             spatial = self._spatial_term(schedule)
             for _ in range(n_iter):
                 self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
@@ -185,6 +198,23 @@ class Model:
                 self._fit.iterate(chosen.plan(self._fit.iterations, max_iter_d), spatial)
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
+
+    def _learn_weights(self) -> None:
+        """Settle what a count of each modality is worth, if that has still to be learned."""
+        if self.modality_weights is None:
+            learned, passes = learned_weights(self._fit, self._counts, np.random.default_rng((self._fit.start_seed, 2)))
+            self._fit.passes += passes
+            self.modality_weights = dict(zip(self.modalities, learned.tolist(), strict=True))
+            self._counts, self._posterior.corpus = map(self._weighted, (self._counts, self._posterior.corpus))
+
+    def _read_raw(self, data: Data) -> None:
+        """Have the counts at hand as they were observed, for what is learned from them."""
+        if not self._raw and has_raw_layer(data) and self._counts is self._posterior.corpus:
+            self._counts = self._weighted(read_counts(data, raw=True, dtype=self._dtype).corpus)
+
+    def _weighted(self, corpus: Corpus) -> Corpus:
+        weights = np.array(list((self.modality_weights or {}).values()))
+        return corpus if (weights == 1).all() else corpus.weighted(weights)
 
     def _spatial_term(self, schedule: str) -> SpatialTerm | None:
         """What neighbours have to do with it: here nothing."""
@@ -211,6 +241,7 @@ class Model:
             "dtype": self._posterior.corpus.dtype.name,
             "n_counts": self.n_counts,
             "raw": self._raw,
+            "modality_weights": dict(self.modality_weights or {}),
         }
         if isinstance(self.seed, int | np.integer):
             known["seed"] = int(self.seed)
@@ -224,6 +255,23 @@ class Model:
         if self.converged:
             state += ", converged"
         return f"{type(self).__name__}({len(self.barcodes)} observations × [{sizes}], {self.n_topics} topics; {state})"
+
+
+def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
+    """The weight of each modality; None where they are to be learned."""
+    if isinstance(given, str) and given not in ("auto", "equal"):
+        raise ValueError(f"modality_weights={given!r}: give 'auto', 'equal', or a weight by modality")
+    if given == "auto" and len(modalities) > 1:
+        return None
+    weights = dict.fromkeys(modalities, 1.0)
+    for mod, weight in ({} if isinstance(given, str) else given).items():
+        look_up(weights, mod, "modality", "modalities (modality_weights)")
+        if not 0 <= weight < np.inf:
+            raise ValueError(f"modality_weights[{mod!r}] is {weight}: give a number from 0 on")
+        weights[mod] = float(weight)
+    if not any(weights.values()):
+        raise ValueError("modality_weights are all 0: nothing would be left to fit")
+    return weights
 
 
 def _prior(name: str, given: float | str | None, default: float) -> tuple[float, bool]:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,9 @@ class MTM(Model):
         Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K.
     eta
         Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
+    modality_weights
+        What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
+        given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
 
     Attributes
     ----------
@@ -57,6 +61,8 @@ class MTM(Model):
         Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics.
     converged
         Whether the last `VI` ended because the bound had settled.
+    modality_weights
+        As given, or as learned; None before the first fit.
     modalities, features, barcodes
         Names of modalities, of each modality's features, and of observations.
 
@@ -95,8 +101,11 @@ class MTM(Model):
         inference: Literal["variational", "collapsed"] = "variational",
         alpha: float | Literal["auto"] | None = None,
         eta: float | Literal["auto"] = 0.01,
+        modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
     ) -> None:
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta))
+        super().__init__(
+            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
+        )
         self._svi_steps = 0
 
     def SVI(
@@ -146,6 +155,8 @@ class MTM(Model):
         if tau < 0 or not 0 < kappa <= 1:
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
         self._fit.begin(self._dtype, self.n_jobs)
+        with self._posterior.threads:
+            self._learn_weights()
         batches = self._rng.choice(len(self.barcodes), (n_batches, batch_size))
         with self._posterior.threads, self._progress(n_batches, "batch") as bar:
             for batch in batches:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -5,7 +6,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import _graph
-from mtopic._counts import has_raw_layer, read_counts
 from mtopic._graph import Graph, Method
 from mtopic._slots import Data, coordinates
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
@@ -79,6 +79,9 @@ class sMTM(Model):
         the prior.
     eta
         Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
+    modality_weights
+        What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
+        given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
 
     Attributes
     ----------
@@ -135,8 +138,11 @@ class sMTM(Model):
         inference: Literal["variational", "collapsed"] = "variational",
         alpha: float | Literal["auto"] | None = None,
         eta: float | Literal["auto"] = 0.01,
+        modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
     ) -> None:
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta))
+        super().__init__(
+            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
+        )
         self._smoothing, self.strength = _checked(smoothing, strength)
         sections = None if library_key is None else _graph.sections(mdata, library_key)
         points: NDArray[np.float64] | None
@@ -166,10 +172,9 @@ class sMTM(Model):
             neighbours, None if points is None else _graph.scaled(points, sections)
         )
         self._prior: NeighbourPrior | None = None
-        self._counts, self._raw_share = self._posterior.corpus, 1.0
-        if smoothing != "original" and not raw and has_raw_layer(mdata):
-            self._counts = read_counts(mdata, raw=True, dtype=self._counts.dtype).corpus
-            self._raw_share = float(self._counts.totals.sum() / self._posterior.corpus.totals.sum())
+        if smoothing != "original":
+            self._read_raw(mdata)
+        self._raw_share = self._counts.total / self._posterior.corpus.total
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""

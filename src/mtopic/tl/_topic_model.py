@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ def topic_model(
     inference: Literal["variational", "collapsed"] | None = None,
     alpha: float | Literal["auto"] | None = "auto",
     eta: float | Literal["auto"] | None = None,
+    modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
     key_added: str | None = None,
     verbose: bool = True,
     copy: bool = False,
@@ -73,6 +75,9 @@ def topic_model(
     alpha, eta
         Priors of the proportions and of the signatures: numbers, or ``"auto"`` to learn them with the fit. α is 1/``n_topics`` where
         neighbours are the prior; None for η means ``"auto"`` in cells and 0.01 in tissue.
+    modality_weights
+        What a count of each modality is worth as evidence: ``"auto"`` learns it, ``"equal"`` takes counts as they are, or numbers by
+        modality, as for `MTM`.
     key_added
         With a key P all names written begin with ``P_``.
     verbose
@@ -99,7 +104,7 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha}
+    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha, "modality_weights": modality_weights}
     if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
         model = MTM(
             data,
