@@ -132,6 +132,14 @@ def column(data: Data, key: str) -> pd.Series:
     raise KeyError(absent(key, [*data.obs.columns, *found], "column", "obs of the data and of its modalities"))
 
 
+def categories(data: Data, key: str) -> pd.Categorical:
+    """The category of each observation by a `column`, in their own order or sorted; their names are text."""
+    values = pd.Categorical(column(data, key)).remove_unused_categories()
+    if not len(values.categories):
+        raise ValueError(f"obs[{key!r}] holds no category")
+    return values.rename_categories(values.categories.astype(str))
+
+
 def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
     modalities(data)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 STANDARD_ERRORS = 3
 FEWEST_PAIRS = 10
+LEAST = 0.1
+"""Agreement that a fit finds where there is none, for it has seen the pairs."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Pairs:
         return values
 
     def within(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """What each of some observations adds to how much better the pairs among them agree than if they were paired anew."""
+        """What each of some observations adds to their mean agreement if chance is the mean of the pairs among them."""
         one, other = self.one[self.known & rows], self.other[self.known & rows]
-        if not len(one):
+        if len(one) < 2:
             return np.empty(0)
-        return np.asarray(np.einsum("dk,dk->d", one - one.mean(axis=0), other - other.mean(axis=0)))
+        centre, other_centre = one.mean(axis=0), other.mean(axis=0)
+        gains = np.einsum("dk,dk->d", one - centre, other - other_centre)
+        return np.asarray(gains / (1 - centre @ other_centre))
 
 
 def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -49,11 +53,11 @@ def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def is_chance(gains: NDArray[np.float64]) -> bool:
-    """Whether there are pairs enough to tell, and they agree no better than if paired anew."""
+    """Whether there are observations enough to tell, and they agree hardly better than if paired anew."""
     if gains.size < FEWEST_PAIRS:
         return False
     mean, error = mean_and_error(gains)
-    return mean < STANDARD_ERRORS * error
+    return mean < max(LEAST, STANDARD_ERRORS * error)
 
 
 def is_half(here: NDArray[np.float64], there: NDArray[np.float64]) -> bool:

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from mtopic._counts import Counts, has_raw_layer, read_counts
 from mtopic._modality_shares import modality_shares
-from mtopic._slots import Data, absent, column, modalities
+from mtopic._slots import Data, absent, categories, modalities
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
-from mtopic.inference.testimony import testimony
+from mtopic.inference.witnesses import hear
 
 from ._agreement import Pairs, is_chance, is_half
 from ._shares import shares
@@ -65,9 +65,9 @@ def modality_agreement(
     Warns
     -----
     UserWarning
-        If a modality agrees with the others no better than chance (by less than three standard errors), overall or in groups. A group is
-        only named if, besides, its agreement is less than half of that elsewhere by three standard errors, so that a group of one kind
-        of observation, within which there is nothing to agree on, is not.
+        If topics explain nothing of a modality, or it agrees with the others hardly better than by chance: by less than 0.1 or three standard
+        errors. Groups are named within which this is so (of ten observations or more), and whose agreement is besides less than half of
+        that elsewhere, by three standard errors: in a group of one kind of observation there is nothing to agree on, and no fault.
 
     Raises
     ------
@@ -88,9 +88,9 @@ def modality_agreement(
     (4, 2)
     """
     head = "" if prefix is None else f"{prefix}_"
-    groups = None if groupby is None else _groups(data, groupby)
+    groups = None if groupby is None else categories(data, groupby)
     fitted, evidence = _fitted(data, head, n_jobs)
-    found = testimony(fitted, np.random.default_rng(SEED))
+    found = hear(fitted, np.random.default_rng(SEED))
     pairs = {
         mod: Pairs.of(one, other, _known(evidence, mod))
         for mod, one, other in zip(evidence.columns, found.alone, found.others, strict=True)
@@ -99,7 +99,7 @@ def modality_agreement(
     explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, evidence.columns)
     results = {"topic_shares": _shares_of_sum(explained.clip(lower=0))}
     if groups is not None:
-        results["modality_agreement"] = agreement.groupby(groups, observed=True).mean()
+        results["modality_agreement"] = agreement.groupby(groups, observed=True).mean().rename(index=str)
 
     target = data.copy() if copy else data
     target.obsm[f"{head}modality_shares"] = evidence
@@ -180,14 +180,6 @@ def _shares_of_sum(values: pd.DataFrame) -> pd.DataFrame:
     return values.div(values.sum(axis=1).replace(0, np.nan), axis=0)
 
 
-def _groups(data: Data, key: str) -> pd.Categorical:
-    """The group of each observation; their names are text."""
-    groups = pd.Categorical(column(data, key))
-    if not (groups.codes >= 0).any():
-        raise ValueError(f"obs[{key!r}] holds no category")
-    return groups.rename_categories(groups.categories.astype(str))
-
-
 def _subjects(names: pd.Index) -> Iterator[tuple[str, str]]:
     """Each modality, and how a sentence on its agreement begins; two modalities share one sentence."""
     if len(names) == 2:
@@ -203,7 +195,7 @@ def _warn_of_noise(explained: pd.Series) -> list[str]:
     if len(noise):
         warn(
             f"topics explain nothing of {' and '.join(map(repr, noise))} in observations that the signatures were not made of: "
-            "it may be noise, or have too few counts"
+            "the modality may be noise or out of order, or have too few counts"
         )
     return list(explained.index.difference(noise))
 
@@ -213,7 +205,7 @@ def _warn_of_chance(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, telling
     for mod, subject in _subjects(agreement.columns):
         if len(telling) > 1 and mod in telling and is_chance(pairs[mod].within(everywhere)):
             warn(
-                f"{subject} no better than chance (mean agreement {agreement[mod].mean():.2f}), and yet topics explain their counts: "
+                f"{subject} hardly better than chance (mean agreement {agreement[mod].mean():.2f}), and yet topics explain their counts: "
                 "the observations of a modality may be out of order, or it tells of other things"
             )
 
@@ -228,6 +220,6 @@ def _warn_of_groups(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, groups:
                 named.append(f"{label!r} ({here.mean():.2f} against {there.mean():.2f} elsewhere)")
         if named:
             warn(
-                f"{subject} no better than chance in these of obs[{groupby!r}]: {', '.join(named)}; there, observations of a "
+                f"{subject} hardly better than chance in these of obs[{groupby!r}]: {', '.join(named)}; there, observations of a "
                 "modality may be those of another sample, or out of order"
             )

@@ -21,7 +21,7 @@ FOLDS, UPDATES, ROUNDS, TOLERANCE = 5, 5, 100, 1e-3
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Witnesses:
     """What each modality says.
 
     Parameters
@@ -38,7 +38,7 @@ class Testimony:
     explained: NDArray[np.float64]
 
 
-def testimony(fitted: Posterior, rng: np.random.Generator) -> Testimony:
+def hear(fitted: Posterior, rng: np.random.Generator) -> Witnesses:
     """Hear the modalities of a fitted posterior, one by one and without each one, on every observation."""
     modalities = range(len(fitted.corpus.blocks))
     alone = [(m,) for m in modalities]
@@ -54,7 +54,7 @@ def testimony(fitted: Posterior, rng: np.random.Generator) -> Testimony:
             for heard, values in theta.items():
                 values[rows] = _proportions(_modalities(judged, heard))
             explained += _explained(judged)
-    return Testimony([theta[heard] for heard in alone], [theta[heard] for heard in others], explained)
+    return Witnesses([theta[heard] for heard in alone], [theta[heard] for heard in others], explained)
 
 
 def _learned(posterior: Posterior) -> Array:
@@ -90,7 +90,7 @@ def _proportions(posterior: Posterior) -> Array:
 
 
 def _explained(posterior: Posterior) -> NDArray[np.float64]:
-    """`Testimony.explained` of these observations, with θ given the counts of all modalities."""
+    """`Witnesses.explained` of these observations, with θ given the counts of all modalities."""
     theta = _proportions(posterior).astype(np.float64)
     sums = []
     for block in posterior.corpus.blocks:
