@@ -268,6 +268,28 @@ def test_a_spatial_fit_to_prepared_counts():
     assert mdata.obsm["modality_agreement"].mean().min() > 0.9
 
 
+def test_tables_are_no_coordinates(good):
+    mdata = good.copy()
+    agreement(mdata)
+    adata = mt.get.topics(mdata)
+    assert list(adata.obsm["modality_agreement"].columns) == ["rna", "atac"]
+    assert "X_modality_agreement" not in adata.obsm and "X_modality_shares" not in adata.obsm
+
+
+def test_real_cells(real_mudata):
+    """Proteins and RNA of the same cells agree, and do not once the proteins are shuffled."""
+    mdata = real_mudata("cite_pbmc1k_small")
+    fit(mdata, 8)
+    assert agreement(mdata) == []
+    assert mdata.obsm["modality_agreement"]["prot"].mean() > 0.5
+    permute(mdata, "prot", np.arange(mdata.n_obs))
+    mdata["prot"].layers.clear()
+    fit(mdata, 8)
+    (message,) = agreement(mdata)
+    assert "hardly better than chance" in message
+    assert abs(mdata.obsm["modality_agreement"]["prot"].mean()) < 0.1
+
+
 def test_errors(good, fingerprint):
     mdata = good.copy()
     one = mdata["rna"].copy()
