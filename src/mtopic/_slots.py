@@ -114,6 +114,32 @@ def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np
     return merged
 
 
+def column(data: Data, key: str) -> pd.Series:
+    """A column of ``obs``, or of a modality's as ``"mod:column"`` or, where one modality only has it, by its bare name."""
+    if key in data.obs:
+        return data.obs[key]
+    found = {}
+    for mod, adata in (data.mod if isinstance(data, MuData) else {}).items():
+        for name in adata.obs:
+            found[f"{mod}:{name}"] = adata.obs[name]
+    if key in found:
+        return found[key].reindex(data.obs_names)
+    full = [name for name in found if name.partition(":")[2] == key]
+    if len(full) > 1:
+        raise ValueError(f"several modalities have a column {key!r}: say {' or '.join(map(repr, full))}")
+    if full:
+        return found[full[0]].reindex(data.obs_names)
+    raise KeyError(absent(key, [*data.obs.columns, *found], "column", "obs of the data and of its modalities"))
+
+
+def categories(data: Data, key: str) -> pd.Categorical:
+    """The category of each observation by a `column`, in their own order or sorted; their names are text."""
+    values = pd.Categorical(column(data, key)).remove_unused_categories()
+    if not len(values.categories):
+        raise ValueError(f"obs[{key!r}] holds no category")
+    return values.rename_categories(values.categories.astype(str))
+
+
 def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
     modalities(data)

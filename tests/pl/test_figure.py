@@ -31,6 +31,7 @@ PLOTS = {
     "composition": lambda data, **options: mt.pl.composition(data, "layer", **options),
     "dotplot": lambda data, **options: mt.pl.dotplot(data, n_top=2, **options),
     "feature_activity": lambda data, **options: mt.pl.feature_activity(data, features=["gene1", "gene2"], **options),
+    "modality_agreement": lambda data, **options: mt.pl.modality_agreement(data, **options),
     "filter_topics": lambda data, **options: mt.pl.filter_topics(fitted(), **options),
     "filter_var_knee": lambda data, **options: mt.pl.filter_var_knee(fitted(), "rna", **options),
     "scatter_pie": lambda data, **options: mt.pl.scatter_pie(data, **options),
@@ -38,7 +39,7 @@ PLOTS = {
     "select_n_topics": lambda data, **options: mt.pl.select_n_topics(data, **options),
     "zscores": lambda data, **options: mt.pl.zscores(data, "rna", **options),
 }
-SEVERAL = {"topics": 4, "signatures": 4, "zscores": 4, "dotplot": 2, "feature_activity": 2}
+SEVERAL = {"topics": 4, "signatures": 4, "zscores": 4, "dotplot": 2, "feature_activity": 2, "modality_agreement": 2}
 
 
 @pytest.fixture
@@ -52,6 +53,9 @@ def mdata(mdata):
     mdata.uns["topic_neighborhoods"] = {"zscore": enrichment, "count": enrichment + 1}
     scores = {"K": [2, 2, 4, 4, 6, 6], "CV": ["0", "1"] * 3, "total": [-6.0, -6.1, -5.0, -5.2, -4.9, -5.0]}
     mdata.uns["CV_results"] = pd.DataFrame(scores)
+    agreement = pd.Series(np.linspace(-0.2, 1, mdata.n_obs), mdata.obs_names)
+    mdata.obsm["modality_agreement"] = pd.DataFrame({"rna": agreement, "atac": agreement})
+    mdata.uns["mtopic"]["topic_shares"] = pd.DataFrame(0.5, topics, ["rna", "atac"])
     return mdata
 
 

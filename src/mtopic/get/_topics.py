@@ -77,10 +77,11 @@ def _obs(data: Data) -> pd.DataFrame:
 
 def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
     """The tables of ``obsm`` in the forms that scanpy and squidpy take; masks of modalities and the topics stay behind."""
-    left_behind = {key, SPATIAL, *(data.mod if isinstance(data, MuData) else ())}
+    parts = list(data.mod) if isinstance(data, MuData) else []
+    left_behind = {key, SPATIAL, *parts}
     tables = {name: data.obsm[name] for name in data.obsm if name not in left_behind}
     for name, table in list(tables.items()):
-        if _is_basis(table) and not table.columns.isin(topics).any():
+        if _is_basis(table) and not table.columns.isin([*topics, *parts]).any():
             tables[name] = table.to_numpy(dtype=np.float64)
             tables.setdefault(f"X_{name}", tables[name])
     points = _coordinates(data)

@@ -9,6 +9,7 @@ from ._dotplot import dotplot
 from ._feature_activity import feature_activity
 from ._filter_topics import filter_topics
 from ._filter_var_knee import filter_var_knee
+from ._modality_agreement import modality_agreement
 from ._scatter_pie import scatter_pie
 from ._select_n_topics import select_n_topics
 from ._signatures import signatures
@@ -26,6 +27,7 @@ __all__ = [
     "feature_activity",
     "filter_topics",
     "filter_var_knee",
+    "modality_agreement",
     "scatter_pie",
     "select_n_topics",
     "signatures",

@@ -5,11 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from mudata import MuData
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, absent, table
+from mtopic._slots import Data, column, table
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 from ._figure import legend as draw_legend
@@ -92,7 +91,7 @@ def composition(
     """
     if kind not in ("heatmap", "bar"):
         raise ValueError(f"kind={kind!r}: choose 'heatmap' or 'bar'")
-    means = _means(table(data, topics), _column(data, groupby), groupby)
+    means = _means(table(data, topics), column(data, groupby), groupby)
     if cluster:
         means = means.iloc[_order(means), _order(means.T)]
     names = [str(name) for name in means.columns]
@@ -132,24 +131,6 @@ def _size(means: pd.DataFrame, kind: str, fontsize: float) -> tuple[float, float
     if kind == "bar":
         return left + 6.5, max(line * len(means) + 0.8, 2.5)
     return left + line * means.shape[1] + 1.2, max(line * len(means) + below + 0.4, 2.0)
-
-
-def _column(data: Data, groupby: str) -> pd.Series:
-    """The column, by name of the observations."""
-    if groupby in data.obs:
-        return data.obs[groupby]
-    found = {}
-    for mod, adata in (data.mod if isinstance(data, MuData) else {}).items():
-        for column in adata.obs:
-            found[f"{mod}:{column}"] = adata.obs[column]
-    if groupby in found:
-        return found[groupby].reindex(data.obs_names)
-    full = [name for name in found if name.partition(":")[2] == groupby]
-    if len(full) > 1:
-        raise ValueError(f"several modalities have a column {groupby!r}: say {' or '.join(map(repr, full))}")
-    if full:
-        return found[full[0]].reindex(data.obs_names)
-    raise KeyError(absent(groupby, [*data.obs.columns, *found], "column", "obs of the data and of its modalities"))
 
 
 def _means(proportions: pd.DataFrame, groups: pd.Series, name: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from ._distance_mask import distance_mask
 from ._dominant_topics import dominant_topics
 from ._export_params import export_params
 from ._feature_associations import feature_associations
+from ._modality_agreement import modality_agreement
 from ._mtm import MTM
 from ._select_n_topics import select_n_topics
 from ._smtm import sMTM
@@ -23,6 +24,7 @@ __all__ = [
     "dominant_topics",
     "export_params",
     "feature_associations",
+    "modality_agreement",
     "sMTM",
     "select_n_topics",
     "spatial_domains",

@@ -1,0 +1,225 @@
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mtopic._counts import Counts, has_raw_layer, read_counts
+from mtopic._modality_shares import modality_shares
+from mtopic._slots import Data, absent, categories, modalities
+from mtopic._warn import warn
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.execution import Threads
+from mtopic.inference.posterior import Posterior
+from mtopic.inference.witnesses import hear
+
+from ._agreement import Pairs, is_chance, is_half
+from ._shares import shares
+
+SEED = 2291
+
+
+def modality_agreement(
+    data: Data, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+) -> Data | None:
+    """Say what each modality has to say on every topic and every observation, and whether the modalities agree.
+
+    The proportions of an observation are inferred from each modality alone and from all others together, by signatures of other
+    observations: a fifth of them at a time is left out, so that no signature recognises noise that it was made of. How alike the two
+    are, the Bhattacharyya coefficient Σ_k √(θ_k θ'_k), is scaled so that 0 is what pairs of different observations have on average
+    and 1 is identity :cite:p:`bhattacharyya1943`. A modality is compared with the others and not with all, for it is part of all
+    and would agree with them even if it were noise. Of two modalities each is the other's others, and the columns are equal.
+
+    Agreement near 0 means that a modality is noise, that its observations are out of order, or that it tells of other things than the others do;
+    its share of the topics tells the first of these from the rest. It is near 1 only if either side alone has counts enough.
+
+    Parameters
+    ----------
+    data
+        MuData of two or more modalities with topics.
+    groupby
+        Column of ``obs`` such as the sample, or ``"mod:column"`` of a modality's: agreement is averaged over its groups, and those are
+        named whose modalities do not belong together.
+    prefix
+        As given to `export_params`, or as ``key_added`` to `topic_model`.
+    n_jobs
+        Threads; -1 for all cores. It changes no bit of the result.
+    copy
+        Return a copy with the results and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the copy. Sets
+
+    ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
+        Each modality's share of the evidence, counts × the modality's weight in the fit; rows sum to 1. NaN in observations without counts.
+    ``obsm["modality_agreement"]`` : DataFrame, observations × modalities, float64
+        Agreement, at most 1; negative where it is less than by chance. NaN where the modality or all others have no counts.
+    ``uns["mtopic"]["topic_shares"]`` : DataFrame, topics × modalities, float64
+        What topics explain of each modality's counts, in nats, divided by the sum over the modalities: rows sum to 1. A topic that is seen
+        in one modality only has nearly 1 there, and noise has nearly 0 everywhere. NaN in a topic that explains nothing.
+    ``uns["mtopic"]["modality_agreement"]`` : DataFrame, groups × modalities, float64
+        Mean agreement, with ``groupby``.
+
+    Warns
+    -----
+    UserWarning
+        If topics explain nothing of a modality, or it agrees with the others hardly better than by chance: by less than 0.1 or three standard
+        errors. Groups are named within which this is so (of ten observations or more), and whose agreement is besides less than half of
+        that elsewhere, by three standard errors: in a group of one kind of observation there is nothing to agree on, and no fault.
+
+    Raises
+    ------
+    KeyError
+        If there are no topics of that prefix, or there is no such column.
+    ValueError
+        If there is only one modality or one topic, proportions are missing, or the counts are not valid.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    >>> mt.tl.modality_agreement(mdata)
+    >>> bool((mdata.obsm["modality_agreement"].mean() > 0.9).all())
+    True
+    >>> mdata.uns["mtopic"]["topic_shares"].shape
+    (4, 2)
+    """
+    head = "" if prefix is None else f"{prefix}_"
+    groups = None if groupby is None else categories(data, groupby)
+    fitted, evidence = _fitted(data, head, n_jobs)
+    found = hear(fitted, np.random.default_rng(SEED))
+    pairs = {
+        mod: Pairs.of(one, other, _known(evidence, mod))
+        for mod, one, other in zip(evidence.columns, found.alone, found.others, strict=True)
+    }
+    agreement = pd.DataFrame({mod: pair.agreement() for mod, pair in pairs.items()}, index=evidence.index)
+    explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, evidence.columns)
+    results = {"topic_shares": _shares_of_sum(explained.clip(lower=0))}
+    if groups is not None:
+        results["modality_agreement"] = agreement.groupby(groups, observed=True).mean().rename(index=str)
+
+    target = data.copy() if copy else data
+    target.obsm[f"{head}modality_shares"] = evidence
+    target.obsm[f"{head}modality_agreement"] = agreement
+    earlier = {key: value for key, value in target.uns[f"{head}mtopic"].items() if key != "modality_agreement"}
+    target.uns[f"{head}mtopic"] = {**earlier, **results}
+    _warn_of_chance(pairs, agreement, _warn_of_noise(explained.sum()))
+    if groups is not None:
+        _warn_of_groups(pairs, agreement, groups, str(groupby))
+    return target if copy else None
+
+
+def _fitted(data: Data, head: str, n_jobs: int) -> tuple[Posterior, pd.DataFrame]:
+    """The fit as far as the observations' topics tell it, without signatures; and the shares of the modalities."""
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
+    names = list(modalities(data))
+    if len(names) < 2:
+        raise ValueError(
+            f"the data has one modality, {names[0]!r}, which has none to agree with: give a MuData of two or more"
+        )
+    topics, params = _proportions(data, f"{head}topics"), _params(data, f"{head}mtopic")
+    weights = params.get("modality_weights", {})
+    counts = read_counts(data, raw=bool(params.get("raw", False)))
+    corpus = _weighted(counts, weights).scaled(_evidence(data, counts, params))
+    alpha, eta = float(params["alpha"]), float(params["eta"])
+    gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
+    lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
+    family = str(params.get("inference", "variational"))
+    posterior = Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs))
+    return posterior, modality_shares(counts, weights)
+
+
+def _proportions(data: Data, key: str) -> NDArray[np.float64]:
+    values = shares(data, key).to_numpy()
+    missing = int(np.isnan(values).any(axis=1).sum())
+    if missing:
+        raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")
+    if values.shape[1] < 2:
+        raise ValueError(f"obsm[{key!r}] has one topic: there is nothing to agree on")
+    return values
+
+
+def _params(data: Data, key: str) -> Mapping[str, Any]:
+    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "params" in value]
+    if key not in known:
+        raise KeyError(f"{absent(key, known, 'fit', 'uns')}; mtopic.tl.export_params writes it")
+    params: Mapping[str, Any] = data.uns[key]["params"]
+    return params
+
+
+def _weighted(counts: Counts, weights: Mapping[str, float]) -> Corpus:
+    """The counts times the weights of their modalities."""
+    corpus = counts.corpus
+    factors = [float(weights.get(mod, 1.0)) for mod in counts.features]
+    if all(factor == 1 for factor in factors):
+        return corpus
+    by_column = np.repeat(np.array(factors, corpus.dtype), np.diff(corpus.offsets))
+    rows = corpus.rows.copy()
+    rows.data *= by_column[rows.indices]
+    return Corpus(rows, corpus.offsets)
+
+
+def _evidence(data: Data, counts: Counts, params: Mapping[str, Any]) -> float:
+    """What a unit of prepared data counts for where neighbours are the prior."""
+    if params.get("smoothing") != "prior" or params.get("raw", False) or not has_raw_layer(data):
+        return 1.0
+    return float(read_counts(data, raw=True).corpus.totals.sum() / counts.corpus.totals.sum())
+
+
+def _known(evidence: pd.DataFrame, mod: str) -> NDArray[np.bool_]:
+    """Where the modality has a say, and another one too."""
+    return np.asarray((evidence[mod] > 0) & (evidence.drop(columns=mod) > 0).any(axis=1))
+
+
+def _shares_of_sum(values: pd.DataFrame) -> pd.DataFrame:
+    """Rows scaled to sum 1, NaN where there is nothing."""
+    return values.div(values.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def _subjects(names: pd.Index) -> Iterator[tuple[str, str]]:
+    """Each modality, and how a sentence on its agreement begins; two modalities share one sentence."""
+    if len(names) == 2:
+        yield names[0], f"modalities {names[0]!r} and {names[1]!r} agree"
+        return
+    for name in names:
+        yield name, f"modality {name!r} agrees with the others"
+
+
+def _warn_of_noise(explained: pd.Series) -> list[str]:
+    """Name the modalities of which topics explain nothing; the others are given back."""
+    noise = explained.index[explained <= 0]
+    if len(noise):
+        warn(
+            f"topics explain nothing of {' and '.join(map(repr, noise))} in observations that the signatures were not made of: "
+            "the modality may be noise or out of order, or have too few counts"
+        )
+    return list(explained.index.difference(noise))
+
+
+def _warn_of_chance(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, telling: list[str]) -> None:
+    everywhere = np.ones(len(agreement), bool)
+    for mod, subject in _subjects(agreement.columns):
+        if len(telling) > 1 and mod in telling and is_chance(pairs[mod].within(everywhere)):
+            warn(
+                f"{subject} hardly better than chance (mean agreement {agreement[mod].mean():.2f}), and yet topics explain their counts: "
+                "the observations of a modality may be out of order, or it tells of other things"
+            )
+
+
+def _warn_of_groups(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, groups: pd.Categorical, groupby: str) -> None:
+    for mod, subject in _subjects(agreement.columns):
+        named = []
+        for code, label in enumerate(groups.categories):
+            rows = groups.codes == code
+            here, there = (agreement.loc[part, mod].dropna() for part in (rows, ~rows))
+            if is_chance(pairs[mod].within(rows)) and is_half(here.to_numpy(), there.to_numpy()):
+                named.append(f"{label!r} ({here.mean():.2f} against {there.mean():.2f} elsewhere)")
+        if named:
+            warn(
+                f"{subject} hardly better than chance in these of obs[{groupby!r}]: {', '.join(named)}; there, observations of a "
+                "modality may be those of another sample, or out of order"
+            )
