@@ -8,19 +8,17 @@ import pandas as pd
 from ._counts import Counts
 
 
-def modality_shares(counts: Counts, weights: Mapping[str, float]) -> pd.DataFrame:
+def modality_totals(counts: Counts) -> pd.DataFrame:
+    """Counts of each observation in each modality, float64."""
+    rows, blocks = counts.corpus.rows, counts.corpus.blocks
+    totals = [np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in blocks]
+    return pd.DataFrame(np.column_stack(totals), index=counts.obs_names, columns=list(counts.features))
+
+
+def modality_shares(totals: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
     """Counts × weight over their sum, observations × modalities; a modality without a weight has 1.
 
-    Rows sum to 1; those of observations without counts are NaN.
+    Rows sum to 1; those of observations without evidence are NaN.
     """
-    rows = counts.corpus.rows
-    evidence = np.column_stack(
-        [
-            float(weights.get(mod, 1.0)) * np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel()
-            for mod, block in zip(counts.features, counts.corpus.blocks, strict=True)
-        ]
-    )
-    total = evidence.sum(axis=1, keepdims=True)
-    return pd.DataFrame(
-        evidence / np.where(total > 0, total, np.nan), index=counts.obs_names, columns=list(counts.features)
-    )
+    evidence = totals * [float(weights.get(mod, 1.0)) for mod in totals.columns]
+    return evidence.div(evidence.sum(axis=1).replace(0, np.nan), axis=0)

@@ -70,18 +70,17 @@ def _learned(posterior: Posterior) -> Array:
 
 def _observations(fitted: Posterior, rows: NDArray[np.intp]) -> Posterior:
     """The posterior of some observations."""
-    corpus = Corpus(csr_array(fitted.corpus.rows[rows]), fitted.corpus.offsets)
-    return replace(fitted, corpus=corpus, gamma=fitted.gamma[rows])
+    return replace(fitted, corpus=fitted.corpus.part(rows), gamma=fitted.gamma[rows])
 
 
 def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
-    """The posterior of some modalities."""
+    """The posterior of some modalities; with weights only where there are several that have any."""
+    weights = posterior.corpus.worth[list(modalities)]
     blocks = [posterior.corpus.blocks[m] for m in modalities]
     rows = csr_array(hstack([posterior.corpus.rows[:, block] for block in blocks], format="csr"))
     offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
-    return replace(
-        posterior, corpus=Corpus(rows, offsets), lam=np.concatenate([posterior.lam[block] for block in blocks])
-    )
+    corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
+    return replace(posterior, corpus=corpus, lam=np.concatenate([posterior.lam[block] for block in blocks]))
 
 
 def _proportions(posterior: Posterior) -> Array:

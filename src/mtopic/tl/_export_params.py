@@ -9,6 +9,8 @@ from mtopic._slots import Data, modalities, topic_name
 
 from ._model import Model
 
+OF_AN_EARLIER_FIT = ("topic_shares", "modality_agreement")
+
 
 def export_params(
     model: Model,
@@ -43,6 +45,8 @@ def export_params(
         Topic proportions, columns ``topic_1`` to ``topic_K``.
     ``varm["signatures"]`` of each modality : DataFrame, features × topics
         λ, all positive; a column divided by its sum is the topic's distribution over features.
+    ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
+        Share of each modality in the evidence on an observation, its counts × the weight of the modality; of several modalities only.
     ``uns["mtopic"]`` : dict
         ``params``, ``elbo`` (nats, an entry an iteration) and ``version``.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
@@ -92,6 +96,8 @@ def export_params(
     mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
+    if len(parts) > 1:
+        mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
     _record(model, mdata, head, order)
 
 
@@ -118,4 +124,6 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:
     if model.graph is not None and "neighbors_key" not in params:
         params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
     fit = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
-    mdata.uns[key] = {**mdata.uns.get(key, {}), **fit}
+    kept = {name: value for name, value in mdata.uns.get(key, {}).items() if name not in OF_AN_EARLIER_FIT}
+    mdata.uns[key] = {**kept, **fit}
+    mdata.obsm.pop(f"{head}modality_agreement", None)

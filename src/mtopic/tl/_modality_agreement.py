@@ -6,10 +6,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._counts import Counts, has_raw_layer, read_counts
-from mtopic._modality_shares import modality_shares
+from mtopic._modality_shares import modality_shares, modality_totals
 from mtopic._slots import Data, absent, categories, modalities
 from mtopic._warn import warn
-from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.witnesses import hear
@@ -89,20 +88,21 @@ def modality_agreement(
     """
     head = "" if prefix is None else f"{prefix}_"
     groups = None if groupby is None else categories(data, groupby)
-    fitted, evidence = _fitted(data, head, n_jobs)
+    fitted, totals = _fitted(data, head, n_jobs)
     found = hear(fitted, np.random.default_rng(SEED))
     pairs = {
-        mod: Pairs.of(one, other, _known(evidence, mod))
-        for mod, one, other in zip(evidence.columns, found.alone, found.others, strict=True)
+        mod: Pairs.of(one, other, _known(totals, mod))
+        for mod, one, other in zip(totals.columns, found.alone, found.others, strict=True)
     }
-    agreement = pd.DataFrame({mod: pair.agreement() for mod, pair in pairs.items()}, index=evidence.index)
-    explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, evidence.columns)
-    results = {"topic_shares": _shares_of_sum(explained.clip(lower=0))}
+    agreement = pd.DataFrame({mod: pair.agreement() for mod, pair in pairs.items()}, index=totals.index)
+    explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, totals.columns)
+    weights = dict(zip(totals.columns, fitted.corpus.worth, strict=True))
+    results = {"topic_shares": _shares_of_sum(explained.clip(lower=0) * fitted.corpus.worth)}
     if groups is not None:
         results["modality_agreement"] = agreement.groupby(groups, observed=True).mean().rename(index=str)
 
     target = data.copy() if copy else data
-    target.obsm[f"{head}modality_shares"] = evidence
+    target.obsm[f"{head}modality_shares"] = modality_shares(totals, weights)
     target.obsm[f"{head}modality_agreement"] = agreement
     earlier = {key: value for key, value in target.uns[f"{head}mtopic"].items() if key != "modality_agreement"}
     target.uns[f"{head}mtopic"] = {**earlier, **results}
@@ -124,13 +124,14 @@ def _fitted(data: Data, head: str, n_jobs: int) -> tuple[Posterior, pd.DataFrame
     topics, params = _proportions(data, f"{head}topics"), _params(data, f"{head}mtopic")
     weights = params.get("modality_weights", {})
     counts = read_counts(data, raw=bool(params.get("raw", False)))
-    corpus = _weighted(counts, weights).scaled(_evidence(data, counts, params))
+    corpus = counts.corpus.scaled(_evidence(data, counts, params))
+    corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in names]))
     alpha, eta = float(params["alpha"]), float(params["eta"])
     gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
     lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
     family = str(params.get("inference", "variational"))
     posterior = Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs))
-    return posterior, modality_shares(counts, weights)
+    return posterior, modality_totals(counts)
 
 
 def _proportions(data: Data, key: str) -> NDArray[np.float64]:
@@ -151,28 +152,16 @@ def _params(data: Data, key: str) -> Mapping[str, Any]:
     return params
 
 
-def _weighted(counts: Counts, weights: Mapping[str, float]) -> Corpus:
-    """The counts times the weights of their modalities."""
-    corpus = counts.corpus
-    factors = [float(weights.get(mod, 1.0)) for mod in counts.features]
-    if all(factor == 1 for factor in factors):
-        return corpus
-    by_column = np.repeat(np.array(factors, corpus.dtype), np.diff(corpus.offsets))
-    rows = corpus.rows.copy()
-    rows.data *= by_column[rows.indices]
-    return Corpus(rows, corpus.offsets)
-
-
 def _evidence(data: Data, counts: Counts, params: Mapping[str, Any]) -> float:
     """What a unit of prepared data counts for where neighbours are the prior."""
     if params.get("smoothing") != "prior" or params.get("raw", False) or not has_raw_layer(data):
         return 1.0
-    return float(read_counts(data, raw=True).corpus.totals.sum() / counts.corpus.totals.sum())
+    return float(read_counts(data, raw=True).corpus.total / counts.corpus.total)
 
 
-def _known(evidence: pd.DataFrame, mod: str) -> NDArray[np.bool_]:
-    """Where the modality has a say, and another one too."""
-    return np.asarray((evidence[mod] > 0) & (evidence.drop(columns=mod) > 0).any(axis=1))
+def _known(totals: pd.DataFrame, mod: str) -> NDArray[np.bool_]:
+    """Where the modality has counts, and another one too."""
+    return np.asarray((totals[mod] > 0) & (totals.drop(columns=mod) > 0).any(axis=1))
 
 
 def _shares_of_sum(values: pd.DataFrame) -> pd.DataFrame:

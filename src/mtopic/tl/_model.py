@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mtopic._counts import has_raw_layer, read_counts, warn_empty
+from mtopic._counts import Counts, has_raw_layer, read_counts, warn_empty
 from mtopic._graph import Graph
+from mtopic._modality_shares import modality_shares, modality_totals
 from mtopic._slots import Data, look_up
 from mtopic.inference import schedule as schedules
 from mtopic.inference.corpus import Corpus
@@ -226,6 +228,11 @@ class Model:
 
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
+
+    def modality_shares(self) -> pd.DataFrame:
+        """Share of each modality in the evidence on each observation, observations × modalities; NaN where there is none."""
+        counts = Counts(self._posterior.corpus, self.barcodes, self.features)
+        return modality_shares(modality_totals(counts), self.modality_weights or {})
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
