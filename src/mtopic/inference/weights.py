@@ -26,7 +26,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
 
     A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
     known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors,
-    as long as what is hidden of all modalities, each divided by its φ, is predicted better. Nothing is left of a modality of which
+    as long as what is hidden of all modalities, each divided by its φ, is predicted better; they are left alone if it is not surely better. Nothing is left of a modality of which
     topics predict no more than the frequencies of its features do.
 
     Returns
@@ -43,10 +43,14 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     def predicted(rungs: Rungs) -> NDArray[np.float64]:
         return held_out.log_likelihood(weights=unit / unit.max() * STEP ** np.array(rungs, dtype=float), longest=AFTER)
 
-    best = _descend(lambda rungs: predicted(rungs) @ unit, len(unit))
-    factors = [STEP ** _highest(lambda rungs: predicted(rungs) @ unit, best, m) for m in range(len(unit))]
-    gain = predicted(best) - by_frequency(shown, hidden, held_out.posterior.eta)
-    speaks = gain.sum(axis=0) > ERRORS * gain.std(axis=0) * np.sqrt(len(gain))
+    def score(rungs: Rungs) -> NDArray[np.float64]:
+        return predicted(rungs) @ unit
+
+    best = _descend(score, len(unit))
+    if not _surely_positive(score(best) - score((0,) * len(unit))):
+        best = (0,) * len(unit)
+    factors = [STEP ** _highest(score, best, m) for m in range(len(unit))]
+    speaks = _surely_positive(predicted(best) - by_frequency(shown, hidden, held_out.posterior.eta))
     weights = unit * factors * (speaks | ~speaks.any())
     return weights / weights.max(), held_out.passes
 
@@ -85,6 +89,11 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
         residual = squares - 2 * (n * ((x @ beta) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
         phi.append(residual / (n * (1 - concentrated)).sum())
     return np.maximum(1.0, phi)
+
+
+def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the sum over observations is `ERRORS` standard errors above 0."""
+    return np.asarray(gains.sum(axis=0) > ERRORS * gains.std(axis=0) * np.sqrt(len(gains)))
 
 
 def _descend(score: Score, n_modalities: int) -> Rungs:
