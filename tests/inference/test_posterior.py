@@ -198,7 +198,7 @@ def test_a_step_to_the_eta_of_collapsed_signatures():
         there = -np.expm1(-mean)
         seen += (there * (digamma(mean / there + eta) - digamma(eta))).sum()
         expected += n_features * (digamma(lam.sum(axis=0)) - digamma(n_features * eta)).sum()
-    found = FAMILIES["collapsed"].learned_eta(tables, eta, Threads())
+    found = FAMILIES["collapsed"].learned_eta(tables, np.ones(len(tables)), eta, Threads())
     assert found == pytest.approx(eta * seen / expected, rel=1e-9)
 
 
@@ -218,5 +218,5 @@ def test_eta_of_known_signatures(true, family):
     ]
     eta = 0.01
     for _ in range(60):
-        eta = FAMILIES[family].learned_eta([c + eta for c in counts], eta, Threads())
+        eta = FAMILIES[family].learned_eta([c + eta for c in counts], np.ones(len(counts)), eta, Threads())
     assert eta == pytest.approx(true, rel=0.25)

@@ -26,17 +26,17 @@ def test_a_mosaic_has_all_counts_once(rng):
     corpus = corpus_of(rng)
     seen, hidden, order = mosaic(corpus, rng)
     assert seen.dtype == hidden.dtype == np.float32
-    assert seen.rows.shape == hidden.shape == corpus.rows.shape
+    assert seen.rows.shape == hidden.rows.shape == corpus.rows.shape
     assert sorted(order) == list(range(75))
-    np.testing.assert_array_equal((seen.rows + hidden).toarray(), corpus.rows.toarray()[:, order])
-    assert seen.rows.multiply(hidden).nnz == 0
+    np.testing.assert_array_equal((seen.rows + hidden.rows).toarray(), corpus.rows.toarray()[:, order])
+    assert seen.rows.multiply(hidden.rows).nnz == 0
 
 
 def test_each_observation_hides_one_group_of_every_modality(rng):
     seen, hidden, _ = mosaic(corpus_of(rng), rng)
     assert len(seen.blocks) == 2 * GROUPS
     assert seen.offsets[-1] == 75
-    there = np.stack([(hidden[:, block].sum(axis=1) > 0) for block in seen.blocks])
+    there = np.stack([(hidden.rows[:, block].sum(axis=1) > 0) for block in seen.blocks])
     left = np.stack([(seen.rows[:, block].sum(axis=1) > 0) for block in seen.blocks])
     assert not (there & left).any()
     full = np.arange(83) != 5
@@ -60,7 +60,7 @@ def test_every_group_is_a_modality_of_features_of_one_modality(rng):
 def test_modalities_of_few_features_have_as_many_groups(rng):
     seen, hidden, _ = mosaic(corpus_of(rng, sizes=(30, 2, 1)), rng)
     assert np.diff(seen.offsets).tolist() == [6, 6, 6, 6, 6, 1, 1, 1]
-    assert hidden[:, 30:].nnz > 0
+    assert hidden.rows[:, 30:].nnz > 0
 
 
 def test_mosaics_differ_by_their_seed_only():

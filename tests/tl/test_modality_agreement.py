@@ -54,7 +54,7 @@ def test_good_modalities_agree(good, fingerprint):
     slots, fields = set(mdata.obsm), dict(mdata.uns["mtopic"])
     assert agreement(mdata) == []
     assert fingerprint(mdata.mod) == parts and fingerprint(mdata.obsm["topics"]) == topics
-    assert set(mdata.obsm) - slots == {"modality_shares", "modality_agreement"}
+    assert set(mdata.obsm) - slots == {"modality_agreement"}
     assert set(mdata.uns["mtopic"]) - set(fields) == {"topic_shares"}
     assert all(mdata.uns["mtopic"][key] is value for key, value in fields.items())
     found = mdata.obsm["modality_agreement"]

@@ -13,7 +13,6 @@ from .posterior import Posterior, initial
 from .spatial import NeighbourPrior
 from .stochastic import STEPS, overcomplete_start
 
-LARGEST = 3000
 LONGEST, SETTLED, ROUNDS = 20, 5e-3, 3
 
 

@@ -11,12 +11,12 @@ from scipy.sparse import csr_array
 from .corpus import Corpus
 from .execution import Array
 from .fit import Fit
-from .held_out import LARGEST, HeldOut
+from .held_out import HeldOut
 from .spatial import NeighbourPrior
 
 STEP, LOWEST, FIRST, HIGHEST = 3.0, -3, -1, 3
 ERRORS = 3
-GROUPS = 5
+GROUPS, LARGEST = 5, 3000
 
 Score = Callable[[int], NDArray[np.float64]]
 

@@ -9,13 +9,13 @@ from scipy.sparse import csr_array
 
 from .corpus import Corpus
 from .fit import Fit
-from .held_out import LARGEST, HeldOut
+from .held_out import HeldOut
 from .posterior import Posterior
 
-HIDDEN = 0.2
+LARGEST, HIDDEN = 20_000, 0.2
 STEPS, BEFORE, AFTER = 48, 5, 5
 STEP, LOWEST = 3.0, -4
-ERRORS = 3
+ERRORS, WORTHWHILE = 3, 0.005
 
 Rungs = tuple[int, ...]
 Score = Callable[[Rungs], NDArray[np.float64]]
@@ -26,7 +26,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
 
     A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
     known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors,
-    as long as what is hidden of all modalities, each divided by its φ, is predicted better; they are left alone if it is not surely better. Nothing is left of a modality of which
+    as long as what is hidden of all modalities, each divided by its φ, is predicted better; they are left alone if it is not surely and visibly better. Nothing is left of a modality of which
     topics predict no more than the frequencies of its features do.
 
     Returns
@@ -46,11 +46,13 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     def score(rungs: Rungs) -> NDArray[np.float64]:
         return predicted(rungs) @ unit
 
-    best = _descend(score, len(unit))
-    if not _surely_positive(score(best) - score((0,) * len(unit))):
-        best = (0,) * len(unit)
+    by_chance = by_frequency(shown, hidden, held_out.posterior.eta)
+    best, none = _descend(score, len(unit)), (0,) * len(unit)
+    gain = score(best) - score(none)
+    if not _surely_positive(gain) or gain.sum() < WORTHWHILE * (score(best) - by_chance @ unit).sum():
+        best = none
     factors = [STEP ** _highest(score, best, m) for m in range(len(unit))]
-    speaks = _surely_positive(predicted(best) - by_frequency(shown, hidden, held_out.posterior.eta))
+    speaks = _surely_positive(predicted(best) - by_chance)
     weights = unit * factors * (speaks | ~speaks.any())
     return weights / weights.max(), held_out.passes
 
