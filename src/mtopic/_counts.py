@@ -1,5 +1,6 @@
 """The one door between annotated data and arrays of counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,11 +41,19 @@ def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32)
         layer = "counts" if raw and "counts" in adata.layers else None
         matrices[mod] = count_matrix(adata, mod, layer=layer)
         _require_counts(matrices[mod], mod, layer)
-    orders = [_positions(obs_names, adata, mod) for mod, adata in parts.items()]
+    corpus = lay_out(obs_names, parts, matrices, dtype)
+    return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
+
+
+def lay_out(
+    obs_names: pd.Index, parts: Mapping[str, AnnData], matrices: Mapping[str, CSR], dtype: DTypeLike = np.float32
+) -> Corpus:
+    """Matrices of modalities side by side; their rows are the observations of ``parts`` and go where ``obs_names`` has these."""
+    orders = [_positions(obs_names, parts[mod], mod) for mod in matrices]
     corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
     if not np.isfinite(corpus.rows.data).all():
         raise ValueError(f"some counts are too large for {corpus.dtype}: use dtype='float64'")
-    return Counts(corpus, obs_names, {mod: adata.var_names for mod, adata in parts.items()})
+    return corpus
 
 
 def warn_empty(counts: Counts) -> None:

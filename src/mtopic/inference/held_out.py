@@ -81,21 +81,22 @@ class HeldOut:
             self._iterate(fit, prior)
             if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:
                 break
-        return self._score(fit.posterior)
+        return log_likelihood(fit.posterior, self._hidden)
 
     def _iterate(self, fit: Fit, prior: NeighbourPrior | None) -> None:
         before = fit.passes
         fit.iterate(schedule.SCHEDULES["fast"].plan(fit.iterations, ROUNDS), prior)
         self.passes += (fit.passes - before) * self._share
 
-    def _score(self, of: Posterior) -> NDArray[np.float64]:
-        theta, beta = (np.zeros((n, kernels.padded(of.n_topics)), of.lam.dtype) for n in (len(of.gamma), len(of.lam)))
-        theta[:, : of.n_topics] = of.gamma / of.gamma.sum(axis=1, keepdims=True)
-        for block in of.corpus.blocks:
-            beta[block, : of.n_topics] = of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)
-        scores = np.empty((len(self._hidden.blocks), len(theta)))
-        for block, out in zip(self._hidden.blocks, scores, strict=True):
-            x = csr_array(self._hidden.rows[:, block])
-            args = (x.indptr, x.indices, x.data, theta, beta[block], out)
-            of.threads.run(kernels.log_likelihood, x.indptr, *args)
-        return scores.T
+
+def log_likelihood(of: Posterior, hidden: Corpus) -> NDArray[np.float64]:
+    """Σ_v x_dv ln Σ_k θ_dk β_kv of counts of the observations, D × M, with the means of θ and β."""
+    theta, beta = (np.zeros((n, kernels.padded(of.n_topics)), of.lam.dtype) for n in (len(of.gamma), len(of.lam)))
+    theta[:, : of.n_topics] = of.gamma / of.gamma.sum(axis=1, keepdims=True)
+    for block in of.corpus.blocks:
+        beta[block, : of.n_topics] = of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)
+    scores = np.empty((len(hidden.blocks), len(theta)))
+    for block, out in zip(hidden.blocks, scores, strict=True):
+        x = csr_array(hidden.rows[:, block])
+        of.threads.run(kernels.log_likelihood, x.indptr, x.indptr, x.indices, x.data, theta, beta[block], out)
+    return scores.T

@@ -7,6 +7,8 @@ from mtopic._slots import Data
 
 from ._prepare import transform_counts
 
+IDF = "mtopic_idf"
+
 
 def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
@@ -68,7 +70,7 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | Non
 def _weigh(x: CSR, adata: AnnData) -> CSR:
     weights = idf(x)
     x.data *= weights.astype(x.dtype)[x.indices]
-    adata.var["mtopic_idf"] = weights
+    adata.var[IDF] = weights
     return x
 
 

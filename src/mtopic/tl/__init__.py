@@ -7,6 +7,7 @@ from ._export_params import export_params
 from ._feature_associations import feature_associations
 from ._modality_agreement import modality_agreement
 from ._mtm import MTM
+from ._perplexity import perplexity
 from ._select_n_topics import select_n_topics
 from ._smtm import sMTM
 from ._spatial_domains import spatial_domains
@@ -14,6 +15,7 @@ from ._topic_autocorr import topic_autocorr
 from ._topic_model import topic_model
 from ._topic_neighborhoods import topic_neighborhoods
 from ._topic_quality import topic_quality
+from ._transform import transform
 from ._umap import umap
 from ._zscores import zscores
 
@@ -25,6 +27,7 @@ __all__ = [
     "export_params",
     "feature_associations",
     "modality_agreement",
+    "perplexity",
     "sMTM",
     "select_n_topics",
     "spatial_domains",
@@ -32,6 +35,7 @@ __all__ = [
     "topic_model",
     "topic_neighborhoods",
     "topic_quality",
+    "transform",
     "umap",
     "zscores",
 ]

@@ -70,12 +70,7 @@ def export_params(
     if not model.fitted:
         raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")
     head = "" if prefix is None else f"{prefix}_"
-    if "/" in head:
-        raise ValueError(f"prefix={prefix!r}: names of slots hold no '/'")
-    if not isinstance(mdata.uns.get(f"{head}mtopic", {}), Mapping):
-        raise ValueError(
-            f"uns['{head}mtopic'] holds something that mtopic did not write: rename it or give another prefix"
-        )
+    require_record(mdata, head, "prefix", prefix)
     parts = modalities(mdata)
     if set(parts) != set(model.modalities):
         raise ValueError(f"the model was fitted to modalities {model.modalities}, the data has {list(parts)}")
@@ -99,6 +94,16 @@ def export_params(
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
     _record(model, mdata, head, order)
+
+
+def require_record(data: Data, head: str, parameter: str, value: str | None) -> None:
+    """The record of a fit must be writable under the name that a parameter has given."""
+    if "/" in head:
+        raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
+    if not isinstance(data.uns.get(f"{head}mtopic", {}), Mapping):
+        raise ValueError(
+            f"uns['{head}mtopic'] holds something that mtopic did not write: rename it or give another {parameter}"
+        )
 
 
 def _share(values: np.ndarray) -> np.ndarray:

@@ -12,18 +12,17 @@ from scipy.sparse import csr_array, hstack
 from mtopic._counts import raw_counts
 from mtopic._mudata import quiet_mudata
 from mtopic._slots import Data, coordinates, modalities
-from mtopic.inference import kernels
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 from mtopic.pp._clr import log_ratios
 from mtopic.pp._tfidf import idf
 
+from ._completion import completed, halves, require_whole
 from ._model import Model
 
 COUNTS_PER_CELL = 10_000
 PLACE = "spatial"
-ROUNDS, TOLERANCE = 100, 1e-4
 
 
 def whole_counts(mdata: Data, place: str | None) -> MuData:
@@ -31,10 +30,7 @@ def whole_counts(mdata: Data, place: str | None) -> MuData:
     parts = {}
     for mod, adata in modalities(mdata).items():
         x = raw_counts(adata, mod)
-        if not np.array_equal(x.data, np.trunc(x.data)):
-            raise ValueError(
-                f"counts of modality {mod!r} are not whole numbers: they are divided into halves at random"
-            )
+        require_whole(x, mod)
         if not (x.data > 0).any():
             raise ValueError(f"modality {mod!r} holds no counts: leave it out")
         order = adata.obs_names.get_indexer(mdata.obs_names)
@@ -60,14 +56,14 @@ class Fold:
     weights, scales
         Of features (None: clr) and of modalities, from the training data.
     inferred, scored
-        Halves of the held-out counts, prepared; all modalities side by side, and each.
+        Halves of the held-out counts, prepared.
     """
 
     held_out: NDArray[np.bool_]
     weights: dict[str, NDArray[np.float32] | None]
     scales: dict[str, np.float32]
     inferred: Corpus
-    scored: dict[str, csr_array]
+    scored: Corpus
 
     @classmethod
     def of(cls, counts: MuData, held_out: NDArray[np.bool_], number: int, seed: int, *, prepare: bool) -> "Fold":
@@ -83,12 +79,10 @@ class Fold:
                     f"modality {mod!r} has no counts outside fold {number}: use fewer folds, or leave the modality out"
                 )
             scales[mod] = np.float32(training.shape[0] * COUNTS_PER_CELL / total if prepare else 1)
-            half = whole.copy()
-            half.data = rng.binomial(whole.data.astype(np.int64), 0.5).astype(np.float32)
-            halves = half, csr_array(whole - half)
-            given[mod], scored[mod] = (_prepared(part, weights[mod], scales[mod]) for part in halves)
+            given[mod], scored[mod] = (_prepared(part, weights[mod], scales[mod]) for part in halves(whole, rng))
         offsets = np.cumsum([0, *(adata.n_vars for adata in counts.mod.values())])
-        return cls(held_out, weights, scales, Corpus(csr_array(hstack(list(given.values()))), offsets), scored)
+        inferred, hidden = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
+        return cls(held_out, weights, scales, inferred, hidden)
 
     def training(self, counts: MuData) -> MuData:
         """The other observations, prepared."""
@@ -105,22 +99,11 @@ class Fold:
 
     def score(self, model: Model) -> dict[str, float]:
         """Mean log-likelihood of the scored half's counts, of all and of each modality, under topics inferred from the other half."""
-        dtype = self.inferred.dtype
-        lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(dtype)
-        start = np.ones((self.inferred.n_obs, model.n_topics), dtype)
+        lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(self.inferred.dtype)
+        start = np.ones((self.inferred.n_obs, model.n_topics), lam.dtype)
         fitted = Posterior(self.inferred, start, lam, model.alpha, model.eta, model.inference, Threads(model.n_jobs))
-        with fitted.threads as threads:
-            gamma, _ = fitted.e_step(start, ROUNDS, rtol=TOLERANCE)
-            theta = _padded(gamma / gamma.sum(axis=1, keepdims=True))
-            logs, counts = {}, {}
-            for mod, x in self.scored.items():
-                lam = model.lambda_[mod].astype(np.float64)
-                beta = _padded((lam / lam.sum(axis=1, keepdims=True)).T.astype(dtype))
-                by_row = np.empty(x.shape[0])
-                threads.run(kernels.log_likelihood, x.indptr, x.indptr, x.indices, x.data, theta, beta, by_row)
-                logs[mod], counts[mod] = by_row.sum(), x.sum(dtype=np.float64)
-        means = {mod: float(logs[mod] / counts[mod]) if counts[mod] > 0 else np.nan for mod in logs}
-        return {"total": float(sum(logs.values()) / sum(counts.values())), **means}
+        means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
+        return {"total": means.pop("total"), **means}
 
 
 def _weights(training: csr_array, mod: str, prepare: bool) -> NDArray[np.float32] | None:
@@ -140,8 +123,3 @@ def _prepared(x: csr_array, weights: NDArray[np.float32] | None, scale: np.float
         x.data *= weights[x.indices]
     x.data *= scale
     return x
-
-
-def _padded(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Columns up to whole vectors."""
-    return np.ascontiguousarray(np.pad(values, ((0, 0), (0, kernels.padded(values.shape[1]) - values.shape[1]))))

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._counts import Counts, has_raw_layer, read_counts
+from mtopic._counts import read_counts
 from mtopic._modality_shares import modality_shares, modality_totals
 from mtopic._slots import Data, absent, categories, modalities
 from mtopic._warn import warn
@@ -124,7 +124,7 @@ def _fitted(data: Data, head: str, n_jobs: int) -> tuple[Posterior, pd.DataFrame
     topics, params = _proportions(data, f"{head}topics"), _params(data, f"{head}mtopic")
     weights = params.get("modality_weights", {})
     counts = read_counts(data, raw=bool(params.get("raw", False)))
-    corpus = counts.corpus.scaled(_evidence(data, counts, params))
+    corpus = counts.corpus.scaled(float(params.get("evidence", 1.0)))
     corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in names]))
     alpha, eta = float(params["alpha"]), float(params["eta"])
     gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
@@ -150,13 +150,6 @@ def _params(data: Data, key: str) -> Mapping[str, Any]:
         raise KeyError(f"{absent(key, known, 'fit', 'uns')}; mtopic.tl.export_params writes it")
     params: Mapping[str, Any] = data.uns[key]["params"]
     return params
-
-
-def _evidence(data: Data, counts: Counts, params: Mapping[str, Any]) -> float:
-    """What a unit of prepared data counts for where neighbours are the prior."""
-    if params.get("smoothing") != "prior" or params.get("raw", False) or not has_raw_layer(data):
-        return 1.0
-    return float(read_counts(data, raw=True).corpus.total / counts.corpus.total)
 
 
 def _known(totals: pd.DataFrame, mod: str) -> NDArray[np.bool_]:

@@ -12,13 +12,14 @@ from tqdm import tqdm
 from mtopic._counts import Counts, has_raw_layer, read_counts, warn_empty
 from mtopic._graph import Graph
 from mtopic._modality_shares import modality_shares, modality_totals
-from mtopic._slots import Data, look_up
+from mtopic._slots import Data, look_up, modalities
 from mtopic.inference import schedule as schedules
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, Posterior, initial
 from mtopic.inference.spatial import SpatialTerm
 from mtopic.inference.weights import learned_weights
+from mtopic.pp._preparation import Preparation
 
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -70,6 +71,7 @@ class Model:
         self.inference = options.inference
         self.converged = False
         self._raw = options.raw
+        self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         start_seed = int(self._rng.spawn(1)[0].integers(2**63))
@@ -247,6 +249,7 @@ class Model:
             "converged": self.converged,
             "dtype": self._posterior.corpus.dtype.name,
             "n_counts": self.n_counts,
+            "evidence": self._fit.evidence,
             "raw": self._raw,
             "modality_weights": dict(self.modality_weights or {}),
         }

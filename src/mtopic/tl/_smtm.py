@@ -2,16 +2,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from mtopic import _graph
-from mtopic._graph import Graph, Method
-from mtopic._slots import Data, coordinates
+from mtopic._graph import Method
+from mtopic._slots import Data
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
 
 from ._model import Model, Options
+from ._surroundings import Surroundings
 
 
 class sMTM(Model):
@@ -144,32 +143,21 @@ class sMTM(Model):
             mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
         )
         self._smoothing, self.strength = _checked(smoothing, strength)
-        sections = None if library_key is None else _graph.sections(mdata, library_key)
-        points: NDArray[np.float64] | None
-        if neighbors_key is None:
-            points = coordinates(mdata, spatial_key)
-            graph = _graph.build(points, radius, n_neighbors, method=neighbors_method, sections=sections)
-            self._where: dict[str, Any] = {"spatial_key": spatial_key}
-            if neighbors_method is not None:
-                self._where["neighbors_method"] = neighbors_method
-            elif n_neighbors is None:
-                self._where["radius"] = radius
-            if n_neighbors is not None:
-                self._where["n_neighbors"] = n_neighbors
-        else:
-            points = _points_if_any(mdata, spatial_key)
-            graph = _graph.find(mdata, neighbors_key)
-            _check_sections(graph, sections, neighbors_key)
-            self._where = {"neighbors_key": neighbors_key}
-        self.graph = graph
-        weights, neighbours = graph.weights(points, bandwidth, sections), graph.neighbours()
-        _graph.warn_isolated(neighbours if smoothing == "original" else weights)
-        self._where |= {"bandwidth": "auto" if bandwidth is None else bandwidth} | (
-            {} if library_key is None else {"library_key": library_key}
+        around = Surroundings.of(
+            mdata,
+            spatial_key=spatial_key,
+            radius=radius,
+            n_neighbors=n_neighbors,
+            neighbors_key=neighbors_key,
+            neighbors_method=neighbors_method,
+            library_key=library_key,
+            bandwidth=bandwidth,
         )
-        self._weights = weights
+        self.graph, self._weights, self._where = around.graph, around.weights, around.params
+        neighbours = around.graph.neighbours()
+        _graph.warn_isolated(neighbours if smoothing == "original" else around.weights)
         self._correction = Correction.from_points(
-            neighbours, None if points is None else _graph.scaled(points, sections)
+            neighbours, None if around.points is None else _graph.scaled(around.points, around.sections)
         )
         self._prior: NeighbourPrior | None = None
         if smoothing != "original":
@@ -227,24 +215,3 @@ def _checked(smoothing: str | None, strength: float | str) -> tuple[str | None, 
             f"strength={strength}: the original's smoothing has none, leave it out or choose smoothing='prior'"
         )
     return "prior", float(strength)
-
-
-def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str) -> None:
-    if sections is None:
-        return
-    edges = graph.neighbours().tocoo()
-    between = int((sections.codes[edges.row] != sections.codes[edges.col]).sum())
-    if between:
-        raise ValueError(
-            f"obsp['{key}_connectivities'] has {between} neighbours in other sections of obs[{sections.name!r}]: "
-            "build it with squidpy's library_key, or leave neighbors_key out"
-        )
-
-
-def _points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:
-    try:
-        return coordinates(data, key)
-    except KeyError:
-        if key != "coords":
-            raise
-        return None

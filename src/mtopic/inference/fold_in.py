@@ -1,0 +1,29 @@
+"""Topics of observations under signatures that stay as they are."""
+
+import numpy as np
+
+from . import reductions
+from .posterior import Posterior
+from .schedule import DESCEND
+from .spatial import NeighbourPrior
+
+ROUNDS, TOLERANCE = 100, 1e-4
+LONGEST, SETTLED = 100, 1e-3
+
+
+def fold_in(posterior: Posterior, neighbours: NeighbourPrior | None = None) -> None:
+    """Take for γ what the counts and the signatures of ``posterior`` say, each observation begun anew.
+
+    With ``neighbours``, E-steps and the prior that these make alternate, from far above its strength down to it as in a fit, until
+    less than `SETTLED` of an observation's topics moves, on average.
+    """
+    posterior.gamma, _ = posterior.e_step(np.ones_like(posterior.gamma), ROUNDS, rtol=TOLERANCE)
+    if neighbours is None:
+        return
+    for iteration in range(LONGEST):
+        before, descent = posterior.gamma, max(0.0, 1 - iteration / DESCEND)
+        posterior.pseudocounts = neighbours(before, posterior.corpus.totals, posterior.threads, descent=descent)
+        posterior.gamma, _ = posterior.e_step(before, ROUNDS, rtol=TOLERANCE)
+        change = posterior.threads.sum(reductions.total_variation, posterior.gamma, before) / len(before)
+        if iteration >= DESCEND and change < SETTLED:
+            return

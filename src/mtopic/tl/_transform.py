@@ -1,0 +1,204 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtopic import __version__, _graph
+from mtopic._counts import Counts, warn_empty
+from mtopic._graph import Method
+from mtopic._slots import Data, modalities
+from mtopic.inference.fold_in import fold_in
+from mtopic.inference.posterior import Posterior
+from mtopic.inference.spatial import NeighbourPrior
+
+from ._export_params import OF_AN_EARLIER_FIT, require_record
+from ._model import Model
+from ._new_counts import NewCounts
+from ._surroundings import Surroundings
+from ._trained import Trained
+
+TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "evidence")
+
+
+def transform(
+    model_or_reference: Model | Data,
+    data: Data,
+    *,
+    prefix: str | None = None,
+    spatial_key: str | None = None,
+    radius: float | None = None,
+    n_neighbors: int | None = None,
+    neighbors_key: str | None = None,
+    neighbors_method: Method | None = None,
+    library_key: str | None = None,
+    key_added: str = "topics",
+    n_jobs: int = -1,
+    verbose: bool = True,
+    copy: bool = False,
+) -> Data | None:
+    """Topics of new observations by the signatures of a fit, which stay as they are.
+
+    Every observation is begun anew and iterated until its proportions have settled (E-steps), with the priors and the weights of
+    modalities of the fit. The observations that were fitted come out as the fit has them, up to rounds that it had still to do.
+
+    Features are matched by name. Where some are missing, topics are told from what is left of the signatures, each scaled to sum 1: proportions
+    are then those of the counts that can be seen. Features that the training did not have are left out.
+
+    Counts are prepared like those of the training, with its statistics: a fit to what `mtopic.pp.tfidf`, `mtopic.pp.clr` and
+    `mtopic.pp.scale_counts` had made takes the raw counts of ``data`` (``layers["counts"]``, else ``X``) through the same steps, with the stored
+    weights and factors. Only where no raw counts are left and ``X`` bears the same steps is it taken as it is.
+
+    Parameters
+    ----------
+    model_or_reference
+        A fitted `MTM` or `sMTM`, or the data that `export_params` or `topic_model` has written to. A reference has the topics that were exported,
+        a model all of them.
+    data
+        New observations: a MuData of any of the trained modalities, or an AnnData if there is one only.
+    prefix
+        Of a reference: as given to `export_params`, or as ``key_added`` to `topic_model`.
+    spatial_key
+        Coordinates in ``obsm``; with this or any of the next five, the neighbours among the new observations are their prior, as strongly as in
+        the training. Without, α is the prior of each.
+    radius, n_neighbors, neighbors_method
+        Who is a neighbour, as for `sMTM`; if none is given, as in the training, or the 6 nearest where that had a stored graph.
+    neighbors_key
+        A stored graph to use, as for `sMTM`.
+    library_key
+        Section of each observation, a column of ``obs``, as for `sMTM`.
+    key_added
+        Where the proportions go. With a name P that is not ``P_topics``, or just ``"topics"``, the others begin with ``P_``.
+    n_jobs
+        Threads; -1 for all cores. It changes no bit of the result.
+    verbose
+        Say how many features of each modality were matched.
+    copy
+        Return a copy with the topics and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the copy. Sets
+
+    ``obsm[key_added]`` : DataFrame, observations × topics, float64
+        Topic proportions, rows sum to 1, columns named as in the fit.
+    ``uns["mtopic"]`` : dict
+        ``params`` of the fit as far as they were used, with ``n_topics``, ``n_counts`` and ``transformed``, which is True; ``features``, a DataFrame with a row for each
+        modality: how many were ``trained``, are ``missing``, with which share of the signatures (``missing_mass``, mean over topics), and are
+        ``others``; and ``version``.
+    ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
+        The graph that was built, as `export_params` writes it.
+
+    Signatures belong to the fit and are not written; as in :func:`scanpy.tl.ingest`, new data get places in a space that is the reference's.
+
+    Raises
+    ------
+    KeyError
+        If the reference holds no fit, or ``data`` has a modality that the training did not have, or no such coordinates, graph or sections.
+    ValueError
+        If the model is not fitted; ``data`` has none of a modality's features, or less than half of the signatures' mass in every modality; counts are
+        not valid, or prepared otherwise than the training's and no raw counts are left; neighbours are given, but were no prior in training; or
+        ``data`` holds a fit of its own under these names.
+
+    Warns
+    -----
+    UserWarning
+        If features are missing, with their share of the signatures; if observations have no counts, or no neighbour.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    >>> train, new = mdata[:200].copy(), mdata[200:].copy()
+    >>> mt.tl.topic_model(train, n_topics=4, verbose=False)
+    >>> mt.tl.transform(train, new, verbose=False)
+    >>> new.obsm["topics"].shape
+    (100, 4)
+    """
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
+    head = key_added.removesuffix("topics") if key_added.endswith("topics") else f"{key_added}_"
+    _require_free(data, key_added, head)
+    trained = Trained.of(model_or_reference, prefix)
+    new = NewCounts.of(trained, data)
+    corpus = new.corpus(new.matrices)
+    where = _given(
+        spatial_key=spatial_key,
+        radius=radius,
+        n_neighbors=n_neighbors,
+        neighbors_key=neighbors_key,
+        neighbors_method=neighbors_method,
+        library_key=library_key,
+    )
+    around = _surroundings(trained, data, where)
+    warn_empty(Counts(corpus, new.obs_names, new.features))
+    posterior = new.posterior(corpus, n_jobs)
+    with posterior.threads:
+        fold_in(posterior, _prior(trained, around))
+    gamma = posterior.gamma.astype(np.float64)
+    proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, trained.topics)
+
+    target = data.copy() if copy else data
+    target.obsm[key_added] = proportions
+    _write(target, head, _record(trained, new, posterior, around), around)
+    if verbose:
+        _say(new.matched)
+    return target if copy else None
+
+
+def _require_free(data: Data, key: str, head: str) -> None:
+    require_record(data, head, "key_added", key)
+    for mod, adata in modalities(data).items():
+        if f"{head}signatures" in adata.varm:
+            raise ValueError(
+                f"modality {mod!r} of the data has varm['{head}signatures'], of a fit of its own, to which these topics would not "
+                f"belong: give another name than key_added={key!r}"
+            )
+
+
+def _given(**where: Any) -> dict[str, Any]:
+    return {name: value for name, value in where.items() if value is not None}
+
+
+def _surroundings(trained: Trained, data: Data, where: dict[str, Any]) -> Surroundings | None:
+    """The neighbours among the new observations, if any of ``where`` is given."""
+    if not where:
+        return None
+    if trained.strength is None:
+        raise ValueError(
+            f"{next(iter(where))}={next(iter(where.values()))!r}: neighbours were not the prior in the training "
+            f"({trained.params.get('model')}), leave it out"
+        )
+    names = {"radius", "n_neighbors", "neighbors_method"}
+    if not names & set(where):
+        known = {name: trained.params[name] for name in names if name in trained.params} or {"n_neighbors": 6}
+        where = {**where, **known}
+    around = Surroundings.of(data, bandwidth=trained.params.get("bandwidth", "auto"), **where)
+    _graph.warn_isolated(around.weights)
+    return around
+
+
+def _prior(trained: Trained, around: Surroundings | None) -> NeighbourPrior | None:
+    return NeighbourPrior(around.weights, trained.strength) if around is not None and trained.strength else None
+
+
+def _record(trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None) -> dict[str, Any]:
+    """What the topics were inferred with, in types that HDF5 can hold."""
+    params = {name: trained.params[name] for name in TAKEN_OVER if name in trained.params}
+    params |= {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
+    if around is not None:
+        params |= {**around.params, "smoothing": "prior", "strength": trained.strength}
+    return {"params": params, "features": new.matched, "version": __version__}
+
+
+def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings | None) -> None:
+    key = f"{head}mtopic"
+    if around is not None and "neighbors_key" not in around.params:
+        record["params"]["stored_graph"] = _graph.store(around.graph, target, key, f"{head}mtopic_spatial")
+    gone = (*OF_AN_EARLIER_FIT, "elbo")
+    target.uns[key] = {**{name: value for name, value in target.uns.get(key, {}).items() if name not in gone}, **record}
+
+
+def _say(matched: pd.DataFrame) -> None:
+    for mod, row in matched.iterrows():
+        there = row["trained"] - row["missing"]
+        print(f"{mod}: {there:,.0f} of {row['trained']:,.0f} features matched, {row['others']:,.0f} others left out")
