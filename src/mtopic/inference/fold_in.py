@@ -7,7 +7,7 @@ from .posterior import Posterior
 from .schedule import DESCEND
 from .spatial import NeighbourPrior
 
-ROUNDS, TOLERANCE = 100, 1e-4
+ROUNDS, TOLERANCE = 300, 1e-5
 LONGEST, SETTLED = 100, 1e-3
 
 

@@ -68,6 +68,7 @@ class NewCounts:
         for mod, adata in parts.items():
             x, preparation[mod] = _read(adata, mod, trained)
             matrices[mod] = x[:, adata.var_names.get_indexer(features[mod])]
+            matrices[mod].sort_indices()
         matched = _matched(trained, parts, features, masses)
         _warn_of_missing(matched, masses)
         return cls(trained, obs_names, parts, features, matrices, preparation, matched)

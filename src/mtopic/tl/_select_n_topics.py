@@ -96,7 +96,7 @@ def select_n_topics(
 
     References
     ----------
-    Wallach, Murray, Salakhutdinov and Mimno (2009): Evaluation methods for topic models.
+    :cite:t:`wallach2009`
 
     Examples
     --------
