@@ -213,13 +213,14 @@ def test_signatures_are_of_the_features_that_are_there():
     x = np.array([rng.multinomial(500, profiles[k]) for k in kinds], dtype=np.float32)
     train = AnnData(x, var=pd.DataFrame(index=[f"g{v}" for v in range(40)]))
     mt.tl.topic_model(train, 2, verbose=False)
-    new = AnnData(
-        np.array([rng.multinomial(500, profiles[k, 20:] / profiles[k, 20:].sum()) for k in kinds], dtype=np.float32),
-        var=pd.DataFrame(index=[f"g{v}" for v in range(20, 40)]),
-    )
+    seen = np.array([rng.multinomial(500, profiles[k, 20:] / profiles[k, 20:].sum()) for k in kinds], dtype=np.float32)
+    zeros = AnnData(np.hstack([np.zeros((300, 20), np.float32), seen]), var=train.var[[]].copy())
     with pytest.warns(UserWarning, match="lacks 20 of the 40"):
-        mt.tl.transform(train, new, verbose=False)
-    assert apart(new.obsm["topics"], train.obsm["topics"]).mean() < 0.1
+        found = transformed(train, zeros[:, 20:].copy())
+    known = train.obsm["topics"].to_numpy().argmax(axis=1)
+    assert (known[:150] == known[0]).all() and known[0] != known[150]
+    assert (found.to_numpy().argmax(axis=1) == known).mean() > 0.98
+    assert (transformed(train, zeros).to_numpy().argmax(axis=1) == known).mean() < 0.6
 
 
 @pytest.mark.parametrize("mod", ["rna", "atac"])
@@ -248,6 +249,21 @@ def test_anndata(cells):
     np.testing.assert_array_equal(transformed(train, MuData({"gex": new})), found)
     with pytest.raises(KeyError, match="no modality 'rna' in the training"):
         mt.tl.transform(train, cells[1])
+
+
+def test_a_prepared_anndata_keeps_its_record(cells):
+    """The record of the preparation and that of the fit share a place."""
+    train, new = (mdata["rna"].copy() for mdata in cells)
+    for adata in (train, new):
+        mt.pp.tfidf(adata)
+        mt.pp.scale_counts(adata)
+    model = mt.tl.MTM(train, 5, verbose=False)
+    model.VI(30)
+    mt.tl.export_params(model, train)
+    raw = cells[1]["rna"].copy()
+    pd.testing.assert_frame_equal(transformed(train, new), transformed(model, raw))
+    mt.tl.transform(train, new, verbose=False)
+    assert list(new.uns["mtopic"]["steps"]) == ["tfidf", "scale_counts"] and "features" in new.uns["mtopic"]
 
 
 def prepare(mdata):
@@ -403,6 +419,7 @@ def test_bad_references(reference, cells):
         (mt.tl.MTM(cells[0], 5, verbose=False), {}, ValueError, "this MTM is not fitted yet"),
         (mt.tl.MTM(cells[0], 5, verbose=False), {"prefix": "mine"}, ValueError, "prefix='mine'.*a model has none"),
         (reference, {"n_jobs": 0}, ValueError, "n_jobs=0"),
+        (reference, {"key_added": "rna"}, ValueError, r"obsm\['rna'\] says which observations"),
         (reference, {"key_added": "a/b"}, ValueError, "key_added='a/b': names of slots hold no '/'"),
         ("reference.h5mu", {}, TypeError, "expected an AnnData or a MuData"),
     ):

@@ -65,6 +65,8 @@ class MTM(Model):
         As given, or as learned; None before the first fit.
     modalities, features, barcodes
         Names of modalities, of each modality's features, and of observations.
+    preparation
+        Modality → what `mtopic.pp` had made of its ``X``, with idf and factor, for `transform`.
 
     Raises
     ------

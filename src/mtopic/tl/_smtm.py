@@ -88,7 +88,7 @@ class sMTM(Model):
         The neighbour graph: connectivities, distances in coordinate units, parameters.
     strength
         As given, or as learned; None before the first `VI`.
-    alpha, eta, gamma, lambda_, elbo, passes, converged, modalities, features, barcodes
+    alpha, eta, gamma, lambda_, elbo, passes, converged, modalities, features, barcodes, preparation
         As for `MTM`.
 
     Raises

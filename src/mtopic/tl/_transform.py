@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mudata import MuData
 
 from mtopic import __version__, _graph
 from mtopic._counts import Counts, warn_empty
@@ -147,6 +148,10 @@ def transform(
 
 def _require_free(data: Data, key: str, head: str) -> None:
     require_record(data, head, "key_added", key)
+    if isinstance(data, MuData) and key in data.mod:
+        raise ValueError(
+            f"key_added={key!r}: obsm[{key!r}] says which observations modality {key!r} has, give another name"
+        )
     for mod, adata in modalities(data).items():
         if f"{head}signatures" in adata.varm:
             raise ValueError(
