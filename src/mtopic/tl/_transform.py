@@ -1,3 +1,4 @@
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,7 @@ def _prior(trained: Trained, around: Surroundings | None) -> NeighbourPrior | No
 
 def _record(trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
-    params = {name: trained.params[name] for name in TAKEN_OVER if name in trained.params}
+    params = deepcopy({name: trained.params[name] for name in TAKEN_OVER if name in trained.params})
     params |= {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
     if around is not None:
         params |= {**around.params, "smoothing": "prior", "strength": trained.strength}
