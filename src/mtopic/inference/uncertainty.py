@@ -8,12 +8,30 @@ one that an observation's own counts have made tells them back, and are themselv
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import special
+from .posterior import Posterior
 
 _jit, _jit_reassociate = special.jit, special.jit_reassociate
 
 ROUNDS, TOLERANCE = 200, 1e-3
+
+
+def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of θ, D × K each."""
+    corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
+    gamma = fitted.gamma.astype(np.float64)
+    modality = np.repeat(np.arange(len(corpus.blocks)), np.diff(corpus.offsets))
+    totals = np.array([lam[block].sum(axis=0) for block in corpus.blocks])
+    weights, prior = corpus.worth[modality], fitted.prior().astype(np.float64)
+    mean, variance = np.empty_like(gamma), np.empty_like(gamma)
+    theta = gamma / gamma.sum(axis=1, keepdims=True)
+    rows = corpus.rows
+    args = (rows.indptr, rows.indices, rows.data.astype(np.float64), weights, modality, lam, totals, fitted.eta, prior)
+    with fitted.threads:
+        fitted.threads.run(laplace, rows.indptr, *args, theta, mean, variance)
+    return mean, variance
 
 
 @_jit_reassociate
