@@ -15,7 +15,7 @@ from .posterior import Posterior
 
 _jit, _jit_reassociate = special.jit, special.jit_reassociate
 
-ROUNDS, TOLERANCE = 200, 1e-3
+ROUNDS, TOLERANCE = 300, 1e-4
 
 
 def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
