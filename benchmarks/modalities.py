@@ -120,7 +120,7 @@ def prepared(mdata: mudata.MuData, seed: int, n_topics: int = N_TOPICS) -> tuple
     mt.pp.scale_counts(target)
     model = mt.tl.MTM(target, n_topics, seed=seed, n_jobs=1, verbose=False)
     model.VI(500)
-    mt.tl.export_params(model, target, filter_topics=False)
+    mt.tl.export_params(model, target)
     return target, model
 
 
@@ -332,14 +332,15 @@ def by_dirichlet(
     mdata: mudata.MuData, seed: int, n_topics: int
 ) -> tuple[Table, Callable[[float], tuple[Table, Table]]]:
     """Proportions by the original's preparation, and the quantiles of q(θ)."""
-    target, model = prepared(mdata, seed, n_topics)
+    _, model = prepared(mdata, seed, n_topics)
     gamma = model.gamma.astype(np.float64)
-    rest = gamma.sum(axis=1, keepdims=True) - gamma
+    total = gamma.sum(axis=1, keepdims=True)
+    rest = total - gamma
 
     def limits(level: float) -> tuple[Table, Table]:
         return special.betaincinv(gamma, rest, (1 - level) / 2), special.betaincinv(gamma, rest, (1 + level) / 2)
 
-    return target.obsm["topics"].to_numpy(), limits
+    return gamma / total, limits
 
 
 INTERVALS = {"topic_model, uncertainty": by_default, "the original's preparation, Dirichlet": by_dirichlet}
