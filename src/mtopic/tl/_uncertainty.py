@@ -12,6 +12,7 @@ from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
+from mtopic.inference.weights import dispersion
 
 from ._exported import fit_params, read_fit
 
@@ -25,8 +26,9 @@ def uncertainty(
     every count were known, less what is missing of it. The signatures that the counts are judged by are made of the other
     observations only, and are uncertain themselves where few counts have made them. The limits are those of a beta distribution.
 
-    Evidence is that of the fit: counts × the weights of their modalities. Prepared counts whose raw ones are in ``layers["counts"]`` are scaled to the
-    total of these, for ten thousand units made of sixty-five counts do not make anybody surer.
+    A count is worth its modality's weight in the fit, but no more than one over the dispersion of the modality's counts: those that come in clumps
+    are fewer pieces of evidence :cite:p:`mccullagh1989`. Prepared counts whose raw ones are in ``layers["counts"]`` are scaled to the total of
+    these, for ten thousand units made of sixty-five counts do not make anybody surer.
 
     Parameters
     ----------
@@ -84,6 +86,7 @@ def uncertainty(
     scale = read_counts(data, raw=True).corpus.total / fitted.corpus.total if has_raw_layer(data) else 1.0
     evidence = fitted.corpus.scaled(scale)
     fitted = replace(fitted, corpus=evidence, lam=fitted.eta + np.maximum(lam - fitted.eta, 0) * scale)
+    fitted.corpus = evidence.weighted(_worth(fitted))
     fitted.pseudocounts = _lent(data, head, fitted)
     mean, variance = moments(fitted)
 
@@ -109,6 +112,12 @@ def _signatures(data: Data, key: str, topics: pd.Index) -> NDArray[np.float64]:
             raise ValueError(f"varm[{key!r}] of modality {name!r} holds values that are not positive and finite")
         parts.append(lam)
     return np.concatenate(parts)
+
+
+def _worth(fitted: Posterior) -> NDArray[np.float64]:
+    """What a count of each modality is worth: its weight in the fit, less where counts vary more than they would one by one."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a modality of one feature, which does not vary
+        return np.fmin(fitted.corpus.worth, 1 / dispersion(fitted))
 
 
 def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
