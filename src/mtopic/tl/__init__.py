@@ -17,6 +17,7 @@ from ._topic_neighborhoods import topic_neighborhoods
 from ._topic_quality import topic_quality
 from ._transform import transform
 from ._umap import umap
+from ._uncertainty import uncertainty
 from ._zscores import zscores
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "topic_quality",
     "transform",
     "umap",
+    "uncertainty",
     "zscores",
 ]

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mtopic._counts import unique
-from mtopic._slots import Data, absent, find_signatures, modalities, topic_name
+from mtopic._slots import Data, find_signatures, modalities, topic_name
 from mtopic.pp._preparation import Preparation
 
+from ._exported import fit_params
 from ._model import Model
 
 
@@ -41,11 +42,7 @@ class Trained:
         parts, key = modalities(source), f"{head}signatures"
         fitted = [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
         signatures = {mod: _checked(find_signatures(source, mod, key)[2], mod, key) for mod in fitted}
-        known = [name for name, value in source.uns.items() if isinstance(value, Mapping) and "params" in value]
-        if f"{head}mtopic" not in known:
-            what = absent(f"{head}mtopic", known, "fit", "uns of the reference")
-            raise KeyError(f"{what}; mtopic.tl.export_params writes it")
-        params = source.uns[f"{head}mtopic"]["params"]
+        params = fit_params(source, head)
         return cls(signatures, {mod: Preparation.of(parts[mod]) for mod in fitted}, params)
 
     @classmethod
