@@ -1,17 +1,20 @@
 """What all models share: a posterior, its fit and its names."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mtopic._counts import Counts, has_raw_layer, read_counts, warn_empty
+from mtopic import __version__
+from mtopic._counts import Counts, fingerprint, has_raw_layer, in_order, read_counts, warn_empty
 from mtopic._graph import Graph
 from mtopic._modality_shares import modality_shares, modality_totals
+from mtopic._model_file import State, write
 from mtopic._slots import Data, look_up
 from mtopic.inference import schedule as schedules
 from mtopic.inference.corpus import Corpus
@@ -20,8 +23,15 @@ from mtopic.inference.posterior import FAMILIES, Posterior, initial
 from mtopic.inference.spatial import SpatialTerm
 from mtopic.inference.weights import learned_weights
 
+from ._watch import Callback, Watch
+
 ETA = 0.01
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
+
+BIT_GENERATORS: Mapping[str, type[np.random.BitGenerator]] = {
+    kind.__name__: kind
+    for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,15 @@ class Model:
         self.barcodes = counts.obs_names
         self.inference = options.inference
         self.converged = False
+        self.interrupted = False
         self._raw = options.raw
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         start_seed = int(self._rng.spawn(1)[0].integers(2**63))
         self.modality_weights = _weights(options.modality_weights, self.modalities)
+        self._fingerprint: str | None = None
+        self._raw_fingerprint: str | None = None
+        self._has_counts = True
         self._counts = self._weighted(counts.corpus)
         posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
         self._fit = Fit(posterior, start_seed, learns_alpha, learns_eta)
@@ -132,12 +146,16 @@ class Model:
         *,
         schedule: Literal["fast", "original"] = "fast",
         tol: float | Literal["auto"] | None = "auto",
+        callback: Callback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
     ) -> None:
         """Fit by coordinate ascent; called again, the fit goes on where it was.
 
         Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after which
-        the objective is appended to ``elbo``. An interrupted call leaves the model as its last whole iteration
-        made it; ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``.
+        the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``, and so they do if the
+        model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running iteration, with a warning; a second
+        one at once, with KeyboardInterrupt. Either way the model is as its last whole iteration made it.
 
         Parameters
         ----------
@@ -154,14 +172,23 @@ class Model:
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations, or, with neighbours as
             the prior (`sMTM`), when one iteration has moved less than this share of an observation's topics, on average;
             ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics, None runs all ``n_iter``.
+        callback
+            Called with the model after each iteration; if it returns True, there is no other.
+        checkpoint
+            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
+        checkpoint_every
+            Number of iterations, counted over all calls, from one checkpoint to the next.
 
         Raises
         ------
         ValueError
-            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative; if ``schedule="original"`` meets collapsed inference,
+            If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
+            if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
         KeyError
             If there is no such schedule.
+        OSError
+            If the model cannot be saved.
 
         Examples
         --------
@@ -171,28 +198,22 @@ class Model:
         >>> len(model.elbo)
         10
         """
-        for name, value in (("n_iter", n_iter), ("max_iter_d", max_iter_d)):
-            if value < 1:
-                raise ValueError(f"{name}={value}: it must be at least 1")
-        chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
-        if schedule == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
-            raise ValueError(
-                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
-                "schedule='fast'"
-            )
-        if schedule == "original" and (
-            self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta
-        ):
-            raise ValueError(
-                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
-                "and without 'auto', or fit with schedule='fast'"
-            )
+        self._check_sizes(n_iter=n_iter, max_iter_d=max_iter_d)
+        chosen = self._checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
-        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, self._evidence(schedule))
+        watch = Watch(self, callback, checkpoint, checkpoint_every, "iterations")
+        evidence = self._evidence(schedule)
+        if evidence != self._fit.evidence:
+            self._note_counts()
+        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, evidence)
         self._schedule = schedule
-        with self._posterior.threads, self._progress(n_iter, "iteration") as bar:
+        learns = self._learns_from_raw()
+        with self._posterior.threads:
             self._learn_weights()
             spatial = self._spatial_term(schedule)
+        if learns:
+            watch.save()
+        with watch, self._posterior.threads, self._progress(n_iter, "iteration") as bar:
             for _ in range(n_iter):
                 self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
                 if self.converged:
@@ -200,6 +221,157 @@ class Model:
                 self._fit.iterate(chosen.plan(self._fit.iterations, max_iter_d), spatial)
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
+                if watch.ends_after(self._fit.iterations):
+                    break
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the model to an HDF5 file, from which `load_model` makes it again, to the bit.
+
+        The file holds all but the counts, and a digest by which these are known again. It is written beside its target and then
+        put in its place: a save that fails, or is killed, leaves a file that was there before as it was.
+
+        Parameters
+        ----------
+        path
+            The file. What was there is replaced.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        ValueError
+            If ``path`` is a folder.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import mtopic as mt
+        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
+        >>> model.VI(n_iter=5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.h5")
+        ...     mt.tl.load_model(Path(folder) / "model.h5")
+        MTM(200 observations × [rna 300, atac 600], 5 topics; 5 iterations, ELBO per count -5.89170)
+        """
+        write(path, self._state())
+
+    def _check_sizes(self, **sizes: int) -> None:
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"{name}={value}: it must be at least 1")
+        if not self._has_counts:
+            raise ValueError(
+                "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
+            )
+
+    def _checked_schedule(self, name: str) -> schedules.Schedule:
+        chosen = look_up(schedules.SCHEDULES, name, "schedule", "the schedules")
+        if name == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
+            raise ValueError(
+                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
+                "schedule='fast'"
+            )
+        if name == "original" and (self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta):
+            raise ValueError(
+                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
+                "and without 'auto', or fit with schedule='fast'"
+            )
+        return chosen
+
+    def _state(self) -> State:
+        """All but the counts."""
+        self._note_counts()
+        fit, arrays = self._fit.state()
+        corpus = self._posterior.corpus
+        names = {f"features/{m}": self.features[mod] for m, mod in enumerate(self.modalities)}
+        totals = {"evidence": corpus.totals, "totals": corpus.by_modality}
+        settings = {
+            "model": type(self).__name__,
+            "version": __version__,
+            "n_topics": self.n_topics,
+            "seed": int(self.seed) if isinstance(self.seed, int | np.integer) else None,
+            "n_jobs": self.n_jobs,
+            "verbose": self.verbose,
+            "modalities": self.modalities,
+            "inference": self.inference,
+            "converged": self.converged,
+            "raw": self._raw,
+            "schedule": self._schedule,
+            "dtype": self._dtype.name,
+            "precision": corpus.dtype.name,
+            "rng": self._rng.bit_generator.state,
+            "modality_weights": self.modality_weights,
+            "fingerprint": self._fingerprint,
+            "raw_fingerprint": self._raw_fingerprint,
+            "fit": fit,
+        }
+        return State(settings, {**arrays, **totals, **names, "barcodes": self.barcodes})
+
+    @classmethod
+    def _from_state(cls, state: State) -> Self:
+        """The model with this state, without its counts."""
+        model = cls.__new__(cls)
+        model._restore(state)
+        return model
+
+    def _restore(self, state: State) -> None:
+        settings, arrays = state.settings, state.arrays
+        for name in ("n_topics", "n_jobs", "verbose", "modalities", "inference", "converged", "modality_weights"):
+            setattr(self, name, settings[name])
+        for name in ("raw", "schedule", "fingerprint", "raw_fingerprint"):
+            setattr(self, f"_{name}", settings[name])
+        self._dtype = np.dtype(DTYPES[settings["dtype"]])
+        self._rng = _generator(settings["rng"])
+        self.seed = self._rng if settings["seed"] is None else settings["seed"]
+        self.barcodes = pd.Index(arrays["barcodes"])
+        self.features = {mod: pd.Index(arrays[f"features/{m}"]) for m, mod in enumerate(self.modalities)}
+        self.interrupted, self._has_counts = False, False
+        corpus = Corpus.without_counts(
+            np.dtype(DTYPES[settings["precision"]]),
+            np.cumsum([0, *map(len, self.features.values())]),
+            self._modality_worth(),
+            arrays["evidence"],
+            arrays["totals"],
+        )
+        self._counts = corpus
+        self._fit = Fit.from_state(corpus, settings["fit"], arrays)
+        sizes = self.gamma.shape, self._posterior.lam.shape
+        if sizes != ((len(self.barcodes), self.n_topics), (corpus.rows.shape[1], self.n_topics)):
+            raise ValueError(f"tables of {sizes}")
+
+    def _take_data(self, data: Data) -> None:
+        """Have the counts of the fit again, so that it can go on."""
+        given = self._read(data, raw=self._raw)
+        if fingerprint(given) != self._fingerprint:
+            raise ValueError(
+                f"the counts ({'raw ones where there are' if self._raw else 'X of the modalities'}) are not those that the model was fitted to: "
+                "give the data as they were then, or load the model without data"
+            )
+        precision = self._posterior.corpus.dtype
+        self._counts = self._posterior.corpus = given = self._weighted(given)
+        if self._learns_from_raw():
+            self._read_raw(data)
+            if fingerprint(self._counts) != self._raw_fingerprint:
+                raise ValueError(
+                    "layers['counts'] does not hold the counts that it held when the model was made, and something is still to be learned "
+                    "from them: give the data as they were then, or load the model without data"
+                )
+        self._posterior.corpus = given.astype(precision).scaled(self._fit.evidence)
+        self._has_counts = True
+
+    def _note_counts(self) -> None:
+        """Remember by what the counts can be known again: as they were given, before their scale changes."""
+        if self._has_counts and self._fingerprint is None:
+            self._fingerprint = fingerprint(self._posterior.corpus.astype(self._dtype))
+        if self._has_counts and self._raw_fingerprint is None and self._learns_from_raw():
+            self._raw_fingerprint = fingerprint(self._counts)
+
+    def _learns_from_raw(self) -> bool:
+        """Whether something is still to be learned from the counts as they were observed."""
+        return self.modality_weights is None
 
     def _learn_weights(self) -> None:
         """Settle what a count of each modality is worth, if that has still to be learned."""
@@ -212,11 +384,19 @@ class Model:
     def _read_raw(self, data: Data) -> None:
         """Have the counts at hand as they were observed, for what is learned from them."""
         if not self._raw and has_raw_layer(data) and self._counts is self._posterior.corpus:
-            self._counts = self._weighted(read_counts(data, raw=True, dtype=self._dtype).corpus)
+            self._counts = self._weighted(self._read(data, raw=True))
+
+    def _read(self, data: Data, raw: bool) -> Corpus:
+        return in_order(read_counts(data, raw=raw, dtype=self._dtype), self.barcodes, self.features).corpus
 
     def _weighted(self, corpus: Corpus) -> Corpus:
+        weights = self._modality_worth()
+        return corpus if weights is None else corpus.weighted(weights)
+
+    def _modality_worth(self) -> NDArray[np.float64] | None:
+        """The weights as an array; None where counts are worth the same, or it is not known what."""
         weights = np.array(list((self.modality_weights or {}).values()))
-        return corpus if (weights == 1).all() else corpus.weighted(weights)
+        return None if (weights == 1).all() else weights
 
     def _spatial_term(self, schedule: str) -> SpatialTerm | None:
         """What neighbours have to do with it: here nothing."""
@@ -262,6 +442,13 @@ class Model:
         if self.converged:
             state += ", converged"
         return f"{type(self).__name__}({len(self.barcodes)} observations × [{sizes}], {self.n_topics} topics; {state})"
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    """A generator in this state."""
+    bits = look_up(BIT_GENERATORS, state["bit_generator"], "generator", "NumPy")()
+    bits.state = state
+    return np.random.Generator(bits)
 
 
 def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
