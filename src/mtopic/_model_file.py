@@ -57,27 +57,33 @@ def read(path: str | os.PathLike[str]) -> State:
     path = Path(path)
     _require_file(path)
     _require_sealed(path)
-    with h5py.File(path) as file:
-        version = file.attrs.get("schema_version")
-        if version != SCHEMA:
-            raise ValueError(
-                f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic that "
-                "wrote it, or fit anew"
-            )
-        arrays: dict[str, NDArray[Any] | pd.Index] = {}
-
-        def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(item, h5py.Dataset) and name != "settings":
-                arrays[name] = _take(item)
-
-        file.visititems(take)
-        if "settings" not in file:
-            raise incomplete(path, "settings")
-        return State(json.loads(file["settings"].asstr()[()]), arrays)
+    try:
+        with h5py.File(path) as file:
+            version = int(file.attrs["schema_version"])
+            if version == SCHEMA:
+                return _contents(file)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise incomplete(path, error) from error
+    raise ValueError(
+        f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic that "
+        "wrote it, or fit anew"
+    )
 
 
-def incomplete(path: str | os.PathLike[str], what: object) -> ValueError:
+def _contents(file: h5py.File) -> State:
+    arrays: dict[str, NDArray[Any] | pd.Index] = {}
+
+    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and name != "settings":
+            arrays[name] = _take(item)
+
+    file.visititems(take)
+    return State(json.loads(file["settings"].asstr()[()]), arrays)
+
+
+def incomplete(path: str | os.PathLike[str], error: Exception) -> ValueError:
     """What to say of a file that lacks a part of a model."""
+    what = f"{type(error).__name__}: {error}"
     return ValueError(f"{str(path)!r} does not hold a whole model ({what}): load an earlier copy, or fit anew")
 
 

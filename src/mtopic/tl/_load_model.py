@@ -54,7 +54,7 @@ def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | 
     try:
         model = MODELS[state.settings["model"]]._from_state(state)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise incomplete(path, f"{type(error).__name__}: {error}") from error
+        raise incomplete(path, error) from error
     if data is not None:
         model._take_data(data)
     return model

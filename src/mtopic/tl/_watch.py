@@ -15,7 +15,7 @@ from mtopic._warn import warn
 if TYPE_CHECKING:
     from ._model import Model
 
-Callback: TypeAlias = "Callable[[Model], bool | None]"
+Callback: TypeAlias = Callable[["Model"], bool | None]
 
 
 class Watch:
