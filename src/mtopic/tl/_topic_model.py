@@ -85,7 +85,7 @@ def topic_model(
         modality, as for `MTM`.
     callback, checkpoint, checkpoint_every
         Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
-        `VI` and `export_params` do what was left to do.
+        `MTM.VI` and `export_params` do what was left to do.
     key_added
         With a key P all names written begin with ``P_``.
     verbose
