@@ -1,6 +1,7 @@
 """Fits that are watched, stopped, interrupted and killed."""
 
 import inspect
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,11 @@ model = mt.tl.load_model(path, mdata) if path.exists() else make(sys.argv[1], md
 print("ready", flush=True)
 model.VI(3000 - len(model.elbo), tol=None, checkpoint=path, checkpoint_every=1)
 """
+BITS = """
+model = make(sys.argv[1], data())
+model.VI(12, tol=None)
+print([bound.hex() for bound in model.elbo])
+"""
 KINDS = ["collapsed", "variational", "prior", "original"]
 
 
@@ -88,6 +94,17 @@ def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_bits(path
     whole = make(kind, mdata)
     whole.VI(40, tol=None)
     assert_same_bits(again, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
+def test_kernels_that_were_just_compiled_give_the_bits_of_those_that_were_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    seen = []
+    for _ in range(2):
+        process = start(BITS, "variational")
+        seen.append(process.communicate(timeout=600)[0])
+    assert seen[0] == seen[1] != ""
 
 
 @pytest.mark.slow
