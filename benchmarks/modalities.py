@@ -1,8 +1,9 @@
 """Is a joint model as good as its best modality? Known cell types in real sets, and errors where the truth is known.
 
 python benchmarks/modalities.py --data FOLDER             (FOLDER holds the sets named in SETS)
-python benchmarks/modalities.py --data FOLDER --cost      (seconds of fits with weights "auto" and "equal", nothing else)
+python benchmarks/modalities.py --data FOLDER --cost      (time of learning the weights and of fits, nothing else)
 python benchmarks/modalities.py --simulated
+python benchmarks/modalities.py --calibration
 The peers: pip install mofapy2 muon igraph
 
 Sources: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; CITE-seq of PBMC (10x
@@ -15,6 +16,9 @@ The peers get what muon's tutorials prepare: logarithms of normalised RNA, muon'
 PCA, for ATAC LSI without the first, which is depth. MOFA+ gets the 2,000 genes and the 2,000 peaks that vary most, in single precision.
 In the simulated pairs errors are the mean total variation between true and found proportions, of 8 topics in 600 cells. The share
 of the evidence is the mean over cells.
+
+Calibration is of 600 simulated cells with RNA at a depth and ATAC at a quarter of it: the share of the true proportions, of all and of those above 0.02,
+that lie within their intervals.
 """
 
 import argparse
@@ -35,6 +39,7 @@ import scanpy as sc
 from anndata import AnnData
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy import special
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
@@ -62,6 +67,10 @@ CASES: dict[str, dict[str, object]] = {
     "overdispersed": {"overdispersion": {"atac": 10}},
     "three": {"modalities": {"rna": 300, "atac": 600, "prot": 50}},
 }
+LEVELS = (0.5, 0.9, 0.95)
+DEPTHS = (50, 500, 5000)
+CALIBRATED = {"rna": 400, "atac": 400}
+LARGE = 0.02
 
 Table = NDArray[np.float64]
 
@@ -103,15 +112,21 @@ def topics(mdata: mudata.MuData, seed: int, part: int | None = None, **how: obje
     return near(cells)
 
 
-def script(mdata: mudata.MuData, seed: int) -> AnnData:
-    """Proportions as the original's users get them: prepared counts, `VI`, export."""
+def prepared(mdata: mudata.MuData, seed: int, n_topics: int = N_TOPICS) -> tuple[mudata.MuData, mt.tl.MTM]:
+    """Topics as the original's users get them: prepared counts, `VI`, export."""
     target = mdata.copy()
     for mod in target.mod:
         (mt.pp.clr if mod == "prot" else mt.pp.tfidf)(target, mod=mod)
     mt.pp.scale_counts(target)
-    model = mt.tl.MTM(target, N_TOPICS, seed=seed, n_jobs=1, verbose=False)
+    model = mt.tl.MTM(target, n_topics, seed=seed, n_jobs=1, verbose=False)
     model.VI(500)
     mt.tl.export_params(model, target)
+    return target, model
+
+
+def script(mdata: mudata.MuData, seed: int) -> AnnData:
+    """Proportions as the original's users get them."""
+    target, _ = prepared(mdata, seed)
     return near(scored(mdata, np.sqrt(target.obsm["topics"].to_numpy())))
 
 
@@ -261,18 +276,15 @@ def _text(mean: float, error: float) -> str:
 
 
 def times(folder: Path, name: str, repeats: int = 3) -> None:
-    """A whole fit with weights "auto" beside one with "equal", in turn."""
+    """Learning the weights, and a whole fit with weights "auto", over a whole fit with "equal" beside it."""
     warnings.simplefilter("ignore")
     mdata, spent = load(folder, name), []
     for seed in range(repeats + 1):  # the first compiles
-        spent.append([seconds(partial(fitted, mdata, seed, modality_weights=how)) for how in ("auto", "equal")])
-    auto, equal = np.array(spent[1:]).T
-    ratios = auto / equal
-    print(
-        f"{name:<16} {np.median(auto):7.1f} s {np.median(equal):7.1f} s   "
-        f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
-        flush=True,
-    )
+        fits = [partial(fitted, mdata, seed, modality_weights=w, n_iter=n) for n in (1, 500) for w in ("auto", "equal")]
+        spent.append([seconds(fit) for fit in fits])
+    first, first_equal, auto, equal = np.array(spent[1:]).T
+    for what, ratios in (("learning the weights", (first - first_equal) / equal), ("whole fit", auto / equal)):
+        print(f"{name:<16} {what:<21} {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})", flush=True)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -302,12 +314,60 @@ def error(found: pd.DataFrame, true: pd.DataFrame) -> float:
     return float(distance[linear_sum_assignment(distance)].sum()) / 2 / len(true)
 
 
+def by_default(mdata: mudata.MuData, seed: int, n_topics: int) -> tuple[Table, Callable[[float], tuple[Table, Table]]]:
+    """Proportions by `topic_model`, and the limits of intervals by `uncertainty`."""
+    found = fitted(mdata, seed, n_topics)
+
+    def limits(level: float) -> tuple[Table, Table]:
+        mt.tl.uncertainty(found, level=level, n_jobs=1)
+        return found.obsm["topics_low"].to_numpy(), found.obsm["topics_high"].to_numpy()
+
+    return found.obsm["topics"].to_numpy(), limits
+
+
+def by_dirichlet(
+    mdata: mudata.MuData, seed: int, n_topics: int
+) -> tuple[Table, Callable[[float], tuple[Table, Table]]]:
+    """Proportions by the original's preparation, and the quantiles of q(θ)."""
+    _, model = prepared(mdata, seed, n_topics)
+    gamma = model.gamma.astype(np.float64)
+    total = gamma.sum(axis=1, keepdims=True)
+    rest = total - gamma
+
+    def limits(level: float) -> tuple[Table, Table]:
+        return special.betaincinv(gamma, rest, (1 - level) / 2), special.betaincinv(gamma, rest, (1 + level) / 2)
+
+    return gamma / total, limits
+
+
+INTERVALS = {"topic_model, uncertainty": by_default, "the original's preparation, Dirichlet": by_dirichlet}
+
+
+def calibrate(n_topics: int, depth: float, method: str, seed: int) -> dict[str, object]:
+    """Shares of the true proportions within their intervals."""
+    warnings.simplefilter("ignore")
+    mdata = mt.datasets.simulate(
+        600, n_topics, spatial=False, rng=seed, depth={"rna": depth, "atac": depth / 4}, modalities=CALIBRATED
+    )
+    proportions, limits = INTERVALS[method](mdata, seed, n_topics)
+    true = mdata.obsm["true_topics"].to_numpy()
+    found, match = linear_sum_assignment(np.abs(proportions[:, :, None] - true[:, None, :]).sum(axis=0))
+    true = true[:, match]
+    row: dict[str, object] = {"topics": n_topics, "depth": depth, "intervals": method}
+    for level in LEVELS:
+        low, high = (limit[:, found] for limit in limits(level))
+        inside = (low <= true) & (true <= high)
+        row |= {f"{level} of all": inside.mean(), f"{level} of large": inside[true > LARGE].mean()}
+    return row
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--simulated", action="store_true")
+    parser.add_argument("--calibration", action="store_true")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
@@ -316,7 +376,7 @@ def main() -> None:
     if arguments.cost and not arguments.data:
         parser.error("--cost needs --data")
     if arguments.cost:
-        print('Time of a whole fit with weights "auto", with "equal", and the ratio: median of 3 (range)')
+        print('Time over that of a whole fit with weights "equal": median of 3 (range)')
         for name in arguments.sets:
             times(arguments.data, name)
     elif arguments.data:
@@ -330,6 +390,11 @@ def main() -> None:
         table = _means(results.groupby("case", sort=False))
         order = sorted(table, key=lambda name: name.startswith(("joint", "share")) + name.startswith("share"))
         print(table[order].to_string())
+    if arguments.calibration:
+        cases = [(n, depth, method) for n in (8, N_TOPICS) for depth in DEPTHS for method in INTERVALS]
+        rows_ = Parallel(n_jobs=2)(delayed(calibrate)(*case, seed) for case in cases for seed in range(arguments.seeds))
+        print("\nShare of the true proportions within intervals of a level")
+        print(_means(pd.DataFrame(rows_).groupby(["topics", "depth", "intervals"], sort=False)).to_string())
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def test_fit_prepared_counts_in_space(raw, tmp_path):
     trained = mt.read.h5mu(tmp_path / "out.h5mu")
     params = trained.uns["mtopic"]["params"]
     assert (params["model"], params["n_iter"], params["seed"]) == ("sMTM", 8, 5)
+    assert params["modality_weights"] == {"rna": 1, "atac": 1}
     assert [list(trained[mod].uns["mtopic"]["steps"]) for mod in ("rna", "atac")] == [
         ["tfidf", "scale_counts"],
         ["clr", "scale_counts"],

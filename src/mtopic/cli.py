@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--n-neighbors", type=int, help="this many nearest neighbours; spatial model")
     fit.add_argument("--library-key", help="section of each observation, a column of obs; spatial model")
+    fit.add_argument(
+        "--modality-weights",
+        choices=["auto", "equal"],
+        help="worth of a modality's counts (default: auto, equal with --prepare)",
+    )
     fit.add_argument("--strength", type=float, help="weight of the neighbours (default: learned); spatial model")
     fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
     fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")
@@ -149,6 +154,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     common = {
         "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
         "verbose": not arguments.quiet,
+        "modality_weights": arguments.modality_weights or ("equal" if arguments.prepare else "auto"),
     }  # fmt: skip
     if not arguments.prepare:  # as topic_model
         common |= {"raw": True} | ({} if where else {"inference": "collapsed", "alpha": "auto", "eta": "auto"})

@@ -19,7 +19,7 @@ def planted(n_obs, n_topics, sizes, depth, rng):
 
 def test_what_topics_explain_against_plain_numpy():
     rng = np.random.default_rng(0)
-    x = csr_array(rng.poisson(0.5, (6, 9)).astype(np.float32))
+    x = csr_array(rng.poisson(0.5, (6, 9)).astype(np.float64))
     theta, beta = rng.dirichlet(np.ones(3), 6), rng.dirichlet(np.ones(9), 3).T.copy()
     mean = rng.dirichlet(np.ones(9))
     out = np.full((6, 3), np.nan)

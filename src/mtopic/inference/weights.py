@@ -25,9 +25,9 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     """The weights of the modalities, the largest of which is 1, for evidence that is neither counted twice nor only apparent.
 
     A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
-    known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors,
-    as long as what is hidden of all modalities, each divided by its φ, is predicted better; they are left alone if it is not surely and visibly better. Nothing is left of a modality of which
-    topics predict no more than the frequencies of its features do.
+    known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors, as
+    long as what is hidden of all modalities, each divided by its φ, is predicted better, and left alone if it is not surely and
+    visibly so. Nothing is left of a modality of which topics predict no more than the frequencies of its features do.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def by_frequency(shown: Corpus, hidden: Corpus, eta: float) -> NDArray[np.float6
 
 
 def dispersion(of: Posterior) -> NDArray[np.float64]:
-    """φ of each modality: Σ (x − μ)² over Σ of the multinomial variances, μ = n_d Σ_k θ_dk β_kv, with the means of θ and β; at least 1."""
+    """φ of each modality, at least 1: Σ (x − μ)² over the sum of the multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ and β."""
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     phi = []
     for block in of.corpus.blocks:
@@ -99,7 +99,7 @@ def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _descend(score: Score, n_modalities: int) -> Rungs:
-    """From no further factors downhill, a rung of one modality at a time, as long as the score rises; one modality stays where it is."""
+    """Downhill from no further factors, a rung of one modality at a time, while the score rises; one modality keeps its own."""
     best = (0,) * n_modalities
     while True:
         lower = [best[:m] + (best[m] - 1,) + best[m + 1 :] for m in range(n_modalities)]

@@ -16,6 +16,7 @@ from ._topic_model import topic_model
 from ._topic_neighborhoods import topic_neighborhoods
 from ._topic_quality import topic_quality
 from ._umap import umap
+from ._uncertainty import uncertainty
 from ._zscores import zscores
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "topic_neighborhoods",
     "topic_quality",
     "umap",
+    "uncertainty",
     "zscores",
 ]

@@ -11,7 +11,7 @@ from mtopic._slots import Data, modalities, topic_name
 from ._model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
-OF_AN_EARLIER_FIT = ("topic_shares", "modality_agreement")
+OF_AN_EARLIER_FIT = ("topic_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high")
 
 
 def export_params(
@@ -116,4 +116,5 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:
     fit = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
     kept = {name: value for name, value in mdata.uns.get(key, {}).items() if name not in OF_AN_EARLIER_FIT}
     mdata.uns[key] = {**kept, **fit}
-    mdata.obsm.pop(f"{head}modality_agreement", None)
+    for name in OF_AN_EARLIER_FIT:
+        mdata.obsm.pop(f"{head}{name}", None)

@@ -1,19 +1,16 @@
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._counts import Counts, has_raw_layer, read_counts
 from mtopic._modality_shares import modality_shares, modality_totals
-from mtopic._slots import Data, absent, categories, modalities
+from mtopic._slots import Data, categories, modalities
 from mtopic._warn import warn
-from mtopic.inference.execution import Threads
-from mtopic.inference.posterior import Posterior
 from mtopic.inference.witnesses import hear
 
 from ._agreement import Pairs, is_chance, is_half
+from ._exported import read_fit
 from ._shares import shares
 
 SEED = 2291
@@ -88,7 +85,15 @@ def modality_agreement(
     """
     head = "" if prefix is None else f"{prefix}_"
     groups = None if groupby is None else categories(data, groupby)
-    fitted, totals = _fitted(data, head, n_jobs)
+    names = list(modalities(data))
+    if len(names) < 2:
+        raise ValueError(
+            f"the data has one modality, {names[0]!r}, which has none to agree with: give a MuData of two or more"
+        )
+    fitted, counts = read_fit(data, head, n_jobs)
+    if fitted.n_topics < 2:
+        raise ValueError(f"obsm['{head}topics'] has one topic: there is nothing to agree on")
+    totals = modality_totals(counts)
     found = hear(fitted, np.random.default_rng(SEED))
     pairs = {
         mod: Pairs.of(one, other, _known(totals, mod))
@@ -110,53 +115,6 @@ def modality_agreement(
     if groups is not None:
         _warn_of_groups(pairs, agreement, groups, str(groupby))
     return target if copy else None
-
-
-def _fitted(data: Data, head: str, n_jobs: int) -> tuple[Posterior, pd.DataFrame]:
-    """The fit as far as the observations' topics tell it, without signatures; and the shares of the modalities."""
-    if n_jobs == 0:
-        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-    names = list(modalities(data))
-    if len(names) < 2:
-        raise ValueError(
-            f"the data has one modality, {names[0]!r}, which has none to agree with: give a MuData of two or more"
-        )
-    topics, params = _proportions(data, f"{head}topics"), _params(data, f"{head}mtopic")
-    weights = params.get("modality_weights", {})
-    counts = read_counts(data, raw=bool(params.get("raw", False)))
-    corpus = counts.corpus.scaled(_evidence(data, counts, params))
-    corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in names]))
-    alpha, eta = float(params["alpha"]), float(params["eta"])
-    gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
-    lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
-    family = str(params.get("inference", "variational"))
-    posterior = Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs))
-    return posterior, modality_totals(counts)
-
-
-def _proportions(data: Data, key: str) -> NDArray[np.float64]:
-    values = shares(data, key).to_numpy()
-    missing = int(np.isnan(values).any(axis=1).sum())
-    if missing:
-        raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")
-    if values.shape[1] < 2:
-        raise ValueError(f"obsm[{key!r}] has one topic: there is nothing to agree on")
-    return values
-
-
-def _params(data: Data, key: str) -> Mapping[str, Any]:
-    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "params" in value]
-    if key not in known:
-        raise KeyError(f"{absent(key, known, 'fit', 'uns')}; mtopic.tl.export_params writes it")
-    params: Mapping[str, Any] = data.uns[key]["params"]
-    return params
-
-
-def _evidence(data: Data, counts: Counts, params: Mapping[str, Any]) -> float:
-    """What a unit of prepared data counts for where neighbours are the prior."""
-    if params.get("smoothing") != "prior" or params.get("raw", False) or not has_raw_layer(data):
-        return 1.0
-    return float(read_counts(data, raw=True).corpus.total / counts.corpus.total)
 
 
 def _known(totals: pd.DataFrame, mod: str) -> NDArray[np.bool_]:
