@@ -1,5 +1,6 @@
 """The one door between annotated data and arrays of counts."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +16,8 @@ from ._warn import warn
 from .inference.corpus import Corpus
 
 CSR: TypeAlias = csr_array | csr_matrix
+
+ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,48 @@ def lay_out(
     if not np.isfinite(corpus.rows.data).all():
         raise ValueError(f"some counts are too large for {corpus.dtype}: use dtype='float64'")
     return corpus
+
+
+def in_order(counts: Counts, obs_names: pd.Index, features: dict[str, pd.Index]) -> Counts:
+    """The counts with modalities, observations and features in the order of a model, which has to be of these and no others."""
+    if set(counts.features) != set(features):
+        raise ValueError(f"the model was fitted to modalities {list(features)}, the data has {list(counts.features)}")
+    way_out = "take the data that the model was fitted to"
+    rows = np.argsort(matched(obs_names, counts.obs_names, "observations", way_out))
+    blocks = dict(zip(counts.features, counts.corpus.blocks, strict=True))
+    parts = []
+    for mod, names in features.items():
+        order = np.argsort(matched(names, counts.features[mod], f"features of modality {mod!r}", way_out))
+        parts.append(blocks[mod].start + order)
+    columns, x = np.concatenate(parts), counts.corpus.rows
+    if all(np.array_equal(order, np.arange(order.size)) for order in (rows, columns)):
+        return counts
+    x = csr_array(x[rows][:, columns])
+    x.sort_indices()
+    return Counts(Corpus(x, np.cumsum([0, *map(len, features.values())])), obs_names, features)
+
+
+def matched(fitted: pd.Index, present: pd.Index, what: str, way_out: str) -> np.ndarray:
+    """Where each name of the data is in the model; they must be the same names."""
+    order = fitted.get_indexer(present)
+    unknown, missing = int((order < 0).sum()), len(fitted.difference(present))
+    if unknown or missing:
+        raise ValueError(
+            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} of the "
+            f"model not in the data; {way_out}"
+        )
+    return order
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """A digest of all counts, by which the same data are known again, however they are stored."""
+    digest = hashlib.sha256()
+    for start in range(0, corpus.n_obs, ROWS):
+        part = csr_array(corpus.rows[start : start + ROWS], copy=True)
+        part.eliminate_zeros()
+        for values, kind in ((part.indptr, np.int64), (part.indices, np.int64), (part.data, corpus.dtype)):
+            digest.update(np.ascontiguousarray(values, dtype=kind).data)
+    return digest.hexdigest()
 
 
 def warn_empty(counts: Counts) -> None:

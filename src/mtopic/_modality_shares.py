@@ -10,9 +10,7 @@ from ._counts import Counts
 
 def modality_totals(counts: Counts) -> pd.DataFrame:
     """Counts of each observation in each modality, float64."""
-    rows, blocks = counts.corpus.rows, counts.corpus.blocks
-    totals = [np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in blocks]
-    return pd.DataFrame(np.column_stack(totals), index=counts.obs_names, columns=list(counts.features))
+    return pd.DataFrame(counts.corpus.by_modality, index=counts.obs_names, columns=list(counts.features))
 
 
 def modality_shares(totals: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:

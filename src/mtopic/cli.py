@@ -160,6 +160,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         common |= {"raw": True} | ({} if where else {"inference": "collapsed", "alpha": "auto", "eta": "auto"})
     model: tl.MTM | tl.sMTM = tl.sMTM(mdata, **common, **where) if where else tl.MTM(mdata, **common)
     model.VI(n_iter=arguments.n_iter)
+    if model.interrupted:
+        raise KeyboardInterrupt
     tl.export_params(model, mdata)
     _write_whole(mdata, arguments.output)
     print(f"{model}\nwritten to {arguments.output}")

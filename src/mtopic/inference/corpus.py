@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,13 @@ class Corpus:
         """The evidence on each observation's topics: its counts, of all modalities, times their weights."""
         return np.asarray(self.evidence.sum(axis=1, dtype=np.float64)).ravel()
 
+    @cached_property
+    def by_modality(self) -> NDArray[np.float64]:
+        """The counts of each observation in each modality, D × M, whatever their weight."""
+        return np.stack(
+            [np.asarray(self.rows[:, b].sum(axis=1, dtype=np.float64)).ravel() for b in self.blocks], axis=1
+        )
+
     @property
     def total(self) -> float:
         """All counts, whatever their weight."""
@@ -67,6 +75,20 @@ class Corpus:
     def by_feature(self) -> NDArray[np.floating]:
         """The weight of each feature, that of its modality."""
         return np.repeat(self.worth, np.diff(self.offsets)).astype(self.dtype)
+
+    @classmethod
+    def without_counts(
+        cls,
+        dtype: np.dtype,
+        offsets: NDArray[np.int64],
+        weights: NDArray[np.float64] | None,
+        totals: NDArray[np.float64],
+        by_modality: NDArray[np.float64],
+    ) -> Self:
+        """A corpus of which the totals are known, and no count."""
+        corpus = cls(csr_array((len(totals), int(offsets[-1])), dtype=dtype), offsets, weights)
+        corpus.__dict__.update(totals=totals, by_modality=by_modality)
+        return corpus
 
     def part(self, observations: NDArray[np.integer]) -> "Corpus":
         """The counts of some observations."""

@@ -1,16 +1,22 @@
 """A fit under way: the posterior, its spatial term, and what an iteration makes of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import reductions, schedule
+from .corpus import Corpus
 from .execution import Array, Threads
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import overcomplete_start
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
+NUMBERS = ("start_seed", "learns_alpha", "learns_eta", "passes", "iterations", "refined", "started", "evidence")
+OF_THE_POSTERIOR = ("alpha", "eta", "family")
 
 
 @dataclass
@@ -55,6 +61,25 @@ class Fit:
 
     def __post_init__(self) -> None:
         self._uncorrected = self.posterior.gamma
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """All but the counts: numbers and names, and arrays."""
+        of = self.posterior
+        plain = {name: getattr(self, name) for name in NUMBERS} | {name: getattr(of, name) for name in OF_THE_POSTERIOR}
+        arrays = {"gamma": of.gamma, "lambda": of.lam, "elbo": np.array(self.elbo), "changes": np.array(self.changes)}
+        if self._uncorrected is not of.gamma:
+            arrays["gamma_uncorrected"] = self._uncorrected
+        return plain, arrays
+
+    @classmethod
+    def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The fit with this `state`."""
+        gamma, lam = arrays["gamma"], arrays["lambda"]
+        posterior = Posterior(corpus, gamma, lam, **{name: plain[name] for name in OF_THE_POSTERIOR})
+        traces = {name: arrays[name].tolist() for name in ("elbo", "changes")}
+        fit = cls(posterior, **{name: plain[name] for name in NUMBERS}, **traces)
+        fit._uncorrected = arrays.get("gamma_uncorrected", gamma)
+        return fit
 
     def begin(self, dtype: np.dtype, n_jobs: int, evidence: float = 1.0) -> None:
         """Bring the posterior to the precision, the threads and the scale of the counts of the iterations that follow."""

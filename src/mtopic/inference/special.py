@@ -23,12 +23,13 @@ EXP_FLOOR = -690.0
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 C2, C4, C6, C8, C10, C12 = 1 / 12, 1 / 120, 1 / 252, 1 / 240, 1 / 132, 691 / 32760
 
-# Without numpy's error model every division carries a branch, and no loop that has one is vectorised.
+# Without numpy's error model every division carries a branch, and no loop that has one is vectorised. Each kernel takes in what it
+# calls: otherwise the linker picks one of several compiled copies, by what the process happened to compile or load before, and bits differ.
 jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract"}
+    nogil=True, cache=True, forceinline=True, error_model="numpy", fastmath={"contract"}
 )
 jit_reassociate: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+    nogil=True, cache=True, forceinline=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
 )
 
 

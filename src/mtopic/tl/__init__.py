@@ -5,6 +5,7 @@ from ._distance_mask import distance_mask
 from ._dominant_topics import dominant_topics
 from ._export_params import export_params
 from ._feature_associations import feature_associations
+from ._load_model import load_model
 from ._modality_agreement import modality_agreement
 from ._mtm import MTM
 from ._perplexity import perplexity
@@ -27,6 +28,7 @@ __all__ = [
     "dominant_topics",
     "export_params",
     "feature_associations",
+    "load_model",
     "modality_agreement",
     "perplexity",
     "sMTM",

@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 
 from mtopic import __version__, _graph
+from mtopic._counts import matched
 from mtopic._slots import Data, modalities, topic_name
 
 from ._model import Model
 
+WAY_OUT = "export to the data that the model was fitted to"
 OF_AN_EARLIER_FIT = ("topic_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high")
 
 
@@ -74,7 +76,7 @@ def export_params(
     parts = modalities(mdata)
     if set(parts) != set(model.modalities):
         raise ValueError(f"the model was fitted to modalities {model.modalities}, the data has {list(parts)}")
-    order = _order(model.barcodes, mdata.obs_names, "observations")
+    order = matched(model.barcodes, mdata.obs_names, "observations", WAY_OUT)
     gamma = model.gamma.astype(np.float64)[order]
     proportions = gamma / gamma.sum(axis=1, keepdims=True)
     kept = proportions.max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
@@ -84,7 +86,7 @@ def export_params(
     values = _share(proportions[:, kept]) if normalize else gamma[:, kept]
     signatures = {}
     for mod, adata in parts.items():
-        features = _order(model.features[mod], adata.var_names, f"features of modality {mod!r}")
+        features = matched(model.features[mod], adata.var_names, f"features of modality {mod!r}", WAY_OUT)
         lam = model.lambda_[mod][kept].T[features]
         signatures[mod] = pd.DataFrame(np.ascontiguousarray(lam), index=adata.var_names, columns=names)
 
@@ -108,18 +110,6 @@ def require_record(data: Data, head: str, parameter: str, value: str | None) -> 
 
 def _share(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
-
-
-def _order(fitted: pd.Index, present: pd.Index, what: str) -> np.ndarray:
-    """Where each name of the data is in the model."""
-    order = fitted.get_indexer(present)
-    unknown, missing = int((order < 0).sum()), len(fitted.difference(present))
-    if unknown or missing:
-        raise ValueError(
-            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} of the "
-            "model not in the data; export to the data that the model was fitted to"
-        )
-    return order
 
 
 def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:

@@ -1,28 +1,26 @@
 """What all models share: a posterior, its fit and its names."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mtopic._counts import Counts, has_raw_layer, read_counts, warn_empty
-from mtopic._graph import Graph
-from mtopic._modality_shares import modality_shares, modality_totals
+from mtopic._counts import read_counts, warn_empty
 from mtopic._slots import Data, look_up, modalities
 from mtopic.inference import schedule as schedules
-from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import FAMILIES, Posterior, initial
+from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.spatial import SpatialTerm
 from mtopic.inference.weights import learned_weights
 from mtopic.pp._preparation import Preparation
 
+from ._fitted import DTYPES, Fitted
+from ._watch import Callback, Watch
+
 ETA = 0.01
-DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,8 @@ class Options:
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
 
 
-class Model:
+class Model(Fitted):
     """A topic model of all modalities of one data set; `MTM` and `sMTM` say what kind."""
-
-    graph: Graph | None = None
 
     def __init__(
         self,
@@ -70,62 +66,21 @@ class Model:
         self.barcodes = counts.obs_names
         self.inference = options.inference
         self.converged = False
+        self.interrupted = False
         self._raw = options.raw
         self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         start_seed = int(self._rng.spawn(1)[0].integers(2**63))
         self.modality_weights = _weights(options.modality_weights, self.modalities)
+        self._fingerprint: str | None = None
+        self._raw_fingerprint: str | None = None
+        self._has_counts = True
         self._counts = self._weighted(counts.corpus)
         posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
         self._fit = Fit(posterior, start_seed, learns_alpha, learns_eta)
         if self.modality_weights is None:
             self._read_raw(data)
-
-    @property
-    def alpha(self) -> float:
-        """Prior of the topic proportions: as given, or as learned so far."""
-        return self._posterior.alpha
-
-    @property
-    def eta(self) -> float:
-        """Prior of the signatures: as given, or as learned so far."""
-        return self._posterior.eta
-
-    @property
-    def gamma(self) -> NDArray[np.floating]:
-        """γ, observations × topics: Dirichlet parameters of the topic proportions."""
-        return self._posterior.gamma
-
-    @property
-    def lambda_(self) -> dict[str, NDArray[np.floating]]:
-        """λ, topics × features of each modality: Dirichlet parameters of the signatures."""
-        blocks = self._posterior.corpus.blocks
-        return {mod: self._posterior.lam[block].T for mod, block in zip(self.modalities, blocks, strict=True)}
-
-    @property
-    def n_counts(self) -> float:
-        """Count units that the model is fitted to."""
-        return float(self._posterior.corpus.totals.sum())
-
-    @property
-    def elbo(self) -> list[float]:
-        """What the fit climbs, in nats, after each iteration of `VI`."""
-        return self._fit.elbo
-
-    @property
-    def passes(self) -> float:
-        """Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics."""
-        return self._fit.passes
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the posterior has seen the data."""
-        return self._fit.iterations > 0
-
-    @property
-    def _posterior(self) -> Posterior:
-        return self._fit.posterior
 
     def VI(
         self,
@@ -134,12 +89,16 @@ class Model:
         *,
         schedule: Literal["fast", "original"] = "fast",
         tol: float | Literal["auto"] | None = "auto",
+        callback: Callback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
     ) -> None:
         """Fit by coordinate ascent; called again, the fit goes on where it was.
 
         Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after which
-        the objective is appended to ``elbo``. An interrupted call leaves the model as its last whole iteration
-        made it; ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``.
+        the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``, and so they do if the
+        model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running iteration, with a warning; a second
+        one at once, with KeyboardInterrupt. Either way the model is as its last whole iteration made it.
 
         Parameters
         ----------
@@ -156,14 +115,23 @@ class Model:
             ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations, or, with neighbours as
             the prior (`sMTM`), when one iteration has moved less than this share of an observation's topics, on average;
             ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics, None runs all ``n_iter``.
+        callback
+            Called with the model after each iteration; if it returns True, there is no other.
+        checkpoint
+            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
+        checkpoint_every
+            Number of iterations, counted over all calls, from one checkpoint to the next.
 
         Raises
         ------
         ValueError
-            If ``n_iter`` or ``max_iter_d`` is less than 1, or ``tol`` negative; if ``schedule="original"`` meets collapsed inference,
+            If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
+            if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
         KeyError
             If there is no such schedule.
+        OSError
+            If the model cannot be saved.
 
         Examples
         --------
@@ -173,28 +141,22 @@ class Model:
         >>> len(model.elbo)
         10
         """
-        for name, value in (("n_iter", n_iter), ("max_iter_d", max_iter_d)):
-            if value < 1:
-                raise ValueError(f"{name}={value}: it must be at least 1")
-        chosen = look_up(schedules.SCHEDULES, schedule, "schedule", "the schedules")
-        if schedule == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
-            raise ValueError(
-                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
-                "schedule='fast'"
-            )
-        if schedule == "original" and (
-            self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta
-        ):
-            raise ValueError(
-                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
-                "and without 'auto', or fit with schedule='fast'"
-            )
+        self._check_sizes(n_iter=n_iter, max_iter_d=max_iter_d)
+        chosen = self._checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
-        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, self._evidence(schedule))
+        watch = Watch(self, callback, checkpoint, checkpoint_every, "iterations")
+        evidence = self._evidence(schedule)
+        if evidence != self._fit.evidence:
+            self._note_counts()
+        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, evidence)
         self._schedule = schedule
-        with self._posterior.threads, self._progress(n_iter, "iteration") as bar:
+        learns = self._learns_from_raw()
+        with self._posterior.threads:
             self._learn_weights()
             spatial = self._spatial_term(schedule)
+        if learns:
+            watch.save()
+        with watch, self._posterior.threads, self._progress(n_iter, "iteration") as bar:
             for _ in range(n_iter):
                 self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
                 if self.converged:
@@ -202,6 +164,31 @@ class Model:
                 self._fit.iterate(chosen.plan(self._fit.iterations, max_iter_d), spatial)
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
+                if watch.ends_after(self._fit.iterations):
+                    break
+
+    def _check_sizes(self, **sizes: int) -> None:
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"{name}={value}: it must be at least 1")
+        if not self._has_counts:
+            raise ValueError(
+                "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
+            )
+
+    def _checked_schedule(self, name: str) -> schedules.Schedule:
+        chosen = look_up(schedules.SCHEDULES, name, "schedule", "the schedules")
+        if name == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
+            raise ValueError(
+                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
+                "schedule='fast'"
+            )
+        if name == "original" and (self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta):
+            raise ValueError(
+                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
+                "and without 'auto', or fit with schedule='fast'"
+            )
+        return chosen
 
     def _learn_weights(self) -> None:
         """Settle what a count of each modality is worth, if that has still to be learned."""
@@ -210,15 +197,6 @@ class Model:
             self._fit.passes += passes
             self.modality_weights = dict(zip(self.modalities, learned.tolist(), strict=True))
             self._counts, self._posterior.corpus = map(self._weighted, (self._counts, self._posterior.corpus))
-
-    def _read_raw(self, data: Data) -> None:
-        """Have the counts at hand as they were observed, for what is learned from them."""
-        if not self._raw and has_raw_layer(data) and self._counts is self._posterior.corpus:
-            self._counts = self._weighted(read_counts(data, raw=True, dtype=self._dtype).corpus)
-
-    def _weighted(self, corpus: Corpus) -> Corpus:
-        weights = np.array(list((self.modality_weights or {}).values()))
-        return corpus if (weights == 1).all() else corpus.weighted(weights)
 
     def _spatial_term(self, schedule: str) -> SpatialTerm | None:
         """What neighbours have to do with it: here nothing."""
@@ -230,41 +208,6 @@ class Model:
 
     def _progress(self, total: int, unit: str) -> tqdm:
         return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
-
-    def modality_shares(self) -> pd.DataFrame:
-        """Share of each modality in the evidence on each observation, observations × modalities; NaN where there is none."""
-        counts = Counts(self._posterior.corpus, self.barcodes, self.features)
-        return modality_shares(modality_totals(counts), self.modality_weights or {})
-
-    def params(self) -> dict[str, Any]:
-        """What the fit was made with, in types that HDF5 can hold."""
-        known = {
-            "model": type(self).__name__,
-            "n_topics": self.n_topics,
-            "alpha": self.alpha,
-            "eta": self.eta,
-            "schedule": self._schedule,
-            "inference": self.inference,
-            "n_iter": self._fit.iterations,
-            "converged": self.converged,
-            "dtype": self._posterior.corpus.dtype.name,
-            "n_counts": self.n_counts,
-            "evidence": self._fit.evidence,
-            "raw": self._raw,
-            "modality_weights": dict(self.modality_weights or {}),
-        }
-        if isinstance(self.seed, int | np.integer):
-            known["seed"] = int(self.seed)
-        return known
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{mod} {len(names)}" for mod, names in self.features.items())
-        state = f"{self._fit.iterations} iterations" if self.fitted else "not fitted"
-        if self.elbo:
-            state += f", ELBO per count {self.elbo[-1] / self.n_counts:.5f}"
-        if self.converged:
-            state += ", converged"
-        return f"{type(self).__name__}({len(self.barcodes)} observations × [{sizes}], {self.n_topics} topics; {state})"
 
 
 def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:

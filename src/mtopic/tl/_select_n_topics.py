@@ -188,6 +188,8 @@ def _fit(
         warnings.simplefilter("ignore", UserWarning)
         model: MTM | sMTM = kind(training, n_topics=K, seed=seed, n_jobs=n_jobs, verbose=False, **options, **spatial)
     model.VI(n_iter=n_iter)
+    if model.interrupted:
+        raise KeyboardInterrupt
     return model
 
 

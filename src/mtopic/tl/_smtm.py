@@ -2,9 +2,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from mtopic import _graph
-from mtopic._graph import Method
+from mtopic._graph import Graph, Method
+from mtopic._model_file import State
 from mtopic._slots import Data
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
@@ -88,7 +91,7 @@ class sMTM(Model):
         The neighbour graph: connectivities, distances in coordinate units, parameters.
     strength
         As given, or as learned; None before the first `VI`.
-    alpha, eta, gamma, lambda_, elbo, passes, converged, modalities, features, barcodes, preparation
+    alpha, eta, gamma, lambda_, elbo, passes, converged, interrupted, modalities, features, barcodes, preparation
         As for `MTM`.
 
     Raises
@@ -114,6 +117,8 @@ class sMTM(Model):
     >>> "spatial_connectivities" in mdata.obsp, model.strength >= 0
     (True, True)
     """
+
+    graph: Graph
 
     def __init__(
         self,
@@ -171,6 +176,38 @@ class sMTM(Model):
             how["strength"] = self.strength
         return {**super().params(), **self._where, **how}
 
+    def _learns_from_raw(self) -> bool:
+        return super()._learns_from_raw() or (self.strength is None and self._smoothing != "original")
+
+    def _state(self) -> State:
+        state = super()._state()
+        graph = self.graph
+        state.settings["smtm"] = {
+            "smoothing": self._smoothing,
+            "strength": self.strength,
+            "where": self._where,
+            "raw_share": self._raw_share,
+            "graph": graph.params,
+        }
+        state.arrays.update(_parts("graph/connectivities", graph.connectivities))
+        if graph.distances is not None:
+            state.arrays.update(_parts("graph/distances", graph.distances))
+        state.arrays.update(_parts("graph/weights", self._weights))
+        state.arrays.update(_parts("graph/correction", self._correction.neighbours))
+        return state
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        own, arrays, n_obs = state.settings["smtm"], state.arrays, len(self.barcodes)
+        self._smoothing, self.strength, self._raw_share = own["smoothing"], own["strength"], own["raw_share"]
+        self._where = own["where"]
+        params = {key: np.array(value) if isinstance(value, list) else value for key, value in own["graph"].items()}
+        distances = _matrix("graph/distances", arrays, n_obs) if "graph/distances/data" in arrays else None
+        self.graph = Graph(_matrix("graph/connectivities", arrays, n_obs), distances, params)
+        self._weights = _matrix("graph/weights", arrays, n_obs)
+        self._correction = Correction(_matrix("graph/correction", arrays, n_obs))
+        self._prior = None
+
     def _smoothing_of(self, schedule: str) -> str:
         if self._smoothing is not None:
             return self._smoothing
@@ -200,6 +237,14 @@ class sMTM(Model):
                 "or fit with schedule='fast'"
             )
         return self._raw_share
+
+
+def _parts(name: str, matrix: csr_array) -> dict[str, NDArray[Any]]:
+    return {f"{name}/{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+
+
+def _matrix(name: str, arrays: Mapping[str, Any], n_obs: int) -> csr_array:
+    return csr_array(tuple(arrays[f"{name}/{part}"] for part in ("data", "indices", "indptr")), shape=(n_obs, n_obs))
 
 
 def _checked(smoothing: str | None, strength: float | str) -> tuple[str | None, float | None]:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from ._export_params import export_params
 from ._model import ETA, Model
 from ._mtm import MTM
 from ._smtm import sMTM
+from ._watch import Callback
 
 
 def topic_model(
@@ -34,6 +36,9 @@ def topic_model(
     alpha: float | Literal["auto"] | None = "auto",
     eta: float | Literal["auto"] | None = None,
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
+    callback: Callback | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 10,
     key_added: str | None = None,
     verbose: bool = True,
     copy: bool = False,
@@ -78,6 +83,9 @@ def topic_model(
     modality_weights
         What a count of each modality is worth as evidence: ``"auto"`` learns it, ``"equal"`` takes counts as they are, or numbers by
         modality, as for `MTM`.
+    callback, checkpoint, checkpoint_every
+        Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
+        `MTM.VI` and `export_params` do what was left to do.
     key_added
         With a key P all names written begin with ``P_``.
     verbose
@@ -136,7 +144,7 @@ def topic_model(
             eta=ETA if eta is None else eta,
             **options,
         )
-    model.VI(n_iter, tol=tol)
+    model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     target = data.copy() if copy else data
     export_params(model, target, key_added)
     return target if copy else None
