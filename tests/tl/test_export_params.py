@@ -34,6 +34,7 @@ def test_slots(tissue):
     assert record["params"].pop("schedule") == "fast"
     assert record["params"].pop("inference") == "variational"
     assert not record["params"].pop("converged")
+    assert record["params"].pop("evidence") == 1
     assert record["params"].pop("modality_weights") == {"rna": 1, "atac": 1}
     expected = {"model": "MTM", "n_topics": 4, "alpha": 0.25, "eta": 0.01, "n_iter": 5, "raw": False, "seed": 2291}
     assert record["params"] == expected
