@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._slots import Data, absent, categories
@@ -31,21 +30,24 @@ def samples(
     labels = np.asarray(groups)
     inside = labels == group
     known = present & (sample.codes >= 0) & (groups.codes >= 0) & (inside | (reference is None) | (labels == reference))
-    sides = pd.crosstab(np.asarray(sample)[known], inside[known]).reindex(columns=[True, False], fill_value=0)
-    both = sides.index[(sides > 0).all(axis=1)]
-    if len(both):
+    n_inside, n_outside = (
+        np.bincount(sample.codes[known & (inside == side)], minlength=len(sample.categories)) for side in (True, False)
+    )
+    both = np.flatnonzero((n_inside > 0) & (n_outside > 0))
+    if both.size:
         raise ValueError(
-            f"sample {str(both[0])!r} of obs[{sample_key!r}] has observations in both groups of obs[{groupby!r}], as have {len(both) - 1} others: "
-            "groups are compared between samples, and a comparison within samples takes a paired test"
+            f"sample {sample.categories[both[0]]!r} of obs[{sample_key!r}] has observations in both groups of obs[{groupby!r}], as have "
+            f"{both.size - 1} others: groups are compared between samples, and a comparison within samples takes a paired test"
         )
-    for side, label in ((True, group), (False, reference if reference is not None else f"all but {group}")):
-        n = int((sides[side] > 0).sum())
+    for numbers, label in ((n_inside, group), (n_outside, reference if reference is not None else f"all but {group}")):
+        n = int((numbers > 0).sum())
         if n < 2:
             raise ValueError(
                 f"group {label!r} has {n} {'sample' if n == 1 else 'samples'} in obs[{sample_key!r}]: observations of one sample are no replicates of each "
                 "other, so a test takes at least 2 samples a group; mtopic.pl.composition shows groups without a test"
             )
-    names = [name for name in sample.categories if name in sides.index]
+    found = np.flatnonzero(n_inside + n_outside)
     codes = np.where(known, sample.codes, -1)
-    rows = [np.flatnonzero(codes == sample.categories.get_loc(name)) for name in names]
-    return Samples([str(name) for name in names], rows, (sides.loc[names, True] > 0).to_numpy())
+    return Samples(
+        list(sample.categories[found]), [np.flatnonzero(codes == code) for code in found], n_inside[found] > 0
+    )
