@@ -22,6 +22,9 @@ Features = Mapping[str, Sequence[str]] | Sequence[str] | None
 LEAST_SHARE = np.float32(1e-12)
 PRIOR_COUNT = 0.5
 
+ROUNDS, PRIOR_COUNTS = 30, 100
+"""Steps from the signatures of all samples to those of one, and how many counts the former stand for there."""
+
 
 def compare_topics(
     data: Data,
@@ -51,8 +54,10 @@ def compare_topics(
     then disturbs all.
 
     *Signatures.* Of the counts of feature v in a sample, :math:`n_{kv} = \sum_d x_{dv} r_{dvk}` are expected to be of topic k, with the responsibilities
-    :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. The value is :math:`\log_2` of their share among all features,
-    :math:`(n_{kv} + c) / (n_k + 2c)`, where c is half a count in a sample with the mean :math:`n_k` and proportional to it in others.
+    :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. By the signatures of all samples, the counts of a feature that changes in one topic would be
+    put down to others too. So :math:`\beta` becomes the sample's own: :math:`n_{kv}` and 100 counts by the signature of all, scaled to sum 1, in 30 rounds of
+    expectation and maximisation. The value is :math:`\log_2` of the share among all features, :math:`(n_{kv} + c) / (n_k + 2c)`, where c is half a count in a
+    sample with the mean :math:`n_k` and proportional to it in others.
 
     Parameters
     ----------
@@ -97,8 +102,7 @@ def compare_topics(
     ``"params"`` : dict
         ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the numbers of samples, ``n_group`` and ``n_reference``.
 
-    Responsibilities are by the signatures of all samples together. Counts of a feature that changes in one topic are therefore partly put down to other topics of the
-    same observations: differences of signatures are drawn towards 0, and appear to some degree in topics that occur together with the one that differs.
+    Proportions come from the signatures of all samples. What changes in many features at once may therefore pass for another mixture of topics, and not for a change of signatures.
     That the groups took part in the fit does no harm to a test, which compares values that were all made in the same way; to choose the groups by the topics does.
 
     Raises
@@ -215,23 +219,33 @@ def _counts_by_topic(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected counts of each topic in each sample: of the named features, samples × features × topics, and of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
-    x, n_topics = raw_counts(adata, mod), theta.shape[1]
-    places = adata.obs_names.get_indexer(data.obs_names)
+    x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
     chosen = adata.var_names.get_indexer(names)
-    t, b = (np.zeros((n, kernels.padded(n_topics)), np.float32) for n in (len(theta), x.shape[1]))
-    t[:, :n_topics] = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
+    t = np.zeros((len(theta), kernels.padded(theta.shape[1])), np.float32)
+    t[:, : theta.shape[1]] = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
     beta = table.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)
-    b[:, :n_topics] = np.maximum(beta / beta.max(axis=1, keepdims=True), LEAST_SHARE)
-    counts, unused = np.empty((x.shape[1], n_topics), np.float32), np.empty(x.shape[1])
     of_features, of_all = [], []
     for rows in design.rows:
-        rows = rows[places[rows] >= 0]
-        part = csc_array(x[places[rows]], dtype=np.float32)
-        args: tuple[Any, ...] = (part.indptr, part.indices, part.data, t[rows], b, counts, unused)
-        threads.run(kernels.sufficient_statistics, part.indptr, *args)
-        of_features.append(counts[chosen].astype(np.float64))
-        of_all.append(counts.sum(axis=0, dtype=np.float64))
+        present = rows[places[rows] >= 0]
+        counts = _shared_out(csc_array(x[places[present]], dtype=np.float32), t[present], beta, threads)
+        of_features.append(counts[chosen])
+        of_all.append(counts.sum(axis=0))
     return np.array(of_features), np.array(of_all)
+
+
+def _shared_out(
+    x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], threads: Threads
+) -> NDArray[np.float64]:
+    """Expected counts of each topic, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
+    own, b = beta, np.zeros((len(beta), t.shape[1]), np.float32)
+    counts, unused = np.empty(beta.shape, np.float32), np.empty(len(beta))
+    for _ in range(ROUNDS):
+        b[:, : beta.shape[1]] = np.maximum(own / own.max(axis=1, keepdims=True), LEAST_SHARE)
+        args: tuple[Any, ...] = (x.indptr, x.indices, x.data, t, b, counts, unused)
+        threads.run(kernels.sufficient_statistics, x.indptr, *args)
+        own = counts + PRIOR_COUNTS * beta
+        own /= own.sum(axis=0)
+    return counts.astype(np.float64)
 
 
 def _signatures(
