@@ -28,7 +28,7 @@ def expected_counts(
     features
         Name or names of features of the modality.
     prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
+        As given to :func:`mtopic.tl.export_params`, or as ``key_added`` to :func:`mtopic.tl.topic_model`.
     rates
         Give rates, which do not depend on depth and exist for every observation.
 

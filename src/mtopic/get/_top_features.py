@@ -64,7 +64,7 @@ def top_features(
     -------
     DataFrame
         A row for each topic and feature with columns ``topic``, ``feature``, ``rank`` (1 is the most probable; equally probable ones follow the point estimate),
-        ``share`` of the topic's total, its ``sd``, ``low`` and ``high`` as `signature_uncertainty` gives them, and ``probability``.
+        ``share`` of the topic's total, its ``sd``, ``low`` and ``high`` as :func:`mtopic.tl.signature_uncertainty` gives them, and ``probability``.
 
     Raises
     ------
