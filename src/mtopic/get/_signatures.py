@@ -58,7 +58,7 @@ def signatures(
     if n_top is not None and n_top < 1:
         raise ValueError(f"n_top={n_top}: ask for at least 1 feature of each topic, or None for all")
     name, _, table = _slots.find_signatures(data, mod, key)
-    chosen = _choose(table, topics, f"varm[{key!r}] of modality {name!r}")
+    chosen = choose(table, topics, f"varm[{key!r}] of modality {name!r}")
     totals = chosen.sum()
     if not (totals > 0).all():
         bad = totals.index[~(totals > 0)][0]
@@ -78,7 +78,7 @@ def signatures(
     )
 
 
-def _choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
+def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
     if topics is None:
         return table
     names = [topics] if isinstance(topics, str) else list(topics)

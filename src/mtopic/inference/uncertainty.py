@@ -34,6 +34,23 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return mean, variance
 
 
+def signature_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each feature's share in each topic, V × K, with θ taken as known; ``worth`` of a count by modality."""
+    columns, beta = fitted.corpus.columns, np.empty(fitted.lam.shape)
+    variance = np.empty_like(beta)
+    for block in fitted.corpus.blocks:
+        beta[block] = fitted.lam[block] / fitted.lam[block].sum(axis=0, dtype=np.float64)
+    theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
+    weights = np.repeat(worth, np.diff(fitted.corpus.offsets))
+    args = (columns.indptr, columns.indices, columns.data, weights, theta, beta, fitted.eta, variance)
+    with fitted.threads:
+        fitted.threads.run(louis, columns.indptr, *args)
+    for block in fitted.corpus.blocks:
+        most = beta[block] * (1 - beta[block]) / (1 + fitted.eta * (block.stop - block.start))
+        variance[block] = np.minimum(variance[block] * (1 - beta[block]), most)
+    return variance
+
+
 @_jit_reassociate
 def _responsibilities(theta, weights, out):
     """Write θ_k w_k over their sum."""
@@ -172,3 +189,25 @@ def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, 
         for k in range(n_topics):
             most = mean[d, k] * (1 - mean[d, k]) / (1 + own.sum())
             variance[d, k] = min(max(variance[d, k], 0.0), most)
+
+
+@_jit
+def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, variance):
+    """Write β_v² times the diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹, K for each column v of the counts."""
+    n_topics = theta.shape[1]
+    precision, inverse, r = np.empty((n_topics, n_topics)), np.empty((n_topics, n_topics)), np.empty(n_topics)
+    for v in range(start, stop):
+        precision[:] = 0
+        inverse[:] = 0
+        for k in range(n_topics):
+            precision[k, k] = eta
+            inverse[k, k] = 1
+        for i in range(indptr[v], indptr[v + 1]):
+            _responsibilities(theta[indices[i]], beta[v], r)
+            for j in range(n_topics):
+                to_j = weights[v] * data[i] * r[j]
+                for k in range(j + 1):
+                    precision[j, k] += to_j * r[k]
+        _solve(precision, inverse)
+        for k in range(n_topics):
+            variance[v, k] = beta[v, k] * beta[v, k] * inverse[k, k]

@@ -1,6 +1,7 @@
 """Plots of topics, signatures and fits."""
 
 from ._borders import borders
+from ._compare_topics import compare_topics
 from ._composition import composition
 from ._convergence import convergence
 from ._corr_heatmap import corr_heatmap
@@ -19,6 +20,7 @@ from ._zscores import zscores
 
 __all__ = [
     "borders",
+    "compare_topics",
     "composition",
     "convergence",
     "corr_heatmap",

@@ -1,6 +1,8 @@
 """Tools: models and what follows from them."""
 
 from ._borders import borders
+from ._compare_topics import compare_topics
+from ._denoise import denoise
 from ._distance_mask import distance_mask
 from ._dominant_topics import dominant_topics
 from ._export_params import export_params
@@ -10,6 +12,7 @@ from ._modality_agreement import modality_agreement
 from ._mtm import MTM
 from ._perplexity import perplexity
 from ._select_n_topics import select_n_topics
+from ._signature_uncertainty import signature_uncertainty
 from ._smtm import sMTM
 from ._spatial_domains import spatial_domains
 from ._topic_autocorr import topic_autocorr
@@ -24,6 +27,8 @@ from ._zscores import zscores
 __all__ = [
     "MTM",
     "borders",
+    "compare_topics",
+    "denoise",
     "distance_mask",
     "dominant_topics",
     "export_params",
@@ -33,6 +38,7 @@ __all__ = [
     "perplexity",
     "sMTM",
     "select_n_topics",
+    "signature_uncertainty",
     "spatial_domains",
     "topic_autocorr",
     "topic_model",

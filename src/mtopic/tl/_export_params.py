@@ -11,7 +11,10 @@ from mtopic._slots import Data, modalities, topic_name
 from ._model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
-OF_AN_EARLIER_FIT = ("topic_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high")
+OF_AN_EARLIER_FIT = (
+    "topic_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd", "signatures_low", "signatures_high",
+    "comparison",
+)  # fmt: skip
 
 
 def export_params(
@@ -123,3 +126,5 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:
     mdata.uns[key] = {**kept, **fit}
     for name in OF_AN_EARLIER_FIT:
         mdata.obsm.pop(f"{head}{name}", None)
+        for adata in modalities(mdata).values():
+            adata.varm.pop(f"{head}{name}", None)

@@ -1,13 +1,15 @@
 """A fit as its slots tell it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._counts import Counts, read_counts
-from mtopic._slots import Data, absent, modalities
+from mtopic._counts import Counts, has_raw_layer, read_counts
+from mtopic._slots import Data, absent, find_signatures, modalities
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 
@@ -30,6 +32,15 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
     return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs)), counts
 
 
+def read_evidence(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
+    """The fit with its signatures, both scaled to the total of the raw counts where there are; and the counts that it was made of."""
+    fitted, counts = read_fit(data, head, n_jobs)
+    lam = _signatures(data, f"{head}signatures", data.obsm[f"{head}topics"].columns)
+    scale = read_counts(data, raw=True).corpus.total / fitted.corpus.total if has_raw_layer(data) else 1.0
+    lam = fitted.eta + np.maximum(lam - fitted.eta, 0) * scale
+    return replace(fitted, corpus=fitted.corpus.scaled(scale), lam=lam), counts
+
+
 def fit_params(data: Data, head: str) -> Mapping[str, Any]:
     """What `export_params` says that the fit was made with."""
     key = f"{head}mtopic"
@@ -46,3 +57,19 @@ def _proportions(data: Data, key: str) -> NDArray[np.float64]:
     if missing:
         raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")
     return values
+
+
+def _signatures(data: Data, key: str, topics: pd.Index) -> NDArray[np.float64]:
+    """λ of all modalities, one below the other."""
+    parts = []
+    for mod in modalities(data):
+        name, _, values = find_signatures(data, mod, key)
+        if not values.columns.equals(topics):
+            raise ValueError(
+                f"varm[{key!r}] of modality {name!r} has other topics than the proportions: export both from one fit"
+            )
+        lam = values.to_numpy(dtype=np.float64)
+        if not (np.isfinite(lam).all() and (lam > 0).all()):
+            raise ValueError(f"varm[{key!r}] of modality {name!r} holds values that are not positive and finite")
+        parts.append(lam)
+    return np.concatenate(parts)

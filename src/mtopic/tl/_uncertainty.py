@@ -1,20 +1,17 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from mtopic import _graph
-from mtopic._counts import has_raw_layer, read_counts
-from mtopic._slots import Data, coordinates, find_signatures, modalities
+from mtopic._slots import Data, coordinates
 from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
 from mtopic.inference.weights import dispersion
 
-from ._exported import fit_params, read_fit
+from ._exported import fit_params, read_evidence
+from ._intervals import limits
 
 
 def uncertainty(
@@ -80,38 +77,18 @@ def uncertainty(
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1")
     head = "" if prefix is None else f"{prefix}_"
-    fitted, counts = read_fit(data, head, n_jobs)
+    fitted, counts = read_evidence(data, head, n_jobs)
     topics = data.obsm[f"{head}topics"].columns
-    lam = _signatures(data, f"{head}signatures", topics)
-    scale = read_counts(data, raw=True).corpus.total / fitted.corpus.total if has_raw_layer(data) else 1.0
-    evidence = fitted.corpus.scaled(scale)
-    fitted = replace(fitted, corpus=evidence, lam=fitted.eta + np.maximum(lam - fitted.eta, 0) * scale)
-    fitted.corpus = evidence.weighted(_worth(fitted))
+    fitted.corpus = fitted.corpus.weighted(_worth(fitted))
     fitted.pseudocounts = _lent(data, head, fitted)
     mean, variance = moments(fitted)
 
     target = data.copy() if copy else data
     results = {"sd": np.sqrt(variance)}
-    results["low"], results["high"] = _limits(mean, variance, level)
+    results["low"], results["high"] = limits(mean, variance, level)
     for name, values in results.items():
         target.obsm[f"{head}topics_{name}"] = pd.DataFrame(values, index=counts.obs_names, columns=topics)
     return target if copy else None
-
-
-def _signatures(data: Data, key: str, topics: pd.Index) -> NDArray[np.float64]:
-    """λ of all modalities, one below the other."""
-    parts = []
-    for mod in modalities(data):
-        name, _, values = find_signatures(data, mod, key)
-        if not values.columns.equals(topics):
-            raise ValueError(
-                f"varm[{key!r}] of modality {name!r} has other topics than the proportions: export both from one fit"
-            )
-        lam = values.to_numpy(dtype=np.float64)
-        if not (np.isfinite(lam).all() and (lam > 0).all()):
-            raise ValueError(f"varm[{key!r}] of modality {name!r} holds values that are not positive and finite")
-        parts.append(lam)
-    return np.concatenate(parts)
 
 
 def _worth(fitted: Posterior) -> NDArray[np.float64]:
@@ -132,15 +109,3 @@ def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
     sections = None if library is None else _graph.sections(data, str(library))
     weights = graph.weights(points, bandwidth, sections)
     return NeighbourPrior(weights, strength)(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)
-
-
-def _limits(
-    mean: NDArray[np.float64], variance: NDArray[np.float64], level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Quantiles of the beta distributions with these moments; the mean itself where there is no variance."""
-    some = variance > 0
-    size = mean[some] * (1 - mean[some]) / variance[some] - 1
-    shapes = mean[some] * size, (1 - mean[some]) * size
-    low, high = mean.copy(), mean.copy()
-    low[some], high[some] = (betaincinv(*shapes, p) for p in ((1 - level) / 2, (1 + level) / 2))
-    return low, high

@@ -1,0 +1,124 @@
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mtopic._palette import Palette, stored_or
+from mtopic._slots import Data, absent
+
+from ._figure import Save, page
+
+MADE_BY = "mtopic.tl.compare_topics"
+
+
+def compare_topics(
+    data: Data,
+    *,
+    prefix: str | None = None,
+    max_q: float = 0.05,
+    palette: Palette = None,
+    fontsize: float = 9,
+    figsize: tuple[float, float] | None = None,
+    transparent: bool = False,
+    save: Save = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Axes | Figure:
+    """Draw how the topics of two groups differ: a point a topic, with the interval of the difference.
+
+    The axis is the logarithm to base 2 of the fold change, so that +1 is twice the share. Points are filled where q is at most ``max_q``.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with the results of :func:`mtopic.tl.compare_topics`.
+    prefix
+        As given to :func:`mtopic.tl.compare_topics`.
+    max_q
+        Largest rate of false discoveries at which a point is filled.
+    palette
+        Colours: topic → colour, a list in the order of the topics, or a colour map; None as :func:`mtopic.pl.dominant_topics`.
+    fontsize
+        Size of the text in points.
+    figsize
+        Width and height of the figure in inches; None gives every name room.
+    transparent
+        Save without background.
+    save
+        File to write, in the format of its suffix: 300 dpi, or vectors.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
+    return_fig
+        Return the figure in place of the axes.
+
+    Returns
+    -------
+    The axes, or the figure.
+
+    Raises
+    ------
+    KeyError
+        If there is no comparison of that prefix.
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=400, n_topics=4, spatial=False)
+    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(400)]
+    >>> mdata.obs["state"] = ["ill" if d % 8 < 4 else "well" for d in range(400)]
+    >>> mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", features={})
+    >>> ax = mt.pl.compare_topics(mdata, show=False)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['topic_1', 'topic_2', 'topic_3', 'topic_4']
+    """
+    if not 0 <= max_q <= 1:
+        raise ValueError(f"max_q={max_q}: give a rate, 0 to 1")
+    found = _comparison(data, "mtopic" if prefix is None else f"{prefix}_mtopic")
+    table, params = found["topics"], found["params"]
+    names = [str(name) for name in table.index]
+    colours = stored_or(data, names, palette)
+    size = figsize or (0.6 * fontsize / 72 * max(map(len, names)) + 4, max(1.6 * fontsize / 72 * len(names) + 0.9, 2.0))
+    with page(fontsize=fontsize, figsize=size, ax=ax) as sheet:
+        _forest(sheet.ax, table, colours, max_q)
+        sheet.ax.set_yticks(range(len(names)), names)
+        sheet.ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=_label(params))
+        handles = [Line2D([], [], ls="", marker="o", color="black", mfc=fill) for fill in ("black", "white")]
+        labels = [f"q ≤ {max_q:g}", f"q > {max_q:g}"]
+        sheet.ax.legend(
+            handles, labels, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, handletextpad=0
+        )
+        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _comparison(data: Data, key: str) -> Mapping[str, Any]:
+    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "comparison" in value]
+    if key not in known:
+        raise KeyError(f"{absent(key, known, 'comparison', 'uns')}; {MADE_BY} writes it")
+    found: Mapping[str, Any] = data.uns[key]["comparison"]
+    return found
+
+
+def _label(params: Mapping[str, Any]) -> str:
+    of = "share" if params["scale"] == "log" else "share over the topics' geometric mean"
+    return f"log2 fold change of the {of},\n{params['group']} over {params['reference']}"
+
+
+def _forest(ax: Axes, table: pd.DataFrame, colours: np.ndarray, max_q: float) -> None:
+    ax.axvline(0, color="grey", linewidth=0.6, linestyle="--", zorder=0)
+    places = np.arange(len(table))
+    ax.hlines(places, table["low"], table["high"], colors=list(colours), linewidth=1.5)
+    filled = (table["q"] <= max_q).to_numpy()
+    faces = [colour if full else "white" for colour, full in zip(colours, filled, strict=True)]
+    ax.scatter(table["difference"], places, s=25, c=faces, edgecolors=list(colours), linewidths=1.2, zorder=3)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)

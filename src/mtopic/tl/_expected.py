@@ -1,0 +1,48 @@
+"""What a fit expects of counts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mtopic._counts import count_matrix, raw_counts
+from mtopic._slots import Data, absent, find_signatures
+
+from ._exported import fit_params
+from ._shares import shares
+
+
+def expected(
+    data: Data, mod: str | None, features: str | Sequence[str], prefix: str | None, rates: bool
+) -> tuple[str, pd.DataFrame]:
+    """Name of the modality, and its expected counts, or their share of the modality's, observations of the data × features."""
+    head = "" if prefix is None else f"{prefix}_"
+    name, adata, table = find_signatures(data, mod, f"{head}signatures")
+    theta = shares(data, f"{head}topics")
+    if not table.columns.equals(theta.columns):
+        raise ValueError(
+            f"varm['{head}signatures'] of modality {name!r} has other topics than the proportions: export both from one fit"
+        )
+    chosen = table.loc[known_features(features, table.index, name)]
+    beta = chosen.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)
+    values = pd.DataFrame(theta.to_numpy() @ beta.T, index=theta.index, columns=chosen.index)
+    if not rates:
+        raw = bool(fit_params(data, head).get("raw", False))
+        counts = raw_counts(adata, name) if raw else count_matrix(adata, name)
+        totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
+        values = values.mul(totals.reindex(values.index), axis=0)
+    return name, values
+
+
+def known_features(features: str | Sequence[str], known: pd.Index, mod: str) -> list[str]:
+    """The features as a list, each of which has to be there, and once."""
+    names = [features] if isinstance(features, str) else list(features)
+    if not names:
+        raise ValueError(f"features is empty: name at least one feature of modality {mod!r}")
+    for feature in names:
+        if feature not in known:
+            raise KeyError(absent(feature, known, "feature", f"modality {mod!r}"))
+    if len(set(names)) < len(names):
+        twice = next(feature for feature in names if names.count(feature) > 1)
+        raise ValueError(f"features names {twice!r} twice: name each feature once")
+    return names

@@ -1,0 +1,332 @@
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+from scipy.stats import false_discovery_control, ttest_ind
+
+import mtopic as mt
+
+TOPICS = ["topic_1", "topic_2", "topic_3", "topic_4"]
+COLUMNS = ["group", "reference", "difference", "low", "high", "t", "df", "p", "q"]
+N_CELLS, N_FEATURES = 40, 30
+
+
+def cells(log_shares, rng, spread=5.0, n_cells=N_CELLS):
+    """Cells of samples with these log shares; the first half of the samples are ill. Cells vary about their sample."""
+    shares = np.exp(log_shares)
+    shares /= shares.sum(axis=1, keepdims=True)
+    topics = np.vstack([rng.dirichlet(spread * row, n_cells) for row in shares]) + 1e-9
+    n = len(topics)
+    sample = np.repeat(np.arange(len(shares)), n_cells)
+    state = np.where(sample < len(shares) // 2, "ill", "well")
+    obs = pd.DataFrame({"donor": [f"d{s}" for s in sample], "state": state}, index=[f"cell_{d}" for d in range(n)])
+    adata = AnnData(csr_matrix(np.ones((n, 1), np.float32)), obs=obs)
+    adata.obsm["topics"] = pd.DataFrame(topics / topics.sum(axis=1, keepdims=True), obs.index, TOPICS)
+    return adata
+
+
+def compare(data, **options):
+    options = {"sample_key": "donor", "n_jobs": 1, **options}
+    mt.tl.compare_topics(data, "state", "ill", **options)
+    return data.uns["mtopic"]["comparison"]
+
+
+def counted(rng, n_samples=10, effect=0.0, depth=400, sd=0.2, spread=0.8):
+    """Counts whose signatures vary between samples; feature 0 of topic 1 changes by ``effect`` (log) in the ill ones."""
+    adata = cells(rng.normal(0, 0.2, (n_samples, 4)), rng, spread=spread)
+    theta = adata.obsm["topics"].to_numpy()
+    beta = rng.dirichlet(np.full(N_FEATURES, 2.0), 4)
+    x = np.zeros((len(theta), N_FEATURES), np.float32)
+    for s in range(n_samples):
+        own = beta * np.exp(rng.normal(0, sd, beta.shape))
+        own[0, 0] *= np.exp(effect * (s < n_samples // 2))
+        rows = slice(s * N_CELLS, (s + 1) * N_CELLS)
+        x[rows] = rng.poisson(depth * theta[rows] @ (own / own.sum(axis=1, keepdims=True)))
+    counts = AnnData(csr_matrix(x), obs=adata.obs, var=pd.DataFrame(index=[f"g{v}" for v in range(N_FEATURES)]))
+    counts.obsm["topics"] = adata.obsm["topics"]
+    counts.varm["signatures"] = pd.DataFrame(1e5 * beta.T, counts.var_names, TOPICS)
+    return counts
+
+
+def test_there_is_nothing_where_samples_are_all_that_differs():
+    """Of 200 tables without an effect one in twenty has p < .05 for a topic; most cells' tests do."""
+    rng, ours, of_cells = np.random.default_rng(0), [], []
+    for _ in range(200):
+        adata = cells(rng.normal(0, 0.4, (10, 4)), rng)
+        ours.append(compare(adata)["topics"]["p"].to_numpy())
+        values = np.log(adata.obsm["topics"].to_numpy())
+        ill = (adata.obs["state"] == "ill").to_numpy()
+        of_cells.append(ttest_ind(values[ill], values[~ill], equal_var=False).pvalue)
+    rejected = (np.array(ours) < 0.05).mean(axis=0)
+    assert ((0.05 - 3.2 * 0.0154 < rejected) & (rejected < 0.05 + 3.2 * 0.0154)).all()
+    assert 0.03 < rejected.mean() < 0.07
+    assert (np.array(of_cells) < 0.05).mean() > 0.3
+
+
+def test_an_effect_is_found_and_covered():
+    rng, effect = np.random.default_rng(1), np.array([1.2, 0.0, 0.0, -0.4])
+    truth = (effect - effect.mean()) / np.log(2)
+    covered, found = [], []
+    for _ in range(100):
+        log_shares = rng.normal(0, 0.3, (10, 4)) + np.outer(np.arange(10) < 5, effect)
+        table = compare(cells(log_shares, rng, spread=1e4), scale="clr")["topics"]
+        covered.append((table["low"] <= truth) & (truth <= table["high"]))
+        found.append(table.iloc[0][["difference", "q"]])
+    assert 0.92 < np.mean(covered) < 0.98
+    found = pd.DataFrame(found)
+    assert (found["difference"] > 0).all() and (found["q"] < 0.05).mean() > 0.9
+
+
+def test_numbers_are_those_of_scipy():
+    rng = np.random.default_rng(2)
+    adata = cells(rng.normal(0, 0.5, (7, 4)), rng)
+    found = compare(adata, level=0.9)
+    table = found["topics"]
+    means = adata.obsm["topics"].groupby(adata.obs["donor"].to_numpy()).mean()
+    ill = means.index.isin(["d0", "d1", "d2"])
+    assert list(table.columns) == COLUMNS and list(table.index) == TOPICS
+    np.testing.assert_allclose(table["group"], means[ill].mean())
+    np.testing.assert_allclose(table["reference"], means[~ill].mean())
+    test = ttest_ind(np.log2(means[ill]), np.log2(means[~ill]), equal_var=False)
+    interval = test.confidence_interval(0.9)
+    for name, values in {
+        "difference": np.log2(means[ill]).mean() - np.log2(means[~ill]).mean(),
+        "low": interval.low,
+        "high": interval.high,
+        "t": test.statistic,
+        "df": test.df,
+        "p": test.pvalue,
+        "q": false_discovery_control(test.pvalue),
+    }.items():
+        np.testing.assert_allclose(table[name], values, err_msg=name)
+    assert found["signatures"] == {}
+    assert found["params"] == {
+        "groupby": "state", "group": "ill", "reference": "rest", "sample_key": "donor", "scale": "log", "n_group": 3, "n_reference": 4,
+        "level": 0.9,
+    }  # fmt: skip
+
+
+def test_centred_log_ratios():
+    rng = np.random.default_rng(3)
+    adata = cells(rng.normal(0, 0.5, (6, 4)), rng)
+    plain, centred = compare(adata)["topics"]["difference"], compare(adata, scale="clr")["topics"]["difference"]
+    np.testing.assert_allclose(centred, plain - plain.mean())
+
+
+def test_groups_references_and_missing_values():
+    rng = np.random.default_rng(4)
+    adata = cells(rng.normal(0, 0.5, (8, 4)), rng)
+    two = compare(adata[: -2 * N_CELLS].copy())["topics"]
+    adata.obs.loc[adata.obs["donor"].isin(["d6", "d7"]), "state"] = "unsure"
+    pd.testing.assert_frame_equal(compare(adata, reference="well")["topics"], two)
+    assert not compare(adata)["topics"]["p"].equals(two["p"]), "all others by default"
+    adata.obs["state"] = adata.obs["state"].where(adata.obs["state"] != "unsure", None)
+    pd.testing.assert_frame_equal(compare(adata)["topics"], two)
+    adata.obs["state"] = adata.obs["state"].fillna("well")
+    adata.obsm["topics"].loc[adata.obs["donor"].isin(["d6", "d7"])] = np.nan
+    pd.testing.assert_frame_equal(compare(adata)["topics"], two)
+
+
+def test_signatures_are_calibrated():
+    rng, p = np.random.default_rng(5), []
+    for _ in range(20):
+        p.append(compare(counted(rng), features=[f"g{v}" for v in range(N_FEATURES)])["signatures"]["X"]["p"])
+    assert 0.03 < (np.array(p) < 0.05).mean() < 0.07
+
+
+@pytest.mark.parametrize("spread", [0.8, 5.0])
+def test_a_difference_of_signatures_is_found_in_its_topic(spread):
+    """Also where cells are mixtures, in which signatures of all samples found half of it, and the other half in other topics."""
+    rng, found, elsewhere = np.random.default_rng(6), [], []
+    for _ in range(15):
+        adata = counted(rng, effect=1.1, spread=spread)
+        table = compare(adata, features=["g0", "g1", "g2"])["signatures"]["X"].set_index(["topic", "feature"])
+        share = adata.varm["signatures"].iloc[0, 0] / 1e5
+        truth = np.log2(np.exp(1.1) / (1 + share * (np.exp(1.1) - 1)))
+        row = table.loc[("topic_1", "g0")]
+        found.append((row["difference"] / truth, row["low"] <= truth <= row["high"], row["p"] < 0.05))
+        elsewhere.append(table["difference"].xs("g0", level="feature").drop("topic_1").mean() / truth)
+    ratio, covered, significant = np.mean(found, axis=0)
+    assert 0.9 < ratio < 1.1 and covered > 0.8 and significant > 0.8
+    assert abs(np.mean(elsewhere)) < 0.1
+
+
+def by_steps(x, theta, beta):
+    """Counts of features by topic under signatures of their own, by plain NumPy."""
+    own = beta
+    for _ in range(30):
+        r = theta[:, None, :] * own
+        n = (x[:, :, None] * r / r.sum(axis=2, keepdims=True)).sum(axis=0)
+        own = (n + 100 * beta) / (n + 100 * beta).sum(axis=0)
+    return n
+
+
+def test_expected_counts_are_those_of_the_formula():
+    rng = np.random.default_rng(7)
+    adata = counted(rng, n_samples=4)
+    table = compare(adata, features=["g3", "g1"], min_counts=1)["signatures"]["X"]
+    assert list(table.columns) == ["topic", "feature", *COLUMNS]
+    assert list(table["topic"]) == np.repeat(TOPICS, 2).tolist() and list(table["feature"]) == ["g3", "g1"] * 4
+    theta, x = adata.obsm["topics"].to_numpy(), adata.X.toarray()
+    beta = adata.varm["signatures"].to_numpy() / adata.varm["signatures"].to_numpy().sum(axis=0)
+    n = np.array([by_steps(x[rows], theta[rows], beta) for rows in np.split(np.arange(4 * N_CELLS), 4)])
+    total = n.sum(axis=1)
+    share = n[:, [3, 1]] / total[:, None]
+    np.testing.assert_allclose(table["group"], share[:2].mean(axis=0).T.ravel(), rtol=1e-4)
+    np.testing.assert_allclose(table["reference"], share[2:].mean(axis=0).T.ravel(), rtol=1e-4)
+    c = 0.5 * total / total.mean(axis=0)
+    values = np.log2((n[:, [3, 1]] + c[:, None]) / (total + 2 * c)[:, None])
+    difference = values[:2].mean(axis=0) - values[2:].mean(axis=0)
+    np.testing.assert_allclose(table["difference"], difference.T.ravel(), atol=1e-4)
+    np.testing.assert_allclose(table["q"], false_discovery_control(table["p"]))
+
+
+def test_a_sample_with_little_of_a_topic_has_no_value():
+    rng = np.random.default_rng(8)
+    adata = counted(rng, n_samples=6)
+    table = compare(adata, features=["g0"], min_counts=1e9)["signatures"]["X"]
+    assert table[COLUMNS].isna().all(axis=None)
+    topics = adata.obsm["topics"].to_numpy(copy=True)
+    topics[:N_CELLS, 1] = 1e-9
+    adata.obsm["topics"] = pd.DataFrame(topics, adata.obs_names, TOPICS)
+    table = compare(adata, features=["g0"])["signatures"]["X"].set_index("topic")
+    without = adata[N_CELLS:].copy()
+    expected = compare(without, features=["g0"])["signatures"]["X"].set_index("topic")
+    assert table.loc["topic_2", "p"] == pytest.approx(expected.loc["topic_2", "p"], rel=1e-3)
+    assert table.loc["topic_1", "p"] != pytest.approx(expected.loc["topic_1", "p"], rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A fit with an incomplete modality; not to be changed."""
+    mdata = mt.datasets.simulate(240, 4, modalities={"rna": 60, "atac": 80}, spatial=False, missing={"atac": 0.3})
+    mt.tl.topic_model(mdata, 4, verbose=False, n_jobs=1)
+    mdata.obs["donor"] = pd.Categorical([f"d{d % 6}" for d in range(240)])
+    mdata.obs["state"] = ["ill" if d % 6 < 3 else "well" for d in range(240)]
+    return mdata
+
+
+def test_a_mudata_and_its_slots(fitted, tmp_path, fingerprint):
+    mdata = fitted.copy()
+    parts, obsm = fingerprint(mdata.mod), fingerprint([mdata.obsm["topics"], mdata.obs])
+    assert mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", n_top=3, n_jobs=1) is None
+    assert fingerprint(mdata.mod) == parts and fingerprint([mdata.obsm["topics"], mdata.obs]) == obsm
+    assert set(mdata.uns["mtopic"]) == {*fitted.uns["mtopic"], "comparison"}
+    found = mdata.uns["mtopic"]["comparison"]
+    assert list(found["signatures"]) == ["rna", "atac"]
+    for mod, table in found["signatures"].items():
+        top = mt.get.signatures(mdata, mod, n_top=3)
+        assert set(table["feature"]) == set(top["feature"]) and len(table) == 4 * len(set(top["feature"]))
+        assert np.isfinite(table[COLUMNS].to_numpy()).all()
+    every = pd.concat(found["signatures"].values())
+    np.testing.assert_allclose(every["q"], false_discovery_control(every["p"]))
+    mdata.write_h5mu(tmp_path / "fit.h5mu")
+    read = mt.read.h5mu(tmp_path / "fit.h5mu").uns["mtopic"]["comparison"]
+    for mod, table in found["signatures"].items():
+        pd.testing.assert_frame_equal(read["signatures"][mod], table, check_dtype=False)
+    pd.testing.assert_frame_equal(read["topics"], found["topics"], check_dtype=False, check_index_type=False)
+    mt.tl.topic_model(mdata, 4, n_iter=3, verbose=False, n_jobs=1)
+    assert "comparison" not in mdata.uns["mtopic"], "what was said of an earlier fit is gone"
+
+
+def test_raw_counts_are_compared(fitted):
+    prepared = fitted.copy()
+    mt.pp.scale_counts(prepared)
+    results = [
+        mt.tl.compare_topics(data, "state", "ill", sample_key="donor", copy=True).uns["mtopic"]["comparison"][
+            "signatures"
+        ]["rna"]
+        for data in (fitted, prepared)
+    ]
+    pd.testing.assert_frame_equal(*results)
+
+
+def test_chosen_features_copy_prefix_and_threads(fitted, fingerprint):
+    mdata = fitted.copy()
+    mdata.obsm["my_topics"] = mdata.obsm["topics"]
+    mdata["rna"].varm["my_signatures"] = mdata["rna"].varm["signatures"]
+    before = fingerprint(mdata)
+    options = {"sample_key": "donor", "prefix": "my", "features": {"rna": ["rna_7", "rna_2"]}, "copy": True}
+    one, two = (mt.tl.compare_topics(mdata, "state", "ill", n_jobs=n, **options) for n in (1, 2))
+    assert fingerprint(mdata) == before and fingerprint(one) == fingerprint(two)
+    assert list(one.uns["my_mtopic"]["comparison"]["signatures"]["rna"]["feature"]) == ["rna_7", "rna_2"] * 4
+    none = mt.tl.compare_topics(mdata, "state", "ill", **{**options, "features": {}})
+    assert none.uns["my_mtopic"]["comparison"]["signatures"] == {}
+    every = mt.tl.compare_topics(mdata, "state", "ill", **{**options, "features": None})
+    assert list(every.uns["my_mtopic"]["comparison"]["signatures"]) == ["rna"], "the other has no such signatures"
+
+
+def test_columns_of_a_modality(fitted):
+    mdata = fitted.copy()
+    mdata["rna"].obs["state"], mdata["rna"].obs["donor"] = mdata.obs["state"], mdata.obs["donor"]
+    del mdata.obs["state"], mdata.obs["donor"]
+    mt.tl.compare_topics(mdata, "rna:state", "ill", sample_key="rna:donor", features={})
+    expected = mt.tl.compare_topics(fitted, "state", "ill", sample_key="donor", copy=True)
+    pd.testing.assert_frame_equal(
+        mdata.uns["mtopic"]["comparison"]["topics"], expected.uns["mtopic"]["comparison"]["topics"]
+    )
+
+
+def test_too_few_samples(fitted):
+    mdata = fitted.copy()
+    mdata.obs["donor"] = mdata.obs["state"]
+    with pytest.raises(
+        ValueError, match=r"group 'ill' has 1 sample in obs\['donor'\].*at least 2 samples.*pl.composition"
+    ):
+        compare(mdata)
+    mdata.obs["donor"] = [f"d{d % 3}" if d % 6 < 3 else "one" for d in range(240)]
+    with pytest.raises(ValueError, match="group 'all but ill' has 1 sample"):
+        compare(mdata)
+    with pytest.raises(ValueError, match="group 'well' has 1 sample"):
+        compare(mdata, reference="well")
+    mdata.obs["donor"] = [f"d{d % 2}" for d in range(240)]
+    with pytest.raises(ValueError, match="sample 'd0' .* has observations in both groups .* 1 others.*paired test"):
+        compare(mdata)
+
+
+def test_errors(fitted, fingerprint):
+    mdata = fitted.copy()
+    before = fingerprint(mdata)
+    for options, match in (
+        ({"scale": "logit"}, "scale='logit': choose"),
+        ({"n_top": 0}, "n_top=0"),
+        ({"min_counts": 0}, "min_counts=0"),
+        ({"level": 95}, "level=95"),
+        ({"n_jobs": 0}, "n_jobs=0"),
+        ({"reference": "ill"}, "both 'ill'"),
+        ({"features": {"rna": []}}, "features is empty"),
+        ({"features": {"rna": ["rna_1", "rna_1"]}}, "'rna_1' twice"),
+        ({"features": ["rna_1"]}, "say which modality"),
+        ({"prefix": "a/b"}, "hold no '/'"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            compare(mdata, **options)
+    for options, match in (
+        ({"sample_key": "doner"}, "no column 'doner'.*did you mean 'donor'"),
+        ({"reference": "wel"}, "no group 'wel'.*did you mean 'well'"),
+        ({"features": {"rna": ["rna1"]}}, "no feature 'rna1' in modality 'rna'"),
+        ({"features": {"prot": ["a"]}}, "no modality 'prot'"),
+        ({"prefix": "my"}, "no table 'my_topics'"),
+    ):
+        with pytest.raises(KeyError, match=match):
+            compare(mdata, **options)
+    with pytest.raises(TypeError, match="features='rna_1': give names by modality"):
+        compare(mdata, features="rna_1")
+    assert fingerprint(mdata) == before
+
+
+def test_nothing_of_a_topic():
+    rng = np.random.default_rng(9)
+    adata = cells(rng.normal(0, 0.5, (6, 4)), rng)
+    adata.obsm["topics"].iloc[:N_CELLS, 2] = 0.0
+    with pytest.raises(ValueError, match=r"sample 'd0' of obs\['donor'\] has nothing of 'topic_3'"):
+        compare(adata)
+
+
+def test_samples_that_are_all_alike_have_no_test():
+    rng = np.random.default_rng(10)
+    adata = cells(np.zeros((4, 4)), rng)
+    adata.obsm["topics"].loc[:] = 0.25
+    table = compare(adata)["topics"]
+    assert (table["difference"] == 0).all() and table[["p", "q"]].isna().all(axis=None)
