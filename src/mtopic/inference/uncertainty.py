@@ -28,7 +28,8 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
     mean, variance = np.empty_like(gamma), np.empty_like(gamma)
     theta = gamma / gamma.sum(axis=1, keepdims=True)
     rows = corpus.rows
-    args = (rows.indptr, rows.indices, rows.data.astype(np.float64), weights, modality, lam, totals, fitted.eta, prior)
+    eta = np.broadcast_to(fitted.eta, len(lam)).astype(np.float64)
+    args = (rows.indptr, rows.indices, rows.data.astype(np.float64), weights, modality, lam, totals, eta, prior)
     with fitted.threads:
         fitted.threads.run(laplace, rows.indptr, *args, theta, mean, variance)
     return mean, variance
@@ -56,7 +57,7 @@ def _of_others(x, features, modality, lam, totals, eta, theta, work, others, bet
             b[k] = lam[v, k] / totals[modality[v], k]
         _responsibilities(theta, b, r)
         for k in range(theta.size):
-            others[i, k] = max(lam[v, k] - x[i] * r[k], eta)
+            others[i, k] = max(lam[v, k] - x[i] * r[k], eta[v])
             left[modality[v], k] += others[i, k] - lam[v, k]
     for i in range(x.size):
         for k in range(theta.size):
@@ -150,7 +151,7 @@ def _variance(theta, precision, doubt, slope, out):
 def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, eta, prior, theta, mean, variance):
     """Write mean and variance of θ of each row, K each.
 
-    ``theta`` is that of the fit, ``weights`` and ``modality`` are those of each feature, ``totals`` the sums of λ, modalities × K; ``prior`` has one row
+    ``theta`` is that of the fit, ``weights``, ``modality`` and ``eta`` are those of each feature, ``totals`` the sums of λ, modalities × K; ``prior`` has one row
     for all observations or a row each. A variance is at most that of the prior's Dirichlet with that mean.
     """
     n_topics, longest = theta.shape[1], 0

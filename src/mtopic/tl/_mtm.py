@@ -9,6 +9,7 @@ from mtopic._slots import Data
 from mtopic.inference.stochastic import stochastic_step
 
 from ._model import Model, Options
+from ._priors import Alpha, Eta
 from ._watch import Callback, Watch
 
 
@@ -106,13 +107,13 @@ class MTM(Model):
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
         inference: Literal["variational", "collapsed"] = "variational",
-        alpha: float | Literal["auto"] | None = None,
-        eta: float | Literal["auto"] = 0.01,
+        alpha: Alpha = None,
+        eta: Eta = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
+        n_init: int = 1,
     ) -> None:
-        super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
-        )
+        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init)
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._svi_steps = 0
 
     def SVI(
@@ -152,7 +153,7 @@ class MTM(Model):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or the model was loaded without its data.
+            If a parameter is out of range, the model was loaded without its data, or there are several starts to be made, which `VI` does.
         OSError
             If the model cannot be saved.
 
@@ -171,6 +172,10 @@ class MTM(Model):
         self._check_sizes(n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d)
         if tau < 0 or not 0 < kappa <= 1:
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
+        if self._starts is not None:
+            raise ValueError(
+                f"n_init={self.n_init}: VI makes several starts and SVI has one; call VI first, or fit models with n_init=1 and different seeds"
+            )
         watch = Watch(self, callback, checkpoint, checkpoint_every, "steps")
         self._fit.begin(self._dtype, self.n_jobs)
         with self._posterior.threads:

@@ -13,6 +13,7 @@ from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
 
 from ._model import Model, Options
+from ._priors import Alpha, Eta
 from ._surroundings import Surroundings
 
 
@@ -140,13 +141,13 @@ class sMTM(Model):
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
         inference: Literal["variational", "collapsed"] = "variational",
-        alpha: float | Literal["auto"] | None = None,
-        eta: float | Literal["auto"] = 0.01,
+        alpha: Alpha = None,
+        eta: Eta = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
+        n_init: int = 1,
     ) -> None:
-        super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
-        )
+        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init)
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._smoothing, self.strength = _checked(smoothing, strength)
         around = Surroundings.of(
             mdata,

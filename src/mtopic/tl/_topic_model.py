@@ -8,8 +8,9 @@ from mtopic._graph import Method
 from mtopic._slots import Data
 
 from ._export_params import export_params
-from ._model import ETA, Model
+from ._model import Model
 from ._mtm import MTM
+from ._priors import ETA, Alpha, Eta
 from ._smtm import sMTM
 from ._watch import Callback
 
@@ -33,9 +34,10 @@ def topic_model(
     n_jobs: int = -1,
     dtype: Literal["float32", "float64"] = "float32",
     inference: Literal["variational", "collapsed"] | None = None,
-    alpha: float | Literal["auto"] | None = "auto",
-    eta: float | Literal["auto"] | None = None,
+    alpha: Alpha = "auto",
+    eta: Eta | None = None,
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
+    n_init: int = 1,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 10,
@@ -112,7 +114,13 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha, "modality_weights": modality_weights}
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "raw": True,
+        "alpha": alpha,
+        "modality_weights": modality_weights,
+        "n_init": n_init,
+    }
     if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
         model = MTM(
             data,

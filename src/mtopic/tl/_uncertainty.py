@@ -10,6 +10,7 @@ from mtopic._counts import has_raw_layer, read_counts
 from mtopic._slots import Data, coordinates, find_signatures, modalities
 from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
+from mtopic.inference.priors import by_row
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
 from mtopic.inference.weights import dispersion
@@ -85,7 +86,8 @@ def uncertainty(
     lam = _signatures(data, f"{head}signatures", topics)
     scale = read_counts(data, raw=True).corpus.total / fitted.corpus.total if has_raw_layer(data) else 1.0
     evidence = fitted.corpus.scaled(scale)
-    fitted = replace(fitted, corpus=evidence, lam=fitted.eta + np.maximum(lam - fitted.eta, 0) * scale)
+    eta = by_row(fitted.eta, np.float64)
+    fitted = replace(fitted, corpus=evidence, lam=eta + np.maximum(lam - eta, 0) * scale)
     fitted.corpus = evidence.weighted(_worth(fitted))
     fitted.pseudocounts = _lent(data, head, fitted)
     mean, variance = moments(fitted)
