@@ -29,7 +29,8 @@ class MTM(Model):
     n_topics
         Number of topics K, 2 or more.
     seed
-        Seed, or generator, of the signatures' initial values and of the batches of `SVI`.
+        Of all that is random, the starts of fits and the batches of `SVI`: an integer, which gives the same bits each time, or a generator, which is drawn
+        from, so that the next model made with it is another one.
     n_jobs
         Threads; -1 for all cores. It changes no bit of the result.
     verbose
@@ -42,17 +43,25 @@ class MTM(Model):
         How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
         out, with their expected counts in their place. The latter predicts held-out counts better, the more so the fewer there are.
     alpha
-        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K.
+        Prior of the proportions: a number, None for 1/K, ``"auto"`` to learn it with the fit, from 1/K, or an array of K positive
+        numbers, for topics of unequal size. The start is made under their mean, and the topics that it finds are put in order: the one with most evidence gets the
+        largest number.
     eta
-        Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
+        Prior of the signatures: a number for all features of all modalities, ``"auto"`` to learn it, from 0.01, or a mapping from modality to a number,
+        an array with a positive number for each feature, or a Series, which goes by the names of features and may have more of them. A modality that is not given has 0.01.
+        A feature whose number outweighs its counts does not tell topics apart.
     modality_weights
         What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
         given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
+    n_init
+        Number of starts, each from a seed of its own, of which `VI` keeps the one with the highest bound; the first is that of a model with one start. Weights that are
+        to be learned are learned once.
 
     Attributes
     ----------
     alpha, eta
-        Dirichlet priors of the proportions and of the signatures, as given or as learned so far.
+        Dirichlet priors of the proportions and of the signatures, as given or as learned so far: numbers, an array of one for each topic, a dict from modality to
+        a number or an array of one for each feature.
     gamma
         γ, observations × topics.
     lambda_
@@ -69,6 +78,9 @@ class MTM(Model):
         Whether the last `VI` or `SVI` was ended by Ctrl-C.
     modality_weights
         As given, or as learned; None before the first fit.
+    stability
+        Of several starts: for each topic the mean correlation of its signature with those of the topics that are matched to it in the other starts, Series by
+        topic. 1 is a topic that every start finds. None with one start, or before they have been made.
     modalities, features, barcodes
         Names of modalities, of each modality's features, and of observations.
     preparation
@@ -77,8 +89,10 @@ class MTM(Model):
     Raises
     ------
     ValueError
-        If counts are negative or not finite, a modality has no features or no counts, names occur twice, or a parameter is
-        out of range.
+        If counts are negative or not finite, a modality has no features or no counts, names occur twice, a parameter is
+        out of range, or a prior has not one number for each topic or feature.
+    KeyError
+        If ``eta`` or ``modality_weights`` name a modality that is not there.
 
     References
     ----------
