@@ -250,6 +250,7 @@ def test_topic_model_takes_them(tissue):
         ({"alpha": [0.1, 0.2, 0, 0.1]}, ValueError, "alpha is 0.0 at position 2: .* positive"),
         ({"alpha": [0.1, 0.2, np.nan, 0.1]}, ValueError, "alpha is nan at position 2"),
         ({"alpha": ["a", 1, 1, 1]}, ValueError, "alpha=.*: give positive numbers"),
+        ({"alpha": {"topic_1": 1}}, ValueError, "alpha={'topic_1': 1}: give a positive number, an array"),
         ({"eta": np.full(60, 0.1)}, ValueError, r"give a mapping by modality, such as \{'rna': …\}"),
         ({"eta": {"rnaa": 0.1}}, KeyError, r"no modality 'rnaa' in modalities \(eta\); did you mean 'rna'"),
         ({"eta": {"rna": -1}}, ValueError, r"eta\['rna'\] is -1.0 at position 0"),

@@ -196,9 +196,11 @@ class Model(Fitted):
 
     def _next_start(self, starts: Starts, ended: bool) -> bool:
         """Begin the start after one that is over; if there is none, or the user wants none, keep the best and return False."""
+        more = not ended and starts.number + 1 < self.n_init
+        following = self._begun(starts.seeds[starts.number + 1]) if more else None
         best = starts.over(self._fit, self.converged, cut_short=ended)
-        if not ended and starts.number < self.n_init:
-            self._fit = self._begun(starts.seeds[starts.number])
+        if following is not None:
+            self._fit = following
             return True
         best.posterior.corpus, best.passes = self._posterior.corpus, starts.passes
         self._fit, self.converged, self._starts = best, starts.converged, None

@@ -86,7 +86,7 @@ def known_eta(params: Mapping[str, Any], features: Mapping[str, pd.Index]) -> Pr
 def _number(name: str, given: Any, default: float, forms: str) -> tuple[float, bool]:
     if given is None or given == "auto":
         return default, given == "auto"
-    if isinstance(given, str) or not 0 < given < np.inf:
+    if isinstance(given, str | Mapping) or not 0 < given < np.inf:
         raise ValueError(f"{name}={given!r}: give a positive number, {forms}, or 'auto' to learn it")
     return float(given), False
 
