@@ -8,6 +8,7 @@ import pytest
 
 import mtopic as mt
 from mtopic import cli
+from mtopic._report import report
 
 
 class Page(HTMLParser):
@@ -34,6 +35,16 @@ class Page(HTMLParser):
             self.headings.append(data)
         if self.open and self.open[-1] in ("td", "th"):
             self.cells.append(data)
+
+
+def test_priors_by_topic_and_feature_are_shown_as_ranges():
+    mdata = mt.datasets.simulate(150, 4, modalities={"rna": 40, "atac": 60}, depth=300)
+    eta = {"rna": np.linspace(0.02, 0.7, 40), "atac": 0.03}
+    mt.tl.topic_model(mdata, 4, alpha=[0.1, 2, 0.3, 0.4], eta=eta, n_init=2, n_iter=3, verbose=False)
+    cells = Page(report(mdata, "priors")).cells
+    assert cells[cells.index("prior of proportions, α") + 1] == "0.1 to 2"
+    assert cells[cells.index("prior of signatures, η") + 1] == "0.02 to 0.7"
+    assert cells[cells.index("starts") + 1] == "2"
 
 
 @pytest.fixture(scope="module")

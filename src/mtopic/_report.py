@@ -2,11 +2,12 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from . import __version__, get, pl, tl
@@ -26,6 +27,7 @@ PARAMS = {
     "eta": "prior of signatures, η",
     "n_counts": "counts",
     "seed": "seed",
+    "n_init": "starts",
     "radius": "radius",
     "n_neighbors": "neighbours",
 }
@@ -89,13 +91,19 @@ def report(
 def _fit(mdata: Data) -> Iterator[str]:
     fit = mdata.uns.get("mtopic", {})
     params = fit.get("params", {})
-    rows = [
-        (said, str(params[name]) if name == "seed" else params[name]) for name, said in PARAMS.items() if name in params
-    ]
+    rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if name in params]
     if rows:
         yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
     if len(fit.get("elbo", ())):
         yield _picture(pl.convergence(mdata, show=False, return_fig=True), "The bound after each iteration")
+
+
+def _shown(name: str, value: Any) -> Any:
+    """What to show of a parameter; of one that is not the same for all topics or features the range."""
+    if isinstance(value, Mapping):
+        numbers = np.concatenate([np.ravel(part) for part in value.values()])
+        return f"{numbers.min():g} to {numbers.max():g}"
+    return str(value) if name == "seed" else value
 
 
 def _topics(mdata: Data, x: str | None) -> Iterator[str]:

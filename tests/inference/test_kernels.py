@@ -236,12 +236,14 @@ def test_sufficient_statistics(rng, x, dtype, tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
-def test_blended_statistics(rng, x, dtype, tolerance):
+@pytest.mark.parametrize("shift", [[0.2], np.linspace(0.1, 3, V)])
+def test_blended_statistics(rng, x, dtype, tolerance, shift):
     _, lam, t, b = topics_and_signatures(rng, dtype)
     columns, lam = csc_array(x.astype(dtype)), lam.astype(dtype)
-    expected = 0.75 * lam + 3 * plain_statistics(x, t[:, :K].astype(float), b[:, :K].astype(float)) + 0.2
+    expected = 0.75 * lam + 3 * plain_statistics(x, t[:, :K].astype(float), b[:, :K].astype(float))
+    expected += np.asarray(shift)[:, None]
     for out in (np.empty_like(lam), lam):
-        blend = (dtype(0.75), dtype(3), dtype(0.2))
+        blend = (dtype(0.75), dtype(3), np.asarray(shift, dtype))
         kernels.blend_statistics(0, V, columns.indptr, columns.indices, columns.data, t, b, *blend, lam, out)
         np.testing.assert_allclose(out, expected, rtol=tolerance * 10, atol=tolerance * 10)
 

@@ -13,6 +13,8 @@ from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, initial
 
 K = 4
+UNEVEN = {"alpha": np.array([0.05, 2.0, 0.4, 0.1]), "eta": np.linspace(0.01, 1.5, 33)}
+SAME = {"alpha": 1 / K, "eta": 0.01}
 
 
 def corpus(dtype=np.float64, seed=0):
@@ -22,8 +24,8 @@ def corpus(dtype=np.float64, seed=0):
     return Corpus(csr_array(np.hstack(parts).astype(dtype)), np.array([0, 20, 33]))
 
 
-def posterior(family, dtype=np.float64, n_jobs=1):
-    start = initial(corpus(dtype), K, np.random.default_rng(1), 1 / K, 0.01, family)
+def posterior(family, dtype=np.float64, n_jobs=1, alpha=1 / K, eta=0.01):
+    start = initial(corpus(dtype), K, np.random.default_rng(1), alpha, eta, family)
     start.threads = Threads(n_jobs)
     start.update(start.gamma.astype(dtype), start.lam.astype(dtype))
     return start
@@ -55,7 +57,7 @@ def plain_bound(model, lam_before, family, shared_out_by=None):
         log_b = log_signatures(lam, family)
         each = (np.exp(log_share) * (log_t[:, :, None] + log_b - log_share)).sum(axis=1)
         total += (x[:, block] * each).sum()
-        eta = np.full_like(lam, model.eta)
+        eta = np.broadcast_to(np.broadcast_to(model.eta, 33)[block], lam.shape)
         if family == "variational":
             total += (log_normaliser(eta) - log_normaliser(lam) + ((eta - lam) * log_b).sum(axis=1)).sum()
         else:
@@ -72,9 +74,10 @@ def iterate(model, rounds=10, rtol=0.0):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("given", [SAME, UNEVEN])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-11)])
-def test_bound(family, dtype, tolerance):
-    model = posterior(family, dtype)
+def test_bound(family, given, dtype, tolerance):
+    model = posterior(family, dtype, **given)
     for _ in range(3):
         before = model.lam
         bound = iterate(model)
@@ -86,12 +89,40 @@ def test_bound(family, dtype, tolerance):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("given", [SAME, UNEVEN])
 @pytest.mark.parametrize("rounds", [1, 3, 30])
-def test_the_bound_never_falls_under_exact_updates(family, rounds):
-    model = posterior(family)
+def test_the_bound_never_falls_under_exact_updates(family, given, rounds):
+    model = posterior(family, **given)
     trace = [iterate(model, rounds) for _ in range(40)]
     assert (np.diff(trace) >= -1e-9 * abs(trace[-1])).all()
     assert trace[-1] > trace[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_updates_under_uneven_priors(family):
+    """Against the formulas, with a prior for each topic and each feature."""
+    model = posterior(family, **UNEVEN)
+    x, gamma = model.corpus.rows.toarray(), model.gamma
+    b = np.hstack([np.exp(log_signatures(model.lam[block].T, family)) for block in model.corpus.blocks])
+    for _ in range(3):
+        t = np.exp(expected_log(gamma))
+        gamma = UNEVEN["alpha"] + t * ((x / (t @ b)) @ b.T)
+    found, _ = model.e_step(model.gamma, 3)
+    np.testing.assert_allclose(found, gamma, rtol=1e-10)
+    t = np.exp(expected_log(gamma))
+    lam = UNEVEN["eta"][:, None] + b.T * ((x / (t @ b)).T @ t)
+    np.testing.assert_allclose(model.m_step(found)[0], lam, rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_priors_that_are_all_the_same_are_a_number(family):
+    arrays = {"alpha": np.full(K, 1 / K), "eta": np.full(33, 0.01)}
+    models = [posterior(family, **given) for given in (SAME, arrays)]
+    for _ in range(5):
+        bounds = [iterate(model) for model in models]
+        assert bounds[0] == pytest.approx(bounds[1], rel=1e-12)
+    np.testing.assert_array_equal(models[0].gamma, models[1].gamma)
+    np.testing.assert_array_equal(models[0].lam, models[1].lam)
 
 
 def test_bound_of_counts_that_the_other_family_shared_out():

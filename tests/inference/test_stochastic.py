@@ -10,7 +10,7 @@ from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, Posterior, initial
 from mtopic.inference.stochastic import merged, overcomplete_start, stochastic_step
 
-from .test_posterior import posterior
+from .test_posterior import SAME, UNEVEN, posterior
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -24,12 +24,13 @@ def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
     assert passes == pytest.approx(rounds + 1)
 
 
-def test_a_step_moves_by_the_rate_and_counts_repeated_observations():
-    model = posterior("variational")
+@pytest.mark.parametrize("given", [SAME, UNEVEN])
+def test_a_step_moves_by_the_rate_and_counts_repeated_observations(given):
+    model = posterior("variational", **given)
     gamma, lam = model.gamma.copy(), model.lam.copy()
     out = np.empty_like(lam)
     stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
-    moved = (out - 0.75 * lam) / 0.25 - model.eta
+    moved = (out - 0.75 * lam) / 0.25 - np.reshape(model.eta, (-1, 1))
     expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 30 / 3
     assert moved.sum() == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(model.gamma, gamma)
@@ -69,6 +70,27 @@ def check_mass(begun, lam):
     for block in begun.corpus.blocks:
         counts = begun.corpus.rows[:, block].sum(dtype=float)
         assert (lam[block] - begun.eta).sum(dtype=float) == pytest.approx(counts, rel=0.1)
+
+
+def test_merged_topics_take_their_places_by_their_evidence():
+    """Under a prior that is not the same for all, the topics of a start are those of the mean, put in its order."""
+    corpus, _ = planted()
+    alpha, eta = np.array([0.3, 0.05, 2.0, 0.1, 0.5, 0.05]), np.linspace(0.01, 0.5, 80)
+    even, uneven = (initial(corpus, 6, np.random.default_rng(0), a, eta) for a in (alpha.mean(), alpha))
+    lam, ordered = (overcomplete_start(begun, np.random.default_rng(1))[0] for begun in (even, uneven))
+    evidence = (ordered - eta[:, None]).sum(axis=0)
+    np.testing.assert_array_equal(np.argsort(evidence), np.argsort(alpha, kind="stable"))
+    np.testing.assert_array_equal(ordered[:, ordered[0].argsort()], lam[:, lam[0].argsort()])
+    assert (ordered >= eta[:, None]).all()
+
+
+def test_evidence_is_counted_by_the_weights_of_modalities():
+    corpus, _ = planted()
+    corpus = corpus.weighted(np.array([1.0, 0.0]))
+    alpha = np.arange(1.0, 7)
+    begun = initial(corpus, 6, np.random.default_rng(0), alpha, 0.01)
+    lam, _ = overcomplete_start(begun, np.random.default_rng(1))
+    assert (np.diff(lam[corpus.blocks[0]].sum(axis=0)) > 0).all()
 
 
 def test_a_start_leaves_the_posterior_alone_and_threads_change_no_bit():

@@ -21,7 +21,7 @@ def expected(x, lam, theta, alpha, eta, weights, sizes):
     blocks = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     mean_of = np.concatenate([lam[b] / lam[b].sum(axis=0) for b in blocks])
     shares = theta * mean_of / (mean_of @ theta)[:, None]
-    others = np.maximum(lam - x[:, None] * shares, eta)
+    others = np.maximum(lam - x[:, None] * shares, np.reshape(eta, (-1, 1)))
     beta = np.concatenate([others[b] / others[b].sum(axis=0) for b in blocks])
     w = np.repeat(weights, sizes) * x
     for _ in range(5000):
@@ -34,21 +34,22 @@ def expected(x, lam, theta, alpha, eta, weights, sizes):
     doubt = sum(c**2 * s @ np.diag(1 / o) @ s for c, s, o in zip(w, spread, others, strict=True))
     inverse = np.linalg.pinv(precision, rcond=1e-10)
     covariance = slope @ (inverse + inverse @ doubt @ inverse) @ slope
-    ceiling = theta * (1 - theta) / (1 + alpha * len(theta))
+    ceiling = theta * (1 - theta) / (1 + np.broadcast_to(alpha, len(theta)).sum())
     return theta, np.minimum(np.diag(covariance), ceiling)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_against_plain_numpy(weights):
+@pytest.mark.parametrize(("alpha", "eta"), [(0.2, 0.05), (np.array([0.1, 3, 0.5, 0.2]), np.linspace(0.01, 9, 15))])
+def test_against_plain_numpy(weights, alpha, eta):
     rng = np.random.default_rng(0)
     theta = rng.dirichlet(np.ones(4), 6)
     signatures = rng.dirichlet(np.full(15, 0.3), 4)
     counts = np.array([rng.multinomial(120, t @ signatures) for t in theta])
-    lam = 0.05 + 400 * signatures.T + rng.random((15, 4))
-    mean, variance = moments(fitted(counts, lam, theta, weights=weights))
+    lam = np.broadcast_to(eta, 15)[:, None] + 400 * signatures.T + rng.random((15, 4))
+    mean, variance = moments(fitted(counts, lam, theta, alpha, eta, weights))
     for d in range(6):
         worth = np.ones(2) if weights is None else weights
-        m, v = expected(counts[d], lam, theta[d], 0.2, 0.05, worth, (9, 6))
+        m, v = expected(counts[d], lam, theta[d], alpha, eta, worth, (9, 6))
         np.testing.assert_allclose(mean[d], m, atol=1e-5)
         np.testing.assert_allclose(variance[d], v, rtol=2e-3)
 

@@ -8,7 +8,7 @@ log p(x | β = λ / Σλ), bounded below by q(θ), + η Σ log β.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln
+from scipy.special import digamma
 
 from . import kernels, priors, reductions
 from .execution import Array, Threads
@@ -20,11 +20,11 @@ def expectation(lam: Array, b: Array, threads: Threads) -> None:
     threads.run(kernels.mean_signatures, np.arange(len(lam) + 1), lam, total, b)
 
 
-def evidence(lam: Array, eta: float, threads: Threads) -> float:
+def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
     """What λ of one modality adds to the bound: its counts and the prior at β = λ / Σλ."""
     n_features, n_topics = lam.shape
     total = threads.column_sums(lam)
-    prior = n_topics * (gammaln(n_features * (eta + 1)) - n_features * gammaln(eta + 1))
+    prior = n_topics * priors.log_normaliser(eta + 1, n_features)
     return float(threads.sum(reductions.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
 
 

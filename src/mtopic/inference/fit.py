@@ -67,6 +67,7 @@ class Fit:
         of = self.posterior
         plain = {name: getattr(self, name) for name in NUMBERS} | {name: getattr(of, name) for name in OF_THE_POSTERIOR}
         arrays = {"gamma": of.gamma, "lambda": of.lam, "elbo": np.array(self.elbo), "changes": np.array(self.changes)}
+        arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
         if self._uncorrected is not of.gamma:
             arrays["gamma_uncorrected"] = self._uncorrected
         return plain, arrays
@@ -75,7 +76,8 @@ class Fit:
     def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The fit with this `state`."""
         gamma, lam = arrays["gamma"], arrays["lambda"]
-        posterior = Posterior(corpus, gamma, lam, **{name: plain[name] for name in OF_THE_POSTERIOR})
+        of: dict[str, Any] = {name: plain[name] if name in plain else arrays[name] for name in OF_THE_POSTERIOR}
+        posterior = Posterior(corpus, gamma, lam, **of)
         traces = {name: arrays[name].tolist() for name in ("elbo", "changes")}
         fit = cls(posterior, **{name: plain[name] for name in NUMBERS}, **traces)
         fit._uncorrected = arrays.get("gamma_uncorrected", gamma)

@@ -303,13 +303,17 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
 
 @_jit
 def blend_statistics(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
-    """Write keep · λ_v + scale · s_v + shift, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``."""
+    """Write keep · λ_v + scale · s_v + shift_v, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``.
+
+    ``shift`` has one entry for all features or one each.
+    """
     mixture, total = np.empty(_longest(start, stop, indptr), b.dtype), np.empty(b.shape[1], b.dtype)
     for v in range(start, stop):
         row = slice(indptr[v], indptr[v + 1])
+        own_shift = shift[min(v, shift.size - 1)]
         _by_feature(data[row], t, indices[row], b[v], mixture, total)
         for k in range(lam.shape[1]):
-            out[v, k] = keep * lam[v, k] + (scale * (total[k] * b[v, k]) + shift)
+            out[v, k] = keep * lam[v, k] + (scale * (total[k] * b[v, k]) + own_shift)
 
 
 @_jit

@@ -10,6 +10,7 @@ from scipy.special import digamma, gammaln
 from . import collapsed, kernels, priors, reductions, variational
 from .corpus import Corpus
 from .execution import Array, Threads
+from .priors import Prior
 
 
 class Family(Protocol):
@@ -17,7 +18,7 @@ class Family(Protocol):
 
     def expectation(self, lam: Array, b: Array, threads: Threads) -> None: ...
 
-    def evidence(self, lam: Array, eta: float, threads: Threads) -> float: ...
+    def evidence(self, lam: Array, eta: Prior, threads: Threads) -> float: ...
 
     def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float: ...
 
@@ -38,7 +39,7 @@ class Posterior:
     lam
         λ, V × K, the features of all modalities in the order of the corpus.
     alpha, eta
-        Dirichlet priors of the topic proportions and of the signatures.
+        Dirichlet priors of the topic proportions and of the signatures: a number, or one for each topic and for each feature.
     family
         Name of the `Family`.
     threads
@@ -50,8 +51,8 @@ class Posterior:
     corpus: Corpus
     gamma: Array
     lam: Array
-    alpha: float
-    eta: float
+    alpha: Prior
+    eta: Prior
     family: str = "variational"
     threads: Threads = field(default_factory=Threads)
     pseudocounts: Array | None = None
@@ -89,7 +90,7 @@ class Posterior:
         lam, by_feature = np.empty_like(self.lam), np.empty(len(self.lam))
         args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), lam, by_feature)
         self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
-        lam += np.asarray(self.eta, dtype=lam.dtype)
+        lam += priors.by_row(self.eta, lam.dtype)
         return lam, observed + self._worth([float(by_feature[block].sum()) for block in self.corpus.blocks])
 
     def update(self, gamma: Array, lam: Array) -> None:
@@ -100,7 +101,8 @@ class Posterior:
     def bound(self, observed: float) -> float:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
         evidence = FAMILIES[self.family].evidence
-        parts = [evidence(lam, self.eta, self.threads) for lam in self._lam_by_modality()]
+        blocks = self.corpus.blocks
+        parts = [evidence(self.lam[b], priors.part(self.eta, b), self.threads) for b in blocks]
         return observed + self._worth(parts)
 
     def signatures(self) -> Array:
@@ -116,17 +118,18 @@ class Posterior:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
         if self.pseudocounts is None:
             return np.full((1, self.n_topics), self.alpha, dtype=self.corpus.dtype)
-        return self.pseudocounts + self.corpus.dtype.type(self.alpha)
+        return self.pseudocounts + np.asarray(self.alpha, self.corpus.dtype)
 
     def learned_alpha(self) -> float:
         """The α under which E log θ of all observations is most likely."""
         total = self.gamma.sum(axis=1, dtype=np.float64)
         mean_log = self.threads.sum(reductions.sum_digamma, self.gamma) - self.n_topics * float(digamma(total).sum())
-        return priors.concentration(self.alpha, [self.gamma.shape], mean_log)
+        return priors.concentration(priors.symmetric(self.alpha), [self.gamma.shape], mean_log)
 
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
-        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.corpus.worth, self.eta, self.threads)
+        eta = priors.symmetric(self.eta)
+        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.corpus.worth, eta, self.threads)
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
@@ -147,7 +150,7 @@ class Posterior:
 
 
 def initial(
-    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: float, eta: float, family: str = "variational"
+    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: Prior, eta: Prior, family: str = "variational"
 ) -> Posterior:
     """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features, modality after modality, in double precision."""
     lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])

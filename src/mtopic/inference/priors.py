@@ -1,9 +1,38 @@
-"""Concentrations of symmetric Dirichlet distributions, learned from what they are the prior of."""
+"""Concentrations of Dirichlet distributions: a number for symmetric ones, which can be learned, or an array with one for each entry."""
+
+from typing import TypeAlias
 
 import numpy as np
-from scipy.special import digamma, polygamma
+from numpy.typing import DTypeLike, NDArray
+from scipy.special import digamma, gammaln, polygamma
+
+from .execution import Array
 
 LOWEST, HIGHEST = 1e-4, 1e2
+
+Prior: TypeAlias = float | NDArray[np.float64]
+
+
+def symmetric(prior: Prior) -> float:
+    """The number, or the mean of the numbers."""
+    return float(np.mean(prior)) if isinstance(prior, np.ndarray) else prior
+
+
+def part(prior: Prior, entries: slice | NDArray[np.integer]) -> Prior:
+    """The concentrations of some entries."""
+    return prior[entries] if isinstance(prior, np.ndarray) else prior
+
+
+def by_row(prior: Prior, dtype: DTypeLike) -> Array:
+    """The concentrations as something to add to a table with a row for each entry."""
+    return np.asarray(prior, dtype).reshape(-1, 1)
+
+
+def log_normaliser(prior: Prior, n_entries: int) -> float:
+    """Logarithm of Γ(Σ a) / Π Γ(a) over the entries of a distribution."""
+    if isinstance(prior, np.ndarray):
+        return float(gammaln(prior.sum()) - gammaln(prior).sum())
+    return float(gammaln(n_entries * prior) - n_entries * gammaln(prior))
 
 
 def concentration(start: float, shapes: list[tuple[float, int]], mean_log: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels, reductions
+from . import kernels, priors, reductions
 from .execution import Array
 from .posterior import Posterior
 
@@ -40,7 +40,8 @@ def stochastic_step(
     gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
     t, _ = sample.topics(gamma)
     columns, real = sample.corpus.columns, posterior.lam.dtype.type
-    blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), real(rate * posterior.eta))
+    shift = np.atleast_1d(np.asarray(rate * posterior.eta, real))
+    blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), shift)
     args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
     posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
     return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
@@ -51,7 +52,8 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: in
 
     Topics that are found from few observations at a time part early, before any observation has committed itself; the more
     topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there are few, in
-    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …
+    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, … The prior of their proportions is symmetric; where the posterior's is not, the merged
+    topics are put `in_order` of it.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: in
         posterior,
         gamma=np.empty((0, n_topics), dtype=dtype),
         lam=np.empty((len(posterior.lam), n_topics), dtype=dtype),
-        alpha=posterior.alpha / EXCESS,
+        alpha=priors.symmetric(posterior.alpha) / EXCESS,
         family="collapsed",
     )
     for part in np.array_split(many.lam, STEPS):
@@ -75,7 +77,18 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: in
         _, done = stochastic_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
-    return merged(many, posterior.n_topics), passes
+    return in_order(posterior, merged(many, posterior.n_topics)), passes
+
+
+def in_order(posterior: Posterior, lam: Array) -> Array:
+    """λ with its topics in such an order that the more evidence one has, the larger is the posterior's α of its place."""
+    if not isinstance(posterior.alpha, np.ndarray):
+        return lam
+    counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
+    evidence = posterior.threads.column_sums(counts)
+    order = np.empty(len(evidence), np.intp)
+    order[np.argsort(posterior.alpha, kind="stable")] = np.argsort(evidence, kind="stable")
+    return np.ascontiguousarray(lam[:, order])
 
 
 def merged(posterior: Posterior, n_topics: int) -> Array:
@@ -84,7 +97,7 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
     """
     counts = np.array(posterior.lam.T, order="C")
-    counts -= counts.dtype.type(posterior.eta)
+    counts -= np.asarray(posterior.eta, counts.dtype)
     evidence = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
     for values in (counts, evidence):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
@@ -115,5 +128,5 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
         own[i] = likelihood(np.array([[i, i]]))[0] / 2
         fill(np.array([sorted((i, k)) for k in alive if k != i]))
     lam = np.ascontiguousarray(counts[alive].T)
-    lam += lam.dtype.type(posterior.eta)
+    lam += priors.by_row(posterior.eta, lam.dtype)
     return lam

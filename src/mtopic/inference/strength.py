@@ -1,13 +1,14 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from . import priors
 from .corpus import Corpus
 from .execution import Array
 from .fit import Fit
@@ -48,7 +49,8 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     """
     chosen = patch(neighbours, LARGEST, rng)
     shown, hidden, order = mosaic(counts.part(chosen), rng)
-    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng)
+    dealt = replace(fit.posterior, eta=priors.part(fit.posterior.eta, order))
+    held_out = HeldOut(replace(fit, posterior=dealt), shown, hidden, counts.rows.nnz, rng)
     near = csr_array(neighbours[chosen][:, chosen])
 
     @cache

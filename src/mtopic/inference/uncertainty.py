@@ -28,7 +28,8 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
     mean, variance = np.empty_like(gamma), np.empty_like(gamma)
     theta = gamma / gamma.sum(axis=1, keepdims=True)
     rows = corpus.rows
-    args = (rows.indptr, rows.indices, rows.data.astype(np.float64), weights, modality, lam, totals, fitted.eta, prior)
+    eta = np.broadcast_to(fitted.eta, len(lam)).astype(np.float64)
+    args = (rows.indptr, rows.indices, rows.data.astype(np.float64), weights, modality, lam, totals, eta, prior)
     with fitted.threads:
         fitted.threads.run(laplace, rows.indptr, *args, theta, mean, variance)
     return mean, variance
@@ -42,11 +43,12 @@ def signature_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray
         beta[block] = fitted.lam[block] / fitted.lam[block].sum(axis=0, dtype=np.float64)
     theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     weights = np.repeat(worth, np.diff(fitted.corpus.offsets))
-    args = (columns.indptr, columns.indices, columns.data, weights, theta, beta, fitted.eta, variance)
+    eta = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64)
+    args = (columns.indptr, columns.indices, columns.data, weights, theta, beta, eta, variance)
     with fitted.threads:
         fitted.threads.run(louis, columns.indptr, *args)
     for block in fitted.corpus.blocks:
-        most = beta[block] * (1 - beta[block]) / (1 + fitted.eta * (block.stop - block.start))
+        most = beta[block] * (1 - beta[block]) / (1 + eta[block].sum())
         variance[block] = np.minimum(variance[block] * (1 - beta[block]), most)
     return variance
 
@@ -73,7 +75,7 @@ def _of_others(x, features, modality, lam, totals, eta, theta, work, others, bet
             b[k] = lam[v, k] / totals[modality[v], k]
         _responsibilities(theta, b, r)
         for k in range(theta.size):
-            others[i, k] = max(lam[v, k] - x[i] * r[k], eta)
+            others[i, k] = max(lam[v, k] - x[i] * r[k], eta[v])
             left[modality[v], k] += others[i, k] - lam[v, k]
     for i in range(x.size):
         for k in range(theta.size):
@@ -167,7 +169,7 @@ def _variance(theta, precision, doubt, slope, out):
 def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, eta, prior, theta, mean, variance):
     """Write mean and variance of θ of each row, K each.
 
-    ``theta`` is that of the fit, ``weights`` and ``modality`` are those of each feature, ``totals`` the sums of λ, modalities × K; ``prior`` has one row
+    ``theta`` is that of the fit, ``weights``, ``modality`` and ``eta`` are those of each feature, ``totals`` the sums of λ, modalities × K; ``prior`` has one row
     for all observations or a row each. A variance is at most that of the prior's Dirichlet with that mean.
     """
     n_topics, longest = theta.shape[1], 0
@@ -200,7 +202,7 @@ def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, varianc
         precision[:] = 0
         inverse[:] = 0
         for k in range(n_topics):
-            precision[k, k] = eta
+            precision[k, k] = eta[v]
             inverse[k, k] = 1
         for i in range(indptr[v], indptr[v + 1]):
             _responsibilities(theta[indices[i]], beta[v], r)

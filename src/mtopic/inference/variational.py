@@ -18,11 +18,11 @@ def expectation(lam: Array, b: Array, threads: Threads) -> None:
     threads.run(kernels.expected_signatures, np.arange(len(lam) + 1), lam, log_total, b)
 
 
-def evidence(lam: Array, eta: float, threads: Threads) -> float:
+def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
     """What λ of one modality adds to the bound: the logarithm of a Dirichlet-multinomial likelihood, topics summed."""
     n_features, n_topics = lam.shape
     total = threads.column_sums(lam)
-    prior = n_topics * (gammaln(n_features * eta) - n_features * gammaln(eta))
+    prior = n_topics * priors.log_normaliser(eta, n_features)
     return float(threads.sum(reductions.sum_log_gamma, lam) - gammaln(total).sum() + prior)
 
 

@@ -11,6 +11,7 @@ from .corpus import Corpus
 from .fit import Fit
 from .held_out import HeldOut
 from .posterior import Posterior
+from .priors import Prior
 
 LARGEST, HIDDEN = 20_000, 0.2
 STEPS, BEFORE, AFTER = 48, 5, 5
@@ -71,7 +72,7 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
     return part(rows.data - away), part(away)
 
 
-def by_frequency(shown: Corpus, hidden: Corpus, eta: float) -> NDArray[np.float64]:
+def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float64]:
     """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
     parts = [(hidden.rows[:, block], np.log(counts[block] / counts[block].sum())) for block in shown.blocks]

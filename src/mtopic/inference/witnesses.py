@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from . import special
+from . import priors, special
 from .corpus import Corpus
 from .execution import Array
 from .posterior import Posterior
@@ -80,7 +80,8 @@ def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
     rows = csr_array(hstack([posterior.corpus.rows[:, block] for block in blocks], format="csr"))
     offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
     corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
-    return replace(posterior, corpus=corpus, lam=np.concatenate([posterior.lam[block] for block in blocks]))
+    features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+    return replace(posterior, corpus=corpus, lam=posterior.lam[features], eta=priors.part(posterior.eta, features))
 
 
 def _proportions(posterior: Posterior) -> Array:

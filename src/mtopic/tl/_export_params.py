@@ -53,7 +53,8 @@ def export_params(
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
         Share of each modality in the evidence on an observation, its counts × the weight of the modality; of several modalities only.
     ``uns["mtopic"]`` : dict
-        ``params``, ``elbo`` (nats, an entry an iteration) and ``version``.
+        ``params``, ``elbo`` (nats, an entry an iteration) and ``version``; of several starts also ``stability``, a DataFrame with a row for each topic: the mean
+        ``correlation`` of its signature with those of the other starts.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
         The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are taken.
 
@@ -98,7 +99,7 @@ def export_params(
         adata.varm[f"{head}signatures"] = signatures[mod]
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
-    _record(model, mdata, head, order)
+    _record(model, mdata, head, order, names)
 
 
 def require_record(data: Data, head: str, parameter: str, value: str | None) -> None:
@@ -115,14 +116,17 @@ def _share(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _record(model: Model, mdata: Data, head: str, order: np.ndarray) -> None:
-    """Write parameters, trace and graph."""
+def _record(model: Model, mdata: Data, head: str, order: np.ndarray, topics: pd.Index) -> None:
+    """Write parameters, trace, stability and graph."""
     key = f"{head}mtopic"
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
         params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
-    fit = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
-    kept = {name: value for name, value in mdata.uns.get(key, {}).items() if name not in OF_AN_EARLIER_FIT}
+    fit: dict[str, Any] = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
+    if model.stability is not None:
+        fit["stability"] = model.stability.loc[topics].to_frame("correlation")
+    gone = (*OF_AN_EARLIER_FIT, "stability")
+    kept = {name: value for name, value in mdata.uns.get(key, {}).items() if name not in gone}
     mdata.uns[key] = {**kept, **fit}
     for name in OF_AN_EARLIER_FIT:
         mdata.obsm.pop(f"{head}{name}", None)

@@ -12,7 +12,9 @@ from mtopic._counts import Counts, has_raw_layer, read_counts
 from mtopic._slots import Data, absent, find_signatures, modalities
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
+from mtopic.inference.priors import by_row
 
+from ._priors import known_alpha, known_eta
 from ._shares import shares
 
 
@@ -25,8 +27,9 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
     counts = read_counts(data, raw=bool(params.get("raw", False)))
     corpus = counts.corpus.scaled(float(params.get("evidence", 1.0)))
     corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in modalities(data)]))
-    alpha, eta = float(params["alpha"]), float(params["eta"])
-    gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
+    alpha, eta = known_alpha(params, topics.columns), known_eta(params, counts.features)
+    total = float(alpha.sum()) if isinstance(alpha, np.ndarray) else topics.shape[1] * alpha
+    gamma = topics.to_numpy() * (corpus.totals + total)[:, None]
     lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
     family = str(params.get("inference", "variational"))
     return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs)), counts
@@ -37,7 +40,8 @@ def read_evidence(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     fitted, counts = read_fit(data, head, n_jobs)
     lam = _signatures(data, f"{head}signatures", data.obsm[f"{head}topics"].columns)
     scale = read_counts(data, raw=True).corpus.total / fitted.corpus.total if has_raw_layer(data) else 1.0
-    lam = fitted.eta + np.maximum(lam - fitted.eta, 0) * scale
+    eta = by_row(fitted.eta, np.float64)
+    lam = eta + np.maximum(lam - eta, 0) * scale
     return replace(fitted, corpus=fitted.corpus.scaled(scale), lam=lam), counts
 
 
@@ -51,9 +55,9 @@ def fit_params(data: Data, head: str) -> Mapping[str, Any]:
     return params
 
 
-def _proportions(data: Data, key: str) -> NDArray[np.float64]:
-    values = shares(data, key).to_numpy()
-    missing = int(np.isnan(values).any(axis=1).sum())
+def _proportions(data: Data, key: str) -> pd.DataFrame:
+    values = shares(data, key)
+    missing = int(values.isna().any(axis=1).sum())
     if missing:
         raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")
     return values

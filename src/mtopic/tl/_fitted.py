@@ -19,6 +19,10 @@ from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import Posterior
 from mtopic.pp._preparation import Preparation
 
+from ._priors import alpha_by_topic, eta_by_feature, eta_by_modality
+from ._stability import by_topic
+from ._starts import Starts
+
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 
 BIT_GENERATORS: Mapping[str, type[np.random.BitGenerator]] = {
@@ -42,26 +46,29 @@ class Fitted:
     barcodes: pd.Index
     preparation: dict[str, Preparation]
     modality_weights: dict[str, float] | None
+    n_init: int
+    stability: pd.Series | None
     graph: Graph | None = None
     _dtype: np.dtype
     _raw: bool
     _schedule: str
     _rng: np.random.Generator
     _fit: Fit
+    _starts: Starts | None
     _counts: Corpus
     _has_counts: bool
     _fingerprint: str | None
     _raw_fingerprint: str | None
 
     @property
-    def alpha(self) -> float:
-        """Prior of the topic proportions: as given, or as learned so far."""
+    def alpha(self) -> float | NDArray[np.float64]:
+        """Prior of the topic proportions, a number or one for each topic: as given, or as learned so far."""
         return self._posterior.alpha
 
     @property
-    def eta(self) -> float:
-        """Prior of the signatures: as given, or as learned so far."""
-        return self._posterior.eta
+    def eta(self) -> float | dict[str, float | NDArray[np.float64]]:
+        """Prior of the signatures, a number or by modality: as given, or as learned so far."""
+        return eta_by_modality(self._posterior.eta, self.features)
 
     @property
     def gamma(self) -> NDArray[np.floating]:
@@ -158,7 +165,13 @@ class Fitted:
             "fingerprint": self._fingerprint,
             "raw_fingerprint": self._raw_fingerprint,
             "fit": fit,
+            "n_init": self.n_init,
         }
+        if self._starts is not None:
+            settings["starts"], others = self._starts.state()
+            arrays |= others
+        if self.stability is not None:
+            arrays["stability"] = self.stability.to_numpy()
         prepared = {f"preparation/{m}": self.preparation[mod] for m, mod in enumerate(self.modalities)}
         settings["preparation"] = [{"steps": p.steps, "scale": p.scale} for p in prepared.values()]
         weights = {name: p.idf.to_numpy() for name, p in prepared.items() if p.idf is not None}
@@ -196,6 +209,9 @@ class Fitted:
         )
         self._counts = corpus
         self._fit = Fit.from_state(corpus, settings["fit"], arrays)
+        self.n_init, waiting, steady = settings["n_init"], settings.get("starts"), arrays.get("stability")
+        self._starts = None if waiting is None else Starts.from_state(corpus, waiting, arrays)
+        self.stability = None if steady is None else by_topic(steady)
         sizes = self.gamma.shape, self._posterior.lam.shape
         if sizes != ((len(self.barcodes), self.n_topics), (corpus.rows.shape[1], self.n_topics)):
             raise ValueError(f"tables of {sizes}")
@@ -258,8 +274,8 @@ class Fitted:
         known = {
             "model": type(self).__name__,
             "n_topics": self.n_topics,
-            "alpha": self.alpha,
-            "eta": self.eta,
+            "alpha": alpha_by_topic(self._posterior.alpha),
+            "eta": eta_by_feature(self._posterior.eta, self.features),
             "schedule": self._schedule,
             "inference": self.inference,
             "n_iter": self._fit.iterations,
@@ -272,6 +288,8 @@ class Fitted:
         }
         if isinstance(self.seed, int | np.integer):
             known["seed"] = int(self.seed)
+        if self.n_init > 1:
+            known["n_init"] = self.n_init
         return known
 
     def __repr__(self) -> str:

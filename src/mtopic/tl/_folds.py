@@ -101,7 +101,8 @@ class Fold:
         """Mean log-likelihood of the scored half's counts, of all and of each modality, under topics inferred from the other half."""
         lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(self.inferred.dtype)
         start = np.ones((self.inferred.n_obs, model.n_topics), lam.dtype)
-        fitted = Posterior(self.inferred, start, lam, model.alpha, model.eta, model.inference, Threads(model.n_jobs))
+        of = model._posterior
+        fitted = Posterior(self.inferred, start, lam, of.alpha, of.eta, model.inference, Threads(model.n_jobs))
         means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}
 

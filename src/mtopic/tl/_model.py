@@ -18,9 +18,10 @@ from mtopic.inference.weights import learned_weights
 from mtopic.pp._preparation import Preparation
 
 from ._fitted import DTYPES, Fitted
+from ._priors import ETA, Alpha, Eta, read_alpha, read_eta
+from ._stability import by_topic, stability
+from ._starts import Starts
 from ._watch import Callback, Watch
-
-ETA = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Options:
     dtype: Literal["float32", "float64"]
     raw: bool
     inference: Literal["variational", "collapsed"]
-    alpha: float | Literal["auto"] | None
-    eta: float | Literal["auto"]
+    alpha: Alpha
+    eta: Eta
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
+    n_init: int = 1
 
 
 class Model(Fitted):
@@ -53,9 +55,9 @@ class Model(Fitted):
             raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
         self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
-        alpha, learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
-        eta, learns_eta = _prior("eta", options.eta, ETA)
+        alpha, learns_alpha = read_alpha(options.alpha, n_topics)
         counts = read_counts(data, raw=options.raw, dtype=self._dtype)
+        eta, learns_eta = read_eta(options.eta, counts.features)
         warn_empty(counts)
         self.n_topics = int(n_topics)
         self.seed = seed
@@ -71,14 +73,17 @@ class Model(Fitted):
         self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
-        start_seed = int(self._rng.spawn(1)[0].integers(2**63))
+        seeds = [int(child.integers(2**63)) for child in self._rng.spawn(_checked_starts(options.n_init))]
+        self.n_init = len(seeds)
+        self.stability = None
+        self._starts = Starts(seeds) if len(seeds) > 1 else None
         self.modality_weights = _weights(options.modality_weights, self.modalities)
         self._fingerprint: str | None = None
         self._raw_fingerprint: str | None = None
         self._has_counts = True
         self._counts = self._weighted(counts.corpus)
         posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
-        self._fit = Fit(posterior, start_seed, learns_alpha, learns_eta)
+        self._fit = Fit(posterior, seeds[0], learns_alpha, learns_eta)
         if self.modality_weights is None:
             self._read_raw(data)
 
@@ -99,6 +104,11 @@ class Model(Fitted):
         the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``, and so they do if the
         model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running iteration, with a warning; a second
         one at once, with KeyboardInterrupt. Either way the model is as its last whole iteration made it.
+
+        With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter`` iterations at most, and keeps the
+        one whose bound is the highest at its end; later calls go on with this one. While starts are made the model is the one that runs. Ctrl-C, or
+        True from ``callback``, ends the running start, and there are no others; the best so far is kept, be it whole or not. After an exception the next call goes
+        on with the running start, and so it does with a model that is loaded from a checkpoint.
 
         Parameters
         ----------
@@ -156,8 +166,24 @@ class Model(Fitted):
             spatial = self._spatial_term(schedule)
         if learns:
             watch.save()
-        with watch, self._posterior.threads, self._progress(n_iter, "iteration") as bar:
-            for _ in range(n_iter):
+        last = self._fit.iterations + n_iter
+        with watch, self._posterior.threads:
+            ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+            while self._starts is not None and self._next_start(self._starts, ended):
+                ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+
+    def _climb(
+        self,
+        chosen: schedules.Schedule,
+        max_iter_d: int,
+        tol: float | str | None,
+        spatial: SpatialTerm | None,
+        watch: Watch,
+        last: int,
+    ) -> bool:
+        """Iterate until the fit has settled or has had its ``last`` iteration; return whether the user ended it before."""
+        with self._progress(last - self._fit.iterations, "iteration") as bar:
+            while self._fit.iterations < last:
                 self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
                 if self.converged:
                     break
@@ -165,7 +191,33 @@ class Model(Fitted):
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
                 if watch.ends_after(self._fit.iterations):
-                    break
+                    return True
+        return False
+
+    def _next_start(self, starts: Starts, ended: bool) -> bool:
+        """Begin the start after one that is over; if there is none, or the user wants none, keep the best and return False."""
+        more = not ended and starts.number + 1 < self.n_init
+        following = self._begun(starts.seeds[starts.number + 1]) if more else None
+        best = starts.over(self._fit, self.converged, cut_short=ended)
+        if following is not None:
+            self._fit = following
+            return True
+        best.posterior.corpus, best.passes = self._posterior.corpus, starts.passes
+        self._fit, self.converged, self._starts = best, starts.converged, None
+        if starts.others:
+            self.stability = by_topic(stability(self._posterior.lam, starts.others, self._posterior.corpus))
+        return False
+
+    def _begun(self, seed: int) -> Fit:
+        """A start with another seed, and all else as the running one had it."""
+        of, running = self._posterior, self._fit
+        alpha = 1 / self.n_topics if running.learns_alpha else of.alpha
+        eta = ETA if running.learns_eta else of.eta
+        posterior = initial(of.corpus, self.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
+        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
+        fit.begin(of.corpus.dtype, 1, running.evidence)
+        posterior.threads = of.threads
+        return fit
 
     def _check_sizes(self, **sizes: int) -> None:
         for name, value in sizes.items():
@@ -207,7 +259,16 @@ class Model(Fitted):
         return 1.0
 
     def _progress(self, total: int, unit: str) -> tqdm:
-        return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__, unit=unit)
+        name = type(self).__name__
+        if self._starts is not None:
+            name += f", start {self._starts.number + 1} of {self.n_init}"
+        return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
+
+
+def _checked_starts(n_init: int) -> int:
+    if not isinstance(n_init, int | np.integer) or n_init < 1:
+        raise ValueError(f"n_init={n_init!r}: give a number of starts, 1 or more")
+    return int(n_init)
 
 
 def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
@@ -225,12 +286,3 @@ def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[st
     if not any(weights.values()):
         raise ValueError("modality_weights are all 0: nothing would be left to fit")
     return weights
-
-
-def _prior(name: str, given: float | str | None, default: float) -> tuple[float, bool]:
-    """The concentration to begin with, and whether it is to be learned."""
-    if given is None or given == "auto":
-        return default, given == "auto"
-    if isinstance(given, str) or not 0 < given < np.inf:
-        raise ValueError(f"{name}={given!r}: give a positive number, or 'auto' to learn it")
-    return float(given), False

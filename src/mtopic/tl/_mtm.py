@@ -9,6 +9,7 @@ from mtopic._slots import Data
 from mtopic.inference.stochastic import stochastic_step
 
 from ._model import Model, Options
+from ._priors import Alpha, Eta
 from ._watch import Callback, Watch
 
 
@@ -28,7 +29,8 @@ class MTM(Model):
     n_topics
         Number of topics K, 2 or more.
     seed
-        Seed, or generator, of the signatures' initial values and of the batches of `SVI`.
+        Of all that is random, the starts of fits and the batches of `SVI`: an integer, which gives the same bits each time, or a generator, which is drawn
+        from, so that the next model made with it is another one.
     n_jobs
         Threads; -1 for all cores. It changes no bit of the result.
     verbose
@@ -41,17 +43,25 @@ class MTM(Model):
         How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
         out, with their expected counts in their place. The latter predicts held-out counts better, the more so the fewer there are.
     alpha
-        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K.
+        Prior of the proportions: a number, None for 1/K, ``"auto"`` to learn it with the fit, from 1/K, or an array of K positive
+        numbers, for topics of unequal size. The start is made under their mean, and the topics that it finds are put in order: the one with most evidence gets the
+        largest number.
     eta
-        Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
+        Prior of the signatures: a number for all features of all modalities, ``"auto"`` to learn it, from 0.01, or a mapping from modality to a number,
+        an array with a positive number for each feature, or a Series, which goes by the names of features and may have more of them. A modality that is not given has 0.01.
+        A feature whose number outweighs its counts does not tell topics apart.
     modality_weights
         What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
         given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
+    n_init
+        Number of starts, each from a seed of its own, of which `VI` keeps the one with the highest bound; the first is that of a model with one start. Weights that are
+        to be learned are learned once.
 
     Attributes
     ----------
     alpha, eta
-        Dirichlet priors of the proportions and of the signatures, as given or as learned so far.
+        Dirichlet priors of the proportions and of the signatures, as given or as learned so far: numbers, an array of one for each topic, a dict from modality to
+        a number or an array of one for each feature.
     gamma
         γ, observations × topics.
     lambda_
@@ -68,6 +78,9 @@ class MTM(Model):
         Whether the last `VI` or `SVI` was ended by Ctrl-C.
     modality_weights
         As given, or as learned; None before the first fit.
+    stability
+        Of several starts: for each topic the mean correlation of its signature with those of the topics that are matched to it in the other starts, Series by
+        topic. 1 is a topic that every start finds. None with one start, or before they have been made.
     modalities, features, barcodes
         Names of modalities, of each modality's features, and of observations.
     preparation
@@ -76,8 +89,10 @@ class MTM(Model):
     Raises
     ------
     ValueError
-        If counts are negative or not finite, a modality has no features or no counts, names occur twice, or a parameter is
-        out of range.
+        If counts are negative or not finite, a modality has no features or no counts, names occur twice, a parameter is
+        out of range, or a prior has not one number for each topic or feature.
+    KeyError
+        If ``eta`` or ``modality_weights`` name a modality that is not there.
 
     References
     ----------
@@ -106,13 +121,13 @@ class MTM(Model):
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
         inference: Literal["variational", "collapsed"] = "variational",
-        alpha: float | Literal["auto"] | None = None,
-        eta: float | Literal["auto"] = 0.01,
+        alpha: Alpha = None,
+        eta: Eta = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
+        n_init: int = 1,
     ) -> None:
-        super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
-        )
+        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init)
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._svi_steps = 0
 
     def SVI(
@@ -152,7 +167,7 @@ class MTM(Model):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or the model was loaded without its data.
+            If a parameter is out of range, the model was loaded without its data, or there are several starts to be made, which `VI` does.
         OSError
             If the model cannot be saved.
 
@@ -171,6 +186,10 @@ class MTM(Model):
         self._check_sizes(n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d)
         if tau < 0 or not 0 < kappa <= 1:
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
+        if self._starts is not None:
+            raise ValueError(
+                f"n_init={self.n_init}: VI makes several starts and SVI has one; call VI first, or fit models with n_init=1 and different seeds"
+            )
         watch = Watch(self, callback, checkpoint, checkpoint_every, "steps")
         self._fit.begin(self._dtype, self.n_jobs)
         with self._posterior.threads:

@@ -16,6 +16,7 @@ from mtopic.inference.posterior import Posterior
 from mtopic.pp._preparation import Preparation
 from mtopic.pp._prepare import steps
 
+from ._priors import known_alpha, known_eta
 from ._trained import Trained
 
 FLOOR = 0.5
@@ -86,8 +87,9 @@ class NewCounts:
         tables = [self.trained.signatures[mod].loc[names] for mod, names in self.features.items()]
         lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
         gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
-        alpha, eta = (float(self.trained.params[name]) for name in ("alpha", "eta"))
-        family = str(self.trained.params.get("inference", "variational"))
+        params = self.trained.params
+        alpha, eta = known_alpha(params, self.trained.topics), known_eta(params, self.features)
+        family = str(params.get("inference", "variational"))
         return Posterior(corpus, gamma, lam, alpha, eta, family, Threads(n_jobs))
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
@@ -17,6 +16,7 @@ from mtopic._slots import Data
 from ._folds import PLACE, Fold, whole_counts
 from ._mtm import MTM
 from ._smtm import sMTM
+from ._stability import of_matched
 
 RAW: dict[str, Any] = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
@@ -196,11 +196,7 @@ def _fit(
 def _stability(signatures: list[NDArray[np.floating]]) -> float:
     """Mean cosine of the signatures (topics × features) of two folds, matched one to one."""
     units = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in signatures]
-    cosines = []
-    for a, b in combinations(units, 2):
-        similar = a @ b.T
-        cosines.append(similar[linear_sum_assignment(similar, maximize=True)].mean())
-    return float(np.mean(cosines))
+    return float(np.mean([of_matched(a @ b.T).mean() for a, b in combinations(units, 2)]))
 
 
 def _total(rows: pd.DataFrame, K: int) -> dict[str, Any]:

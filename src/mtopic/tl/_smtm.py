@@ -13,6 +13,7 @@ from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
 
 from ._model import Model, Options
+from ._priors import Alpha, Eta
 from ._surroundings import Surroundings
 
 
@@ -42,7 +43,7 @@ class sMTM(Model):
     n_neighbors
         If given, the number of nearest observations that are neighbours; ``radius`` is then without effect.
     seed
-        Seed, or generator, of the signatures' initial values.
+        Of all that is random: an integer or a generator, as for `MTM`.
     spatial_key
         Coordinates in ``obsm`` of the data or of its modalities, array or DataFrame. The default also finds ``spatial``.
     verbose
@@ -77,13 +78,16 @@ class sMTM(Model):
         How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
         out, with their expected counts in their place.
     alpha
-        Prior of the proportions: a number, None for 1/K, or ``"auto"`` to learn it with the fit, from 1/K, where neighbours are not
-        the prior.
+        Prior of the proportions: a number, None for 1/K, ``"auto"`` to learn it with the fit, from 1/K, where neighbours are not
+        the prior, or an array of K positive numbers, as for `MTM`.
     eta
-        Prior of the signatures, of all features and modalities alike: a number, or ``"auto"`` to learn it, from 0.01.
+        Prior of the signatures: a number, ``"auto"`` to learn it, from 0.01, or by modality and feature, as for `MTM`.
     modality_weights
         What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
         given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
+    n_init
+        Number of starts, each from a seed of its own, of which `VI` keeps the one with the highest bound; the first is that of a model with one start. Weights and a strength that are
+        to be learned are learned once.
 
     Attributes
     ----------
@@ -91,7 +95,7 @@ class sMTM(Model):
         The neighbour graph: connectivities, distances in coordinate units, parameters.
     strength
         As given, or as learned; None before the first `VI`.
-    alpha, eta, gamma, lambda_, elbo, passes, converged, interrupted, modalities, features, barcodes, preparation
+    alpha, eta, gamma, lambda_, elbo, passes, converged, interrupted, stability, modalities, features, barcodes, preparation
         As for `MTM`.
 
     Raises
@@ -140,13 +144,13 @@ class sMTM(Model):
         dtype: Literal["float32", "float64"] = "float32",
         raw: bool = False,
         inference: Literal["variational", "collapsed"] = "variational",
-        alpha: float | Literal["auto"] | None = None,
-        eta: float | Literal["auto"] = 0.01,
+        alpha: Alpha = None,
+        eta: Eta = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
+        n_init: int = 1,
     ) -> None:
-        super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
-        )
+        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init)
+        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._smoothing, self.strength = _checked(smoothing, strength)
         around = Surroundings.of(
             mdata,

@@ -8,8 +8,9 @@ from mtopic._graph import Method
 from mtopic._slots import Data
 
 from ._export_params import export_params
-from ._model import ETA, Model
+from ._model import Model
 from ._mtm import MTM
+from ._priors import ETA, Alpha, Eta
 from ._smtm import sMTM
 from ._watch import Callback
 
@@ -33,9 +34,10 @@ def topic_model(
     n_jobs: int = -1,
     dtype: Literal["float32", "float64"] = "float32",
     inference: Literal["variational", "collapsed"] | None = None,
-    alpha: float | Literal["auto"] | None = "auto",
-    eta: float | Literal["auto"] | None = None,
+    alpha: Alpha = "auto",
+    eta: Eta | None = None,
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
+    n_init: int = 1,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 10,
@@ -70,7 +72,7 @@ def topic_model(
     tol
         When to stop, as for `MTM.VI`.
     rng
-        Seed or generator.
+        Seed or generator, as ``seed`` of `MTM`.
     n_jobs
         Threads; -1 for all cores. It changes no bit of the result.
     dtype
@@ -78,11 +80,13 @@ def topic_model(
     inference
         ``"collapsed"`` or ``"variational"`` updates, as for `MTM`; None for the former in cells and the latter in tissue.
     alpha, eta
-        Priors of the proportions and of the signatures: numbers, or ``"auto"`` to learn them with the fit. α is 1/``n_topics`` where
-        neighbours are the prior; None for η means ``"auto"`` in cells and 0.01 in tissue.
+        Priors of the proportions and of the signatures: numbers, ``"auto"`` to learn them with the fit, or numbers by topic and by modality and feature, as for `MTM`.
+        ``"auto"`` for α is 1/``n_topics`` where neighbours are the prior; None for η means ``"auto"`` in cells and 0.01 in tissue.
     modality_weights
         What a count of each modality is worth as evidence: ``"auto"`` learns it, ``"equal"`` takes counts as they are, or numbers by
         modality, as for `MTM`.
+    n_init
+        Number of starts, of which the best is kept, as for `MTM`; their agreement is written to ``uns["mtopic"]["stability"]``.
     callback, checkpoint, checkpoint_every
         Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
         `MTM.VI` and `export_params` do what was left to do.
@@ -112,7 +116,13 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha, "modality_weights": modality_weights}
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "raw": True,
+        "alpha": alpha,
+        "modality_weights": modality_weights,
+        "n_init": n_init,
+    }
     if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
         model = MTM(
             data,

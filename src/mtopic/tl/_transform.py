@@ -200,7 +200,7 @@ def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings
     key = f"{head}mtopic"
     if around is not None and "neighbors_key" not in around.params:
         record["params"]["stored_graph"] = _graph.store(around.graph, target, key, f"{head}mtopic_spatial")
-    gone = (*OF_AN_EARLIER_FIT, "elbo")
+    gone = (*OF_AN_EARLIER_FIT, "elbo", "stability")
     target.uns[key] = {**{name: value for name, value in target.uns.get(key, {}).items() if name not in gone}, **record}
 
 

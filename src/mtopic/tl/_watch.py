@@ -68,9 +68,9 @@ class Watch:
             return
         self.save()
         if self._model.interrupted:
+            state = "as the last one made it" if self._model.n_init == 1 else "the best start so far"
             warn(
-                f"stopped by the user after {self._done} {self._unit}: the model is as the last one made it, can be used, and goes on "
-                "when it is fitted again"
+                f"stopped by the user after {self._done} {self._unit}: the model is {state}, can be used, and goes on when it is fitted again"
             )
 
     def save(self) -> None:
