@@ -41,8 +41,14 @@ def stochastic_step(
     t, _ = sample.topics(gamma)
     columns, real = sample.corpus.columns, posterior.lam.dtype.type
     blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), real(rate * posterior.eta))
-    args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
-    posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
+    if corpus.panels is None:
+        args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
+        posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
+    else:
+        counts, _ = sample.statistics(t)
+        for m, block in enumerate(corpus.blocks):
+            expected = corpus.panels.gathered(m, block, counts).expected(posterior.lam[block])
+            out[block] = blend[0] * posterior.lam[block] + (blend[1] * expected + blend[2])
     return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
 

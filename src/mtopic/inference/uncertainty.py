@@ -20,6 +20,7 @@ ROUNDS, TOLERANCE = 300, 1e-4
 
 def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of θ, D × K each."""
+    fitted = fitted.untied()
     corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
     gamma = fitted.gamma.astype(np.float64)
     modality = np.repeat(np.arange(len(corpus.blocks)), np.diff(corpus.offsets))

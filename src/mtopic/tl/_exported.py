@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtopic._counts import Counts, read_counts
+from mtopic._measured import batches, by_batch
 from mtopic._slots import Data, absent, modalities
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
@@ -20,12 +21,13 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
     topics, params = _proportions(data, f"{head}topics"), fit_params(data, head)
     weights = params.get("modality_weights", {})
-    counts = read_counts(data, raw=bool(params.get("raw", False)))
+    batch = batches(data, params.get("batch_key"))
+    counts = by_batch(read_counts(data, raw=bool(params.get("raw", False))), modalities(data), batch)
     corpus = counts.corpus.scaled(float(params.get("evidence", 1.0)))
     corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in modalities(data)]))
     alpha, eta = float(params["alpha"]), float(params["eta"])
     gamma = topics * (corpus.totals + topics.shape[1] * alpha)[:, None]
-    lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
+    lam = np.ones((corpus.n_features, topics.shape[1]), corpus.dtype)
     family = str(params.get("inference", "variational"))
     return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs)), counts
 

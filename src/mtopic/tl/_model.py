@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mtopic._counts import read_counts, warn_empty
+from mtopic._measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._slots import Data, look_up, modalities
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
@@ -33,6 +34,7 @@ class Options:
     alpha: float | Literal["auto"] | None
     eta: float | Literal["auto"]
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
+    batch_key: str | None = None
 
 
 class Model(Fitted):
@@ -55,7 +57,10 @@ class Model(Fitted):
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
         alpha, learns_alpha = _prior("alpha", options.alpha, 1 / n_topics)
         eta, learns_eta = _prior("eta", options.eta, ETA)
-        counts = read_counts(data, raw=options.raw, dtype=self._dtype)
+        batch = batches(data, options.batch_key)
+        warn_if_ignored(data, options.batch_key)
+        require_measured(modalities(data), batch)
+        counts = by_batch(read_counts(data, raw=options.raw, dtype=self._dtype), modalities(data), batch)
         warn_empty(counts)
         self.n_topics = int(n_topics)
         self.seed = seed
@@ -65,6 +70,7 @@ class Model(Fitted):
         self.features = counts.features
         self.barcodes = counts.obs_names
         self.inference = options.inference
+        self.batch_key = options.batch_key
         self.converged = False
         self.interrupted = False
         self._raw = options.raw

@@ -47,6 +47,9 @@ class MTM(Model):
     modality_weights
         What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
         given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
+    batch_key
+        Column of ``obs`` with the batch of each observation, where batches have not measured the same features: what is not measured according to
+        ``varm["measured"]`` of a modality, features × batches as :func:`mtopic.pp.concat` writes it, counts as missing and not as zero.
 
     Attributes
     ----------
@@ -109,9 +112,10 @@ class MTM(Model):
         alpha: float | Literal["auto"] | None = None,
         eta: float | Literal["auto"] = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
+        batch_key: str | None = None,
     ) -> None:
         super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights)
+            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights, batch_key)
         )
         self._svi_steps = 0
 

@@ -36,6 +36,7 @@ def topic_model(
     alpha: float | Literal["auto"] | None = "auto",
     eta: float | Literal["auto"] | None = None,
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
+    batch_key: str | None = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 10,
@@ -83,6 +84,8 @@ def topic_model(
     modality_weights
         What a count of each modality is worth as evidence: ``"auto"`` learns it, ``"equal"`` takes counts as they are, or numbers by
         modality, as for `MTM`.
+    batch_key
+        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `MTM`.
     callback, checkpoint, checkpoint_every
         Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
         `MTM.VI` and `export_params` do what was left to do.
@@ -112,7 +115,13 @@ def topic_model(
     (200, 5)
     """
     model: Model
-    options: dict[str, Any] = {"dtype": dtype, "raw": True, "alpha": alpha, "modality_weights": modality_weights}
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "raw": True,
+        "alpha": alpha,
+        "modality_weights": modality_weights,
+        "batch_key": batch_key,
+    }
     if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
         model = MTM(
             data,
