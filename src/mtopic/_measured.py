@@ -1,11 +1,13 @@
 """What was measured in which batch: ``varm["measured"]`` of a modality, features × batches."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype
 from scipy.sparse import csr_array
 
 from ._counts import Counts
@@ -26,18 +28,24 @@ def warn_if_ignored(data: Data, key: str | None) -> None:
     """Say that zeros will be taken for counts, if some were not measured and nobody says in which batch."""
     for mod, adata in modalities(data).items() if key is None else ():
         table = adata.varm.get(MEASURED)
-        if isinstance(table, pd.DataFrame) and all(table.dtypes == bool) and not table.to_numpy().all():
+        if _is_table(table) and not table.to_numpy().all():
             warn(
                 f"varm['{MEASURED}'] of modality {mod!r} says that batches lack features, which are taken for zeros here: "
                 "name the column of batches in obs with batch_key"
             )
 
 
+def _is_table(table: Any) -> bool:
+    return isinstance(table, pd.DataFrame) and all(map(is_bool_dtype, table.dtypes))
+
+
 def require_measured(parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
     """Every feature has to be measured in a batch that is there."""
-    for mod, adata in parts.items() if batch is not None else ():
-        table = measured(adata, mod, batch)
-        nowhere = adata.var_names[~table.any(axis=1)] if table is not None else ()
+    for mod, adata in parts.items():
+        table = None if batch is None else measured(adata, mod, batch)
+        if table is None:
+            continue
+        nowhere = adata.var_names[~table.any(axis=1)]
         if len(nowhere):
             raise ValueError(
                 f"{len(nowhere)} features of modality {mod!r} are measured in no batch of the data, the first is {nowhere[0]!r}: leave them "
@@ -50,7 +58,7 @@ def measured(adata: AnnData, mod: str, batch: pd.Series) -> pd.DataFrame | None:
     if MEASURED not in adata.varm:
         return None
     slot, table = f"varm['{MEASURED}'] of modality {mod!r}", adata.varm[MEASURED]
-    if not isinstance(table, pd.DataFrame) or not all(table.dtypes == bool):
+    if not _is_table(table):
         raise TypeError(f"{slot} is not a DataFrame of truth values, features × batches: mtopic.pp.concat writes one")
     own = batch.reindex(adata.obs_names)
     if own.isna().any():
@@ -64,11 +72,30 @@ def measured(adata: AnnData, mod: str, batch: pd.Series) -> pd.DataFrame | None:
     return table[names]
 
 
+def n_observations(adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.int64]:
+    """In how many observations of the modality each feature was measured."""
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return np.full(adata.n_vars, adata.n_obs)
+    sizes = batch.reindex(adata.obs_names).astype(str).value_counts()
+    return np.asarray((table * sizes[table.columns]).sum(axis=1), dtype=np.int64)
+
+
+def n_features(adata: AnnData, mod: str, batch: pd.Series | None, names: pd.Index) -> NDArray[np.int64]:
+    """How many of the features ``names`` were measured in each observation of the modality."""
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return np.full(adata.n_obs, len(names))
+    return np.asarray(table.loc[names].sum()[batch.reindex(adata.obs_names).astype(str)], dtype=np.int64)
+
+
 def by_batch(counts: Counts, parts: Mapping[str, AnnData], batch: pd.Series | None) -> Counts:
     """The counts with a panel of columns for all batches of a modality that measured the same; as they are if all measured all."""
     if batch is None:
         return counts
-    columns, features, modality = [], [], []
+    columns: list[NDArray[np.int64]] = []
+    features: list[NDArray[np.int64]] = []
+    modality: list[int] = []
     number = np.full((len(counts.obs_names), len(counts.features)), -1)
     for m, (mod, names) in enumerate(counts.features.items()):
         table = measured(parts[mod], mod, batch)
@@ -99,9 +126,7 @@ def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.b
     return patterns, of_batch
 
 
-def _in_panels(
-    counts: Counts, panels: Panels, columns: list[NDArray[np.int64]], number: NDArray[np.int64]
-) -> Corpus:
+def _in_panels(counts: Counts, panels: Panels, columns: list[NDArray[np.int64]], number: NDArray[np.int64]) -> Corpus:
     """The corpus in panels: ``columns`` of the patterns of each modality, ``number`` of the pattern, observations × modalities."""
     rows, offsets = counts.corpus.rows, counts.corpus.offsets
     if not rows.data.all():

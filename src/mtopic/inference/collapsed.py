@@ -29,7 +29,7 @@ def evidence(lam: Array, eta: float, threads: Threads) -> float:
 
 
 def logarithm(lam: Array) -> Array:
-    """ln λ, up to a constant the logarithm of the mean β."""
+    """The logarithm of λ, up to a constant the logarithm of the mean β."""
     return np.asarray(np.log(lam))
 
 

@@ -40,7 +40,11 @@ class Corpus:
     @cached_property
     def evidence(self) -> csr_array:
         """The counts times the weights of their modalities; the index arrays are shared."""
-        return self.rows if self.weights is None else self._with(self.rows.data * self.untied.by_feature()[self.rows.indices])
+        return (
+            self.rows
+            if self.weights is None
+            else self._with(self.rows.data * self.untied.by_feature()[self.rows.indices])
+        )
 
     @cached_property
     def totals(self) -> NDArray[np.float64]:

@@ -87,6 +87,10 @@ class Gathered:
     by_panel: Shares
     features: list[NDArray[np.int64]]
 
+    def of(self, topics: list[int]) -> "Gathered":
+        """What some of the topics have."""
+        return Gathered(self.by_feature[:, topics], self.by_panel[:, topics], self.features)
+
     def most_likely(self, lam: Array, eta: float) -> Shares:
         """λ = η + counts, seen and expected, at the signatures that explain the seen ones best; the search begins at ``lam``.
 

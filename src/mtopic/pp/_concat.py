@@ -83,7 +83,9 @@ def _require_joinable(batches: Mapping[str, Data], label: str) -> None:
     if not batches:
         raise ValueError("data holds no batch: give a mapping from names to MuData or AnnData")
     if len({isinstance(one, AnnData) for one in batches.values()}) > 1:
-        raise TypeError("some batches are AnnData and some MuData: wrap the former as MuData({name of the modality: adata})")
+        raise TypeError(
+            "some batches are AnnData and some MuData: wrap the former as MuData({name of the modality: adata})"
+        )
     for name, one in batches.items():
         if label in one.obs:
             raise ValueError(f"obs of batch {name!r} has a column {label!r} already: give another label")

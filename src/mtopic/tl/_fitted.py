@@ -181,7 +181,16 @@ class Fitted:
 
     def _restore(self, state: State) -> None:
         settings, arrays = state.settings, state.arrays
-        for name in ("n_topics", "n_jobs", "verbose", "modalities", "inference", "converged", "modality_weights", "batch_key"):
+        for name in (
+            "n_topics",
+            "n_jobs",
+            "verbose",
+            "modalities",
+            "inference",
+            "converged",
+            "modality_weights",
+            "batch_key",
+        ):
             setattr(self, name, settings[name])
         for name in ("raw", "schedule", "fingerprint", "raw_fingerprint"):
             setattr(self, f"_{name}", settings[name])

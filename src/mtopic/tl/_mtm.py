@@ -115,7 +115,12 @@ class MTM(Model):
         batch_key: str | None = None,
     ) -> None:
         super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights, batch_key)
+            mdata,
+            n_topics,
+            seed,
+            n_jobs,
+            verbose,
+            Options(dtype, raw, inference, alpha, eta, modality_weights, batch_key),
         )
         self._svi_steps = 0
 

@@ -149,7 +149,12 @@ class sMTM(Model):
         batch_key: str | None = None,
     ) -> None:
         super().__init__(
-            mdata, n_topics, seed, n_jobs, verbose, Options(dtype, raw, inference, alpha, eta, modality_weights, batch_key)
+            mdata,
+            n_topics,
+            seed,
+            n_jobs,
+            verbose,
+            Options(dtype, raw, inference, alpha, eta, modality_weights, batch_key),
         )
         self._smoothing, self.strength = _checked(smoothing, strength)
         around = Surroundings.of(
