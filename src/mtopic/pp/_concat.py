@@ -73,9 +73,12 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
         joined[ANNDATA_MODALITY].obs[label] = which
         return joined[ANNDATA_MODALITY]
     above = anndata.concat([_observations(one, names) for one in batches.values()], join="outer")
+    above.obs[label] = which
     with quiet_mudata():
-        whole = MuData(joined, obs=above.obs, obsm=dict(above.obsm))
-    whole.obs[label] = pd.Series(which, above.obs_names)
+        whole = MuData(joined)
+    above = above[whole.obs_names]
+    whole.obs = above.obs.copy()
+    whole.obsm.update(dict(above.obsm))
     return whole
 
 
