@@ -145,7 +145,7 @@ def transform(
 
     target = data.copy() if copy else data
     target.obsm[key_added] = proportions
-    _write(target, head, _record(trained, new, posterior, around), around)
+    _write(target, head, _record(trained, new, posterior, around, batch_key), around)
     if verbose:
         _say(new.matched)
     return target if copy else None
@@ -191,10 +191,14 @@ def _prior(trained: Trained, around: Surroundings | None) -> NeighbourPrior | No
     return NeighbourPrior(around.weights, trained.strength) if around is not None and trained.strength else None
 
 
-def _record(trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None) -> dict[str, Any]:
+def _record(
+    trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None, batch_key: str | None
+) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
     params = deepcopy({name: trained.params[name] for name in TAKEN_OVER if name in trained.params})
     params |= {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
+    if batch_key is not None:
+        params["batch_key"] = batch_key
     if around is not None:
         params |= {**around.params, "smoothing": "prior", "strength": trained.strength}
     return {"params": params, "features": new.matched, "version": __version__}
