@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", "equal"],
         help="worth of a modality's counts (default: auto, equal with --prepare)",
     )
+    fit.add_argument(
+        "--batch-key", help="batch of each observation, a column of obs, where batches measured other features"
+    )
     fit.add_argument("--strength", type=float, help="weight of the neighbours (default: learned); spatial model")
     fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
     fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")
@@ -146,7 +149,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     _require_writable(arguments.output)
     mdata = read.h5mu(arguments.input)
     for mod, how in arguments.prepare:
-        getattr(pp, how)(mdata, mod=mod)
+        getattr(pp, how)(mdata, mod=mod, batch_key=arguments.batch_key)
     if arguments.prepare:
         pp.scale_counts(mdata)
     names = ("spatial_key", "radius", "n_neighbors", "library_key", "strength")
@@ -154,6 +157,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     common = {
         "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
         "verbose": not arguments.quiet,
+        "batch_key": arguments.batch_key,
         "modality_weights": arguments.modality_weights or ("equal" if arguments.prepare else "auto"),
     }  # fmt: skip
     if not arguments.prepare:  # as topic_model

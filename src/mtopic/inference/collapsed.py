@@ -28,6 +28,11 @@ def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
     return float(threads.sum(reductions.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
 
 
+def logarithm(lam: Array) -> Array:
+    """The logarithm of λ, up to a constant the logarithm of the mean β."""
+    return np.asarray(np.log(lam))
+
+
 def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
     """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
 

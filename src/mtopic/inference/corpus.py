@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from .panels import Panels
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -18,14 +20,17 @@ class Corpus:
     rows
         CSR matrix (D × V), non-negative, of the precision that the inference is to have.
     offsets
-        Modality m has the columns ``offsets[m]`` to ``offsets[m + 1]``.
+        Modality m has the features ``offsets[m]`` to ``offsets[m + 1]``.
     weights
         What a count of each modality is worth as evidence on an observation's topics; 1 if None.
+    panels
+        Which feature each column of ``rows`` is, where not all observations have measured the same; if None, columns are the features.
     """
 
     rows: csr_array
     offsets: NDArray[np.int64]
     weights: NDArray[np.float64] | None = None
+    panels: Panels | None = None
 
     @cached_property
     def columns(self) -> csc_array:
@@ -35,7 +40,11 @@ class Corpus:
     @cached_property
     def evidence(self) -> csr_array:
         """The counts times the weights of their modalities; the index arrays are shared."""
-        return self.rows if self.weights is None else self._with(self.rows.data * self.by_feature()[self.rows.indices])
+        return (
+            self.rows
+            if self.weights is None
+            else self._with(self.rows.data * self.untied.by_feature()[self.rows.indices])
+        )
 
     @cached_property
     def totals(self) -> NDArray[np.float64]:
@@ -45,14 +54,30 @@ class Corpus:
     @cached_property
     def by_modality(self) -> NDArray[np.float64]:
         """The counts of each observation in each modality, D × M, whatever their weight."""
-        return np.stack(
-            [np.asarray(self.rows[:, b].sum(axis=1, dtype=np.float64)).ravel() for b in self.blocks], axis=1
-        )
+        blocks = self.untied.blocks
+        sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in blocks]
+        return self.summed(np.stack(sums, axis=1))
 
     @property
     def total(self) -> float:
         """All counts, whatever their weight."""
         return float(self.rows.sum(dtype=np.float64))
+
+    @cached_property
+    def untied(self) -> "Corpus":
+        """The same counts with every panel as a modality of its own, which has no feature in common with another."""
+        if self.panels is None:
+            return self
+        weights = None if self.weights is None else self.weights[self.panels.modality]
+        return Corpus(self.rows, self.panels.offsets, weights)
+
+    def summed(self, by_panel: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over the panels of each modality, which are the last axis."""
+        return by_panel if self.panels is None else self.panels.summed(by_panel)
+
+    @property
+    def n_features(self) -> int:
+        return int(self.offsets[-1])
 
     @property
     def n_obs(self) -> int:
@@ -64,7 +89,7 @@ class Corpus:
 
     @property
     def blocks(self) -> list[slice]:
-        """The columns of each modality."""
+        """The features of each modality."""
         return [slice(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
     @property
@@ -84,9 +109,11 @@ class Corpus:
         weights: NDArray[np.float64] | None,
         totals: NDArray[np.float64],
         by_modality: NDArray[np.float64],
+        panels: Panels | None = None,
     ) -> Self:
         """A corpus of which the totals are known, and no count."""
-        corpus = cls(csr_array((len(totals), int(offsets[-1])), dtype=dtype), offsets, weights)
+        n_columns = int((offsets if panels is None else panels.offsets)[-1])
+        corpus = cls(csr_array((len(totals), n_columns), dtype=dtype), offsets, weights, panels)
         corpus.__dict__.update(totals=totals, by_modality=by_modality)
         return corpus
 

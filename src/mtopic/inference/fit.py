@@ -116,7 +116,7 @@ class Fit:
         if isinstance(spatial, Correction):
             known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
             gamma = spatial(gamma, known, now.threads, isolated=plan.isolated)
-        lam, observed = explorer.m_step(gamma)
+        lam, observed = explorer.m_step(gamma, now.family)
         after = replace(now, gamma=gamma, lam=lam)
         bound = after.bound(observed)
         change = after.threads.sum(reductions.total_variation, gamma, now.gamma) / len(gamma)

@@ -1,6 +1,7 @@
 """The posterior of one model and its updates."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,8 @@ class Family(Protocol):
     def expectation(self, lam: Array, b: Array, threads: Threads) -> None: ...
 
     def evidence(self, lam: Array, eta: Prior, threads: Threads) -> float: ...
+
+    def logarithm(self, lam: Array) -> Array: ...
 
     def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float: ...
 
@@ -78,20 +81,38 @@ class Posterior:
         rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
         return gamma, float(rounds.sum()) / max(1, rows.nnz)
 
-    def m_step(self, gamma: Array) -> tuple[Array, float]:
+    def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
         """λ from the responsibilities that ``gamma`` and the signatures imply.
 
         Returns
         -------
-        λ, and what the observations and the responsibilities add to the `bound`.
+        λ, and what the observations and the responsibilities add to the `bound`, that of another ``family`` if one is given.
         """
-        columns = self.corpus.columns
         t, observed = self.topics(gamma)
-        lam, by_feature = np.empty_like(self.lam), np.empty(len(self.lam))
-        args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), lam, by_feature)
+        counts, by_column = self.statistics(t)
+        blocks = self.corpus.untied.blocks
+        parts = self.corpus.summed(np.array([by_column[block].sum() for block in blocks]))
+        observed += self._worth(parts)
+        panels = self.corpus.panels
+        if panels is None:
+            counts += priors.by_row(self.eta, counts.dtype)
+            return counts, observed
+        lam, logarithm = np.empty_like(self.lam), FAMILIES[family or self.family].logarithm
+        for m, block in enumerate(self.corpus.blocks):
+            gathered = panels.gathered(m, block, counts)
+            eta = priors.part(self.eta, block)
+            lam[block] = gathered.most_likely(self.lam[block], eta)
+            parts[m] = gathered.beyond(lam[block], eta, logarithm)
+        return lam, observed + self._worth(parts)
+
+    def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
+        """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
+        columns = self.corpus.columns
+        counts = np.empty((columns.shape[1], self.n_topics), dtype=self.lam.dtype)
+        by_column = np.empty(len(counts))
+        args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), counts, by_column)
         self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
-        lam += priors.by_row(self.eta, lam.dtype)
-        return lam, observed + self._worth([float(by_feature[block].sum()) for block in self.corpus.blocks])
+        return counts, by_column
 
     def update(self, gamma: Array, lam: Array) -> None:
         """Take a new posterior."""
@@ -106,13 +127,22 @@ class Posterior:
         return observed + self._worth(parts)
 
     def signatures(self) -> Array:
-        """The expectation of the signatures, V × padded K, each feature scaled by its largest topic."""
+        """The expectation of the signatures, columns × padded K, each column scaled by its largest topic."""
         if self._signatures is None:
-            b = np.empty((len(self.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
-            for block in self.corpus.blocks:
-                FAMILIES[self.family].expectation(self.lam[block], b[block], self.threads)
+            of = self.untied()
+            b = np.empty((len(of.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
+            for block in of.corpus.blocks:
+                FAMILIES[self.family].expectation(of.lam[block], b[block], self.threads)
             self._signatures = b
         return self._signatures
+
+    def untied(self) -> "Posterior":
+        """The same with every panel as a modality of its own: for all that leaves λ as it is."""
+        panels = self.corpus.panels
+        if panels is None:
+            return self
+        eta = priors.part(self.eta, panels.features)
+        return replace(self, corpus=self.corpus.untied, lam=self.lam[panels.features], eta=eta)
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
@@ -141,7 +171,7 @@ class Posterior:
         normaliser = float(total) - self.threads.sum(reductions.sum_log_gamma, prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
-    def _worth(self, parts: list[float]) -> float:
+    def _worth(self, parts: Iterable[float]) -> float:
         """The sum over modalities of what each adds to the bound, times its weight."""
         return float(sum(weight * part for weight, part in zip(self.corpus.worth, parts, strict=True)))
 

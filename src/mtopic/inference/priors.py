@@ -28,6 +28,11 @@ def by_row(prior: Prior, dtype: DTypeLike) -> Array:
     return np.asarray(prior, dtype).reshape(-1, 1)
 
 
+def total(prior: Prior, n_entries: int) -> float:
+    """The sum of the concentrations of a distribution."""
+    return float(prior.sum()) if isinstance(prior, np.ndarray) else n_entries * prior
+
+
 def log_normaliser(prior: Prior, n_entries: int) -> float:
     """Logarithm of Γ(Σ a) / Π Γ(a) over the entries of a distribution."""
     if isinstance(prior, np.ndarray):

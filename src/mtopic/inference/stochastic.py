@@ -1,5 +1,6 @@
 """Updates from batches of observations, and a start made of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from . import kernels, priors, reductions
 from .execution import Array
+from .panels import Panels
 from .posterior import Posterior
 
 STEPS, SMALLEST_BATCH, ROUNDS = 128, 50, 10
@@ -42,8 +44,15 @@ def stochastic_step(
     columns, real = sample.corpus.columns, posterior.lam.dtype.type
     shift = np.atleast_1d(np.asarray(rate * posterior.eta, real))
     blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), shift)
-    args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
-    posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
+    if corpus.panels is None:
+        args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
+        posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
+    else:
+        counts, _ = sample.statistics(t)
+        for m, block in enumerate(corpus.blocks):
+            expected = corpus.panels.gathered(m, block, counts).expected(posterior.lam[block])
+            added = rate * priors.by_row(priors.part(posterior.eta, block), real)
+            out[block] = blend[0] * posterior.lam[block] + (blend[1] * expected + added)
     return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
 
@@ -77,7 +86,12 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: in
         _, done = stochastic_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
-    return in_order(posterior, merged(many, posterior.n_topics)), passes
+    if corpus.panels is None:
+        return in_order(posterior, merged(many, posterior.n_topics)), passes
+    gamma, done = many.e_step(np.ones((corpus.n_obs, n_topics), dtype), ROUNDS, rtol=1e-2)
+    counts, _ = many.statistics(many.topics(gamma)[0])
+    lam = merged_in_panels(many, corpus.panels, posterior.n_topics, counts)
+    return in_order(posterior, lam), passes + EXCESS * (done + 1)
 
 
 def in_order(posterior: Posterior, lam: Array) -> Array:
@@ -101,7 +115,6 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     evidence = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
     for values in (counts, evidence):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
-    alive = list(range(len(counts)))
     totals = np.stack([evidence[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -110,23 +123,66 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
         total = totals[:, pairs].sum(axis=2)
         return np.asarray(out - (total * np.log(total)).sum(axis=0))
 
+    def add(i: int, j: int) -> None:
+        counts[i] += counts[j]
+        if evidence is not counts:
+            evidence[i] += evidence[j]
+        totals[:, i] += totals[:, j]
+
+    alive = _left_over(len(counts), n_topics, likelihood, add)
+    lam = np.ascontiguousarray(counts[alive].T)
+    lam += priors.by_row(posterior.eta, lam.dtype)
+    return lam
+
+
+def merged_in_panels(posterior: Posterior, panels: Panels, n_topics: int, counts: Array) -> Array:
+    """As `merged`, by the ``counts`` of each column, columns × topics, as they were seen.
+
+    A topic of one panel has in the features of others only what was expected, which must not keep it from its like.
+    """
+    corpus = posterior.corpus
+    parts = [panels.gathered(m, block, counts) for m, block in enumerate(corpus.blocks)]
+    lam = np.array(posterior.lam)
+
+    def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        total, out = np.zeros(len(pairs)), np.empty(len(pairs))
+        for part, weight in zip(parts, corpus.worth, strict=True):
+            ends = np.cumsum([0, *map(len, part.features)])
+            args = (pairs, part.by_feature, part.by_panel, np.concatenate(part.features), ends, out)
+            posterior.threads.run(reductions.merged_in_panels, np.arange(len(pairs) + 1), *args)
+            total += weight * out
+        return total
+
+    def add(i: int, j: int) -> None:
+        for values in (lam, *(values for part in parts for values in (part.by_feature, part.by_panel))):
+            values[:, i] += values[:, j]
+
+    alive = _left_over(lam.shape[1], n_topics, likelihood, add)
+    found = np.ascontiguousarray(lam[:, alive])
+    for block, part in zip(corpus.blocks, parts, strict=True):
+        found[block] = part.of(alive).most_likely(found[block], priors.part(posterior.eta, block))
+    return found
+
+
+Likelihood = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+
+def _left_over(n: int, n_topics: int, likelihood: Likelihood, add: Callable[[int, int], None]) -> list[int]:
+    """Which of ``n`` topics are left when ``add`` has added, again and again, the second to the first of two that lose least."""
+    alive = list(range(n))
+
     def fill(pairs: NDArray[np.int64]) -> None:
         i, j = pairs.T
         loss[i, j] = own[i] + own[j] - likelihood(pairs)
 
     own = likelihood(np.repeat(alive, 2).reshape(-1, 2)) / 2
-    loss = np.full((len(counts), len(counts)), np.inf)
-    fill(np.stack(np.triu_indices(len(counts), 1), axis=1))
+    loss = np.full((n, n), np.inf)
+    fill(np.stack(np.triu_indices(n, 1), axis=1))
     while len(alive) > n_topics:
         i, j = (int(topic) for topic in np.unravel_index(np.argmin(loss), loss.shape))
-        counts[i] += counts[j]
-        if evidence is not counts:
-            evidence[i] += evidence[j]
-        totals[:, i] += totals[:, j]
+        add(i, j)
         alive.remove(j)
         loss[j], loss[:, j] = np.inf, np.inf
         own[i] = likelihood(np.array([[i, i]]))[0] / 2
         fill(np.array([sorted((i, k)) for k in alive if k != i]))
-    lam = np.ascontiguousarray(counts[alive].T)
-    lam += priors.by_row(posterior.eta, lam.dtype)
-    return lam
+    return alive

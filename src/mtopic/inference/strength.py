@@ -98,15 +98,19 @@ def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, ND
     dealt = [rng.permutation(block.stop - block.start) % GROUPS for block in corpus.blocks]
     order = np.concatenate([b.start + np.argsort(g, kind="stable") for b, g in zip(corpus.blocks, dealt, strict=True)])
     group = np.concatenate([np.sort(g) for g in dealt])
-    sizes = np.concatenate([np.unique(g, return_counts=True)[1] for g in dealt])
-    counts = csr_array(corpus.rows[:, order]).tocoo()
+    offsets = np.cumsum([0, *np.concatenate([np.unique(g, return_counts=True)[1] for g in dealt])])
+    columns, panels = order, corpus.panels
+    if panels is not None:
+        columns, panels = panels.dealt(order, offsets)
+        group = group[panels.features]
+    counts = csr_array(corpus.rows[:, columns]).tocoo()
     hidden = group[counts.col] == (rng.permutation(corpus.n_obs) % GROUPS)[counts.row]
 
     weights = None if corpus.weights is None else np.repeat(corpus.weights, [np.unique(g).size for g in dealt])
 
     def part(keep: NDArray[np.bool_]) -> Corpus:
         rows = csr_array((counts.data[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
-        return Corpus(rows, np.concatenate([[0], np.cumsum(sizes)]), weights)
+        return Corpus(rows, offsets, weights, panels)
 
     return part(~hidden), part(hidden), order
 

@@ -20,6 +20,7 @@ ROUNDS, TOLERANCE = 300, 1e-4
 
 def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of θ, D × K each."""
+    fitted = fitted.untied()
     corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
     gamma = fitted.gamma.astype(np.float64)
     modality = np.repeat(np.arange(len(corpus.blocks)), np.diff(corpus.offsets))
@@ -37,20 +38,37 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def signature_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variance of each feature's share in each topic, V × K, with θ taken as known; ``worth`` of a count by modality."""
-    columns, beta = fitted.corpus.columns, np.empty(fitted.lam.shape)
-    variance = np.empty_like(beta)
+    beta, panels = _means(fitted), fitted.corpus.panels
+    relative = _relative_variance(fitted.untied(), worth if panels is None else worth[panels.modality])
+    if panels is not None:
+        known = np.zeros_like(beta)
+        np.add.at(known, panels.features, 1 / relative)
+        relative = 1 / known
+    variance, eta = beta**2 * relative, np.broadcast_to(fitted.eta, len(beta))
     for block in fitted.corpus.blocks:
-        beta[block] = fitted.lam[block] / fitted.lam[block].sum(axis=0, dtype=np.float64)
-    theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
-    weights = np.repeat(worth, np.diff(fitted.corpus.offsets))
-    eta = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64)
-    args = (columns.indptr, columns.indices, columns.data, weights, theta, beta, eta, variance)
-    with fitted.threads:
-        fitted.threads.run(louis, columns.indptr, *args)
-    for block in fitted.corpus.blocks:
-        most = beta[block] * (1 - beta[block]) / (1 + eta[block].sum())
+        most = beta[block] * (1 - beta[block]) / (1 + eta[block].sum(dtype=np.float64))
         variance[block] = np.minimum(variance[block] * (1 - beta[block]), most)
     return variance
+
+
+def _means(fitted: Posterior) -> NDArray[np.float64]:
+    """Mean signatures, V × K."""
+    beta = np.empty(fitted.lam.shape)
+    for block in fitted.corpus.blocks:
+        beta[block] = fitted.lam[block] / fitted.lam[block].sum(axis=0, dtype=np.float64)
+    return beta
+
+
+def _relative_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each feature's share over its square, V × K, without that the shares sum to 1."""
+    columns, beta = fitted.corpus.columns, _means(fitted)
+    theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
+    weights = np.repeat(worth, np.diff(fitted.corpus.offsets))
+    eta, relative = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64), np.empty_like(beta)
+    args = (columns.indptr, columns.indices, columns.data, weights, theta, beta, eta, relative)
+    with fitted.threads:
+        fitted.threads.run(louis, columns.indptr, *args)
+    return relative
 
 
 @_jit_reassociate
@@ -194,8 +212,8 @@ def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, 
 
 
 @_jit
-def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, variance):
-    """Write β_v² times the diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹, K for each column v of the counts."""
+def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, relative):
+    """Write the diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹, K for each column v of the counts."""
     n_topics = theta.shape[1]
     precision, inverse, r = np.empty((n_topics, n_topics)), np.empty((n_topics, n_topics)), np.empty(n_topics)
     for v in range(start, stop):
@@ -212,4 +230,4 @@ def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, varianc
                     precision[j, k] += to_j * r[k]
         _solve(precision, inverse)
         for k in range(n_topics):
-            variance[v, k] = beta[v, k] * beta[v, k] * inverse[k, k]
+            relative[v, k] = inverse[k, k]

@@ -26,6 +26,11 @@ def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
     return float(threads.sum(reductions.sum_log_gamma, lam) - gammaln(total).sum() + prior)
 
 
+def logarithm(lam: Array) -> Array:
+    """ψ(λ), up to a constant E log β."""
+    return np.asarray(digamma(lam))
+
+
 def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
     """The η under which E log β of all modalities is most likely."""
     mean_log = 0.0

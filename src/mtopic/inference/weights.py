@@ -1,12 +1,14 @@
 """How much a count of each modality is worth as evidence, learned from the counts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from . import priors
 from .corpus import Corpus
 from .fit import Fit
 from .held_out import HeldOut
@@ -67,22 +69,23 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
     def part(data: NDArray[np.floating]) -> Corpus:
         kept = csr_array((data.astype(rows.dtype), rows.indices.copy(), rows.indptr.copy()), shape=rows.shape)
         kept.eliminate_zeros()
-        return Corpus(kept, corpus.offsets)
+        return replace(corpus, rows=kept, weights=None)
 
     return part(rows.data - away), part(away)
 
 
 def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float64]:
     """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
+    eta = eta if shown.panels is None else priors.part(eta, shown.panels.features)
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
-    parts = [(hidden.rows[:, block], np.log(counts[block] / counts[block].sum())) for block in shown.blocks]
-    return np.stack([x @ log_share for x, log_share in parts], axis=1)
+    parts = [(hidden.rows[:, block], np.log(counts[block] / counts[block].sum())) for block in shown.untied.blocks]
+    return shown.summed(np.stack([x @ log_share for x, log_share in parts], axis=1))
 
 
 def dispersion(of: Posterior) -> NDArray[np.float64]:
     """φ of each modality, at least 1: Σ (x − μ)² over the sum of the multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ and β."""
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
-    phi = []
+    corpus, of, sums = of.corpus, of.untied(), []
     for block in of.corpus.blocks:
         x = of.corpus.rows[:, block]
         n = np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
@@ -90,8 +93,9 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
         concentrated = ((theta @ (beta.T @ beta)) * theta).sum(axis=1)
         squares = float((x.data.astype(np.float64) ** 2).sum())
         residual = squares - 2 * (n * ((x @ beta) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
-        phi.append(residual / (n * (1 - concentrated)).sum())
-    return np.maximum(1.0, phi)
+        sums.append((residual, (n * (1 - concentrated)).sum()))
+    observed, multinomial = corpus.summed(np.array(sums).T)
+    return np.maximum(1.0, observed / multinomial)
 
 
 def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -74,7 +74,10 @@ def _observations(fitted: Posterior, rows: NDArray[np.intp]) -> Posterior:
 
 
 def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
-    """The posterior of some modalities; with weights only where there are several that have any."""
+    """The posterior of some modalities, panels apart; with weights only where there are several that have any."""
+    panels, posterior = posterior.corpus.panels, posterior.untied()
+    if panels is not None:
+        modalities = tuple(np.flatnonzero(np.isin(panels.modality, modalities)).tolist())
     weights = posterior.corpus.worth[list(modalities)]
     blocks = [posterior.corpus.blocks[m] for m in modalities]
     rows = csr_array(hstack([posterior.corpus.rows[:, block] for block in blocks], format="csr"))
@@ -92,7 +95,7 @@ def _proportions(posterior: Posterior) -> Array:
 def _explained(posterior: Posterior) -> NDArray[np.float64]:
     """`Witnesses.explained` of these observations, with θ given the counts of all modalities."""
     theta = _proportions(posterior).astype(np.float64)
-    sums = []
+    summed, posterior, sums = posterior.corpus.summed, posterior.untied(), []
     for block in posterior.corpus.blocks:
         x, lam = csr_array(posterior.corpus.rows[:, block]), posterior.lam[block].astype(np.float64)
         mean = lam.sum(axis=1) / lam.sum()
@@ -100,7 +103,7 @@ def _explained(posterior: Posterior) -> NDArray[np.float64]:
         args = (x.indptr, x.indices, x.data, theta, lam / lam.sum(axis=0), mean, by_row)
         posterior.threads.run(explain, x.indptr, *args)
         sums.append(by_row.sum(axis=0))
-    return np.column_stack(sums)
+    return summed(np.column_stack(sums))
 
 
 @special.jit

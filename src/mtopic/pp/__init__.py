@@ -1,6 +1,7 @@
 """Preprocessing of counts."""
 
 from ._clr import clr
+from ._concat import concat
 from ._feature_associations_data import feature_associations_data
 from ._filter_var_knee import filter_var_knee
 from ._filter_var_list import filter_var_list
@@ -10,6 +11,7 @@ from ._tfidf import tfidf
 
 __all__ = [
     "clr",
+    "concat",
     "feature_associations_data",
     "filter_var_knee",
     "filter_var_list",

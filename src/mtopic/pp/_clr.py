@@ -1,12 +1,14 @@
 import numpy as np
+from numpy.typing import NDArray
 
 from mtopic._counts import CSR
+from mtopic._measured import batches, n_features
 from mtopic._slots import Data
 
 from ._prepare import transform_counts
 
 
-def clr(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
+def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Centred log-ratio of each observation, kept non-negative: log1p(x / g).
 
     g = expm1(mean over all features of log1p(x)) + 1e-6 stands for the observation's geometric mean. Zeros stay zeros.
@@ -19,6 +21,9 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
         The modality; may be left out where there is only one.
     copy
         Return a prepared copy and leave ``mdata`` as it is.
+    batch_key
+        Column of ``obs`` with the batch of each observation, where batches have not measured the same features (``varm["measured"]``): means are
+        then over those that were measured.
 
     Returns
     -------
@@ -28,7 +33,7 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
     Raises
     ------
     KeyError
-        If there is no such modality.
+        If there is no such modality or no such column.
     ValueError
         If values are negative or not finite, or mtopic has prepared ``X`` already.
 
@@ -50,13 +55,16 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
     True
     """
     target = mdata.copy() if copy else mdata
-    transform_counts(target, mod, "clr", lambda x, _: log_ratios(x))
+    batch = batches(target, batch_key)
+    transform_counts(
+        target, mod, "clr", lambda x, adata, name: log_ratios(x, n_features(adata, name, batch, adata.var_names))
+    )
     return target if copy else None
 
 
-def log_ratios(x: CSR) -> CSR:
-    """Logarithms of 1 + the ratios to each row's geometric mean, in place."""
-    mean = np.asarray(x.log1p().sum(axis=1, dtype=np.float64)).ravel() / x.shape[1]
+def log_ratios(x: CSR, n_features: NDArray[np.int64]) -> CSR:
+    """Logarithms of 1 + the ratios to each row's geometric mean over its ``n_features``, in place."""
+    mean = np.asarray(x.log1p().sum(axis=1, dtype=np.float64)).ravel() / np.maximum(n_features, 1)
     centre = np.expm1(mean) + 1e-6
     x.data = np.log1p(x.data / np.repeat(centre, np.diff(x.indptr))).astype(x.dtype)
     return x

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from mtopic._counts import CSR
 
@@ -40,15 +41,15 @@ class Preparation:
         weights = adata.var[IDF].astype(np.float64) if "tfidf" in done and IDF in adata.var else None
         return cls(done, float(adata.uns[RECORD].get("scale", 1.0)), weights)
 
-    def apply(self, x: CSR, features: pd.Index, mod: str) -> CSR:
-        """Prepare raw counts of ``features``; ``x`` is not changed."""
+    def apply(self, x: CSR, features: pd.Index, mod: str, n_features: NDArray[np.int64]) -> CSR:
+        """Prepare raw counts of ``features``, ``n_features`` of which each row has measured; ``x`` is not changed."""
         if not self.steps:
             return x
         x = as_real(x)
         if "tfidf" in self.steps:
             x.data *= self._weights(features, mod).astype(x.dtype)[x.indices]
         if "clr" in self.steps:
-            x = log_ratios(x)
+            x = log_ratios(x, n_features)
         x.data *= x.dtype.type(self.scale)
         return x
 

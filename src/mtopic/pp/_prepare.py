@@ -13,7 +13,7 @@ from mtopic._warn import warn
 RECORD = "mtopic"
 
 
-def transform_counts(data: Data, mod: str | None, step: str, transform: Callable[[CSR, AnnData], CSR]) -> None:
+def transform_counts(data: Data, mod: str | None, step: str, transform: Callable[[CSR, AnnData, str], CSR]) -> None:
     """Replace ``X`` of a modality by a transform of its counts; nothing is written if that fails."""
     name, adata = modality(data, mod)
     require_memory(adata, name)
@@ -26,7 +26,7 @@ def transform_counts(data: Data, mod: str | None, step: str, transform: Callable
     x = count_matrix(adata, name)
     if not np.array_equal(x.data, np.trunc(x.data)):
         warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts")
-    write(adata, transform(as_real(x), adata), step)
+    write(adata, transform(as_real(x), adata, name), step)
 
 
 def require_memory(adata: AnnData, mod: str) -> None:

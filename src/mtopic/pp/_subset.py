@@ -37,9 +37,13 @@ def with_counts(data: Data, counts: Mapping[str, CSR], features: Mapping[str, Ke
         parts[mod] = part
     if isinstance(data, AnnData):
         return parts[ANNDATA_MODALITY]
-    at = data.obs_names.get_indexer(names)
     with quiet_mudata():
-        return MuData(parts, obs=data.obs.iloc[at].copy(), uns=_without_record(data), **_tables(data, "obs", at))
+        new = MuData(parts, uns=_without_record(data))
+    at = data.obs_names.get_indexer(new.obs_names)  # modalities that lack observations have mudata order them anew
+    new.obs = data.obs.iloc[at].copy()
+    for slot, tables in _tables(data, "obs", at).items():
+        getattr(new, slot).update(tables)
+    return new
 
 
 def become(target: Data, new: Data) -> None:

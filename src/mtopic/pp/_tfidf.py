@@ -3,6 +3,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._counts import CSR
+from mtopic._measured import batches, n_observations
 from mtopic._slots import Data
 
 from ._prepare import transform_counts
@@ -10,7 +11,7 @@ from ._prepare import transform_counts
 IDF = "mtopic_idf"
 
 
-def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | None:
+def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
 
     df is the number of the modality's D observations in which the feature was counted (0 counts as 1). Observations are not
@@ -24,6 +25,9 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | Non
         The modality; may be left out where there is only one.
     copy
         Return a prepared copy and leave ``mdata`` as it is.
+    batch_key
+        Column of ``obs`` with the batch of each observation, where batches have not measured the same features (``varm["measured"]``): D is then
+        the number of observations in which a feature was measured.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | Non
     Raises
     ------
     KeyError
-        If there is no such modality.
+        If there is no such modality or no such column.
     ValueError
         If values are negative or not finite, or mtopic has prepared ``X`` already.
 
@@ -63,19 +67,19 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False) -> Data | Non
     ['tfidf']
     """
     target = mdata.copy() if copy else mdata
-    transform_counts(target, mod, "tfidf", _weigh)
+    batch = batches(target, batch_key)
+    transform_counts(target, mod, "tfidf", lambda x, adata, name: _weigh(x, adata, n_observations(adata, name, batch)))
     return target if copy else None
 
 
-def _weigh(x: CSR, adata: AnnData) -> CSR:
-    weights = idf(x)
+def _weigh(x: CSR, adata: AnnData, n_obs: NDArray[np.int64]) -> CSR:
+    weights = idf(x, n_obs)
     x.data *= weights.astype(x.dtype)[x.indices]
     adata.var[IDF] = weights
     return x
 
 
-def idf(x: CSR) -> NDArray[np.float64]:
-    """ln(D / df) + 1 of each column."""
-    n_obs, n_vars = x.shape
-    df = np.bincount(x.indices[x.data > 0], minlength=n_vars)
-    return np.log(n_obs / np.maximum(df, 1)) + 1
+def idf(x: CSR, n_obs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """ln(D / df) + 1 of each column, of which D = ``n_obs`` observations could have counts; 1 if that is none."""
+    df = np.bincount(x.indices[x.data > 0], minlength=x.shape[1])
+    return np.log(np.maximum(n_obs, 1) / np.maximum(df, 1)) + 1

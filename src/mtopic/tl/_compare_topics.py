@@ -110,7 +110,7 @@ def compare_topics(
     KeyError
         If there are no such topics, columns, groups, modalities, signatures or features.
     ValueError
-        If a group has fewer than two samples, a sample is in both groups, a sample has nothing of a topic, a number or ``scale`` is out of range,
+        If a group has fewer than two samples, a sample is in both groups, signatures are to be compared of batches that measured different features, a sample has nothing of a topic, a number or ``scale`` is out of range,
         signatures are of other topics than the proportions, or proportions, signatures or counts are not valid.
 
     Examples
@@ -130,6 +130,7 @@ def compare_topics(
     require_record(data, head, "prefix", prefix)
     theta = shares(data, f"{head}topics")
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
+    _require_same_features(data.uns.get(f"{head}mtopic", {}), chosen)
     design = samples(data, groupby, group, reference, sample_key, theta.notna().all(axis=1).to_numpy())
     means = np.array([theta.to_numpy()[rows].mean(axis=0) for rows in design.rows])
     topics = _topics(means, design, theta.columns, scale, sample_key, level)
@@ -161,6 +162,15 @@ def _check(scale: str, n_top: int, min_counts: float, level: float, n_jobs: int)
         raise ValueError(f"level={level}: give a probability between 0 and 1")
     if n_jobs == 0:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
+
+
+def _require_same_features(record: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> None:
+    batch_key = record.get("params", {}).get("batch_key")
+    if chosen and batch_key is not None:
+        raise ValueError(
+            f"batches of obs[{batch_key!r}] have not measured the same features, and shares of different wholes are not compared: compare "
+            "proportions alone with features={}"
+        )
 
 
 def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: int) -> dict[str, list[str]]:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
 
 from mtopic._counts import count_matrix, raw_counts
+from mtopic._measured import batches, measured
 from mtopic._slots import Data, absent, find_signatures
 
 from ._exported import fit_params
@@ -24,14 +27,29 @@ def expected(
             f"varm['{head}signatures'] of modality {name!r} has other topics than the proportions: export both from one fit"
         )
     chosen = table.loc[known_features(features, table.index, name)]
-    beta = chosen.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)
-    values = pd.DataFrame(theta.to_numpy() @ beta.T, index=theta.index, columns=chosen.index)
-    if not rates:
-        raw = bool(fit_params(data, head).get("raw", False))
-        counts = raw_counts(adata, name) if raw else count_matrix(adata, name)
-        totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
-        values = values.mul(totals.reindex(values.index), axis=0)
-    return name, values
+    total, params = table.to_numpy(dtype=np.float64).sum(axis=0), fit_params(data, head)
+    topics = theta.to_numpy() / _measured_share(data, adata, name, table / total, params.get("batch_key"))
+    values = pd.DataFrame(topics @ (chosen.to_numpy(dtype=np.float64) / total).T, theta.index, chosen.index)
+    if rates:
+        return name, values.div(topics.sum(axis=1), axis=0)
+    counts = raw_counts(adata, name) if params.get("raw", False) else count_matrix(adata, name)
+    totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
+    return name, values.mul(totals.reindex(values.index), axis=0)
+
+
+def _measured_share(
+    data: Data, adata: AnnData, mod: str, signatures: pd.DataFrame, batch_key: str | None
+) -> NDArray[np.float64]:
+    """How much of each topic's signature the features have that an observation's batch has measured, observations × topics."""
+    share = np.ones((data.n_obs, signatures.shape[1]))
+    batch = batches(data, batch_key)
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return share
+    present = data.obs_names.isin(adata.obs_names)
+    for name, there in table.items():
+        share[present & (batch.astype(str) == name).to_numpy()] = signatures[there.to_numpy()].sum()
+    return share
 
 
 def known_features(features: str | Sequence[str], known: pd.Index, mod: str) -> list[str]:

@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._counts import Counts, has_raw_layer, read_counts
+from mtopic._measured import batches, by_batch
 from mtopic._slots import Data, absent, find_signatures, modalities
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
-from mtopic.inference.priors import by_row
+from mtopic.inference.priors import by_row, total
 
 from ._priors import known_alpha, known_eta
 from ._shares import shares
@@ -24,13 +25,13 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
     topics, params = _proportions(data, f"{head}topics"), fit_params(data, head)
     weights = params.get("modality_weights", {})
-    counts = read_counts(data, raw=bool(params.get("raw", False)))
+    batch = batches(data, params.get("batch_key"))
+    counts = by_batch(read_counts(data, raw=bool(params.get("raw", False))), modalities(data), batch)
     corpus = counts.corpus.scaled(float(params.get("evidence", 1.0)))
     corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in modalities(data)]))
     alpha, eta = known_alpha(params, topics.columns), known_eta(params, counts.features)
-    total = float(alpha.sum()) if isinstance(alpha, np.ndarray) else topics.shape[1] * alpha
-    gamma = topics.to_numpy() * (corpus.totals + total)[:, None]
-    lam = np.ones((corpus.rows.shape[1], topics.shape[1]), corpus.dtype)
+    gamma = topics.to_numpy() * (corpus.totals + total(alpha, topics.shape[1]))[:, None]
+    lam = np.ones((corpus.n_features, topics.shape[1]), corpus.dtype)
     family = str(params.get("inference", "variational"))
     return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs)), counts
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from mtopic import __version__
 from mtopic._counts import Counts, fingerprint, has_raw_layer, in_order, read_counts
 from mtopic._graph import Graph
+from mtopic._measured import batches, by_batch
 from mtopic._modality_shares import modality_shares, modality_totals
 from mtopic._model_file import State, write
-from mtopic._slots import Data, look_up
+from mtopic._slots import Data, look_up, modalities
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
+from mtopic.inference.panels import Panels
 from mtopic.inference.posterior import Posterior
 from mtopic.pp._preparation import Preparation
 
@@ -31,6 +33,9 @@ BIT_GENERATORS: Mapping[str, type[np.random.BitGenerator]] = {
 }
 
 
+PANELS = ("features", "offsets", "modality")
+
+
 class Fitted:
     """A model as far as it has come; `Model` says how it gets further."""
 
@@ -39,6 +44,7 @@ class Fitted:
     n_jobs: int
     verbose: bool
     inference: str
+    batch_key: str | None
     converged: bool
     interrupted: bool
     modalities: list[str]
@@ -155,6 +161,7 @@ class Fitted:
             "verbose": self.verbose,
             "modalities": self.modalities,
             "inference": self.inference,
+            "batch_key": self.batch_key,
             "converged": self.converged,
             "raw": self._raw,
             "schedule": self._schedule,
@@ -175,7 +182,8 @@ class Fitted:
         prepared = {f"preparation/{m}": self.preparation[mod] for m, mod in enumerate(self.modalities)}
         settings["preparation"] = [{"steps": p.steps, "scale": p.scale} for p in prepared.values()]
         weights = {name: p.idf.to_numpy() for name, p in prepared.items() if p.idf is not None}
-        return State(settings, {**arrays, **totals, **names, **weights, "barcodes": self.barcodes})
+        panels = {} if corpus.panels is None else {f"panels/{name}": getattr(corpus.panels, name) for name in PANELS}
+        return State(settings, {**arrays, **totals, **names, **weights, **panels, "barcodes": self.barcodes})
 
     @classmethod
     def _from_state(cls, state: State) -> Self:
@@ -186,7 +194,16 @@ class Fitted:
 
     def _restore(self, state: State) -> None:
         settings, arrays = state.settings, state.arrays
-        for name in ("n_topics", "n_jobs", "verbose", "modalities", "inference", "converged", "modality_weights"):
+        for name in (
+            "n_topics",
+            "n_jobs",
+            "verbose",
+            "modalities",
+            "inference",
+            "converged",
+            "modality_weights",
+            "batch_key",
+        ):
             setattr(self, name, settings[name])
         for name in ("raw", "schedule", "fingerprint", "raw_fingerprint"):
             setattr(self, f"_{name}", settings[name])
@@ -206,6 +223,7 @@ class Fitted:
             self._modality_worth(),
             arrays["evidence"],
             arrays["totals"],
+            Panels(*(arrays[f"panels/{name}"] for name in PANELS)) if "panels/features" in arrays else None,
         )
         self._counts = corpus
         self._fit = Fit.from_state(corpus, settings["fit"], arrays)
@@ -213,7 +231,7 @@ class Fitted:
         self._starts = None if waiting is None else Starts.from_state(corpus, waiting, arrays)
         self.stability = None if steady is None else by_topic(steady)
         sizes = self.gamma.shape, self._posterior.lam.shape
-        if sizes != ((len(self.barcodes), self.n_topics), (corpus.rows.shape[1], self.n_topics)):
+        if sizes != ((len(self.barcodes), self.n_topics), (corpus.n_features, self.n_topics)):
             raise ValueError(f"tables of {sizes}")
 
     def _take_data(self, data: Data) -> None:
@@ -253,7 +271,8 @@ class Fitted:
             self._counts = self._weighted(self._read(data, raw=True))
 
     def _read(self, data: Data, raw: bool) -> Corpus:
-        return in_order(read_counts(data, raw=raw, dtype=self._dtype), self.barcodes, self.features).corpus
+        counts = in_order(read_counts(data, raw=raw, dtype=self._dtype), self.barcodes, self.features)
+        return by_batch(counts, modalities(data), batches(data, self.batch_key)).corpus
 
     def _weighted(self, corpus: Corpus) -> Corpus:
         weights = self._modality_worth()
@@ -290,6 +309,8 @@ class Fitted:
             known["seed"] = int(self.seed)
         if self.n_init > 1:
             known["n_init"] = self.n_init
+        if self.batch_key is not None:
+            known["batch_key"] = self.batch_key
         return known
 
     def __repr__(self) -> str:

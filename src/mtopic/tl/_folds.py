@@ -9,7 +9,8 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._counts import raw_counts
+from mtopic._counts import Counts, raw_counts
+from mtopic._measured import MEASURED, batches, by_batch, n_features, n_observations
 from mtopic._mudata import quiet_mudata
 from mtopic._slots import Data, coordinates, modalities
 from mtopic.inference.corpus import Corpus
@@ -22,11 +23,14 @@ from ._completion import completed, halves, require_whole
 from ._model import Model
 
 COUNTS_PER_CELL = 10_000
-PLACE = "spatial"
+PLACE, PRESENT, BATCH = "spatial", "present", "batch"
 
 
-def whole_counts(mdata: Data, place: str | None) -> MuData:
-    """Raw counts alone, every observation in every modality, with the coordinates; they must be whole numbers."""
+def whole_counts(mdata: Data, place: str | None, batch_key: str | None = None) -> MuData:
+    """Raw counts alone, every observation in every modality, with coordinates and batches; they must be whole numbers.
+
+    ``obs["present"]`` of a modality says which observations have it.
+    """
     parts = {}
     for mod, adata in modalities(mdata).items():
         x = raw_counts(adata, mod)
@@ -37,9 +41,14 @@ def whole_counts(mdata: Data, place: str | None) -> MuData:
         rows = csr_array(x, dtype=np.float32)[np.maximum(order, 0)]
         rows.data *= np.repeat(order >= 0, np.diff(rows.indptr))
         rows.eliminate_zeros()
-        parts[mod] = AnnData(rows, obs=pd.DataFrame(index=mdata.obs_names), var=pd.DataFrame(index=adata.var_names))
+        obs = pd.DataFrame({PRESENT: order >= 0}, index=mdata.obs_names)
+        parts[mod] = AnnData(rows, obs=obs, var=pd.DataFrame(index=adata.var_names))
+        if batch_key is not None and MEASURED in adata.varm:
+            parts[mod].varm[MEASURED] = adata.varm[MEASURED]
     with quiet_mudata():
         counts = MuData(parts)
+    if batch_key is not None:
+        counts.obs[BATCH] = batches(mdata, batch_key)
     if place is not None:
         counts.obsm[PLACE] = coordinates(mdata, place)
     return counts
@@ -68,33 +77,43 @@ class Fold:
     @classmethod
     def of(cls, counts: MuData, held_out: NDArray[np.bool_], number: int, seed: int, *, prepare: bool) -> "Fold":
         """Fold ``number``; without ``prepare`` counts stay as they are."""
-        rng = np.random.default_rng([seed, number])
+        rng, batch = np.random.default_rng([seed, number]), _batch(counts)
         weights, scales, given, scored = {}, {}, {}, {}
         for mod, adata in counts.mod.items():
-            training, whole = adata.X[~held_out], adata.X[held_out]
-            weights[mod] = _weights(training, mod, prepare)
-            total = _prepared(training, weights[mod], np.float32(1)).sum(dtype=np.float64)
+            known, whole = adata[~held_out & adata.obs[PRESENT].to_numpy()], adata[held_out]
+            training, n_seen = known.X, n_features(known, mod, batch, adata.var_names)
+            weights[mod] = _weights(training, n_observations(known, mod, batch), mod, prepare)
+            total = _prepared(training, weights[mod], np.float32(1), n_seen).sum(dtype=np.float64)
             if not total > 0:
                 raise ValueError(
                     f"modality {mod!r} has no counts outside fold {number}: use fewer folds, or leave the modality out"
                 )
             scales[mod] = np.float32(training.shape[0] * COUNTS_PER_CELL / total if prepare else 1)
-            given[mod], scored[mod] = (_prepared(part, weights[mod], scales[mod]) for part in halves(whole, rng))
-        offsets = np.cumsum([0, *(adata.n_vars for adata in counts.mod.values())])
-        inferred, hidden = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
+            n_seen = _n_seen(whole, mod, batch)
+            given[mod], scored[mod] = (_prepared(x, weights[mod], scales[mod], n_seen) for x in halves(whole.X, rng))
+        parts = {mod: adata[held_out & adata.obs[PRESENT].to_numpy()] for mod, adata in counts.mod.items()}
+        features = {mod: adata.var_names for mod, adata in parts.items()}
+        offsets = np.cumsum([0, *map(len, features.values())])
+        corpora = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
+        names = counts.obs_names[held_out]
+        inferred, hidden = (by_batch(Counts(corpus, names, features), parts, batch).corpus for corpus in corpora)
         return cls(held_out, weights, scales, inferred, hidden)
 
     def training(self, counts: MuData) -> MuData:
         """The other observations, prepared."""
-        names, rows = counts.obs_names[~self.held_out], ~self.held_out
-        parts = {}
+        parts, batch = {}, _batch(counts)
         for mod, adata in counts.mod.items():
-            x = _prepared(adata.X[rows], self.weights[mod], self.scales[mod])
-            parts[mod] = AnnData(x, obs=pd.DataFrame(index=names), var=adata.var)
+            known = adata[~self.held_out & adata.obs[PRESENT].to_numpy()]
+            n_seen = n_features(known, mod, batch, adata.var_names)
+            x = _prepared(known.X, self.weights[mod], self.scales[mod], n_seen)
+            parts[mod] = AnnData(x, pd.DataFrame(index=known.obs_names), adata.var, varm=dict(adata.varm))
         with quiet_mudata():
             training = MuData(parts)
+        at = counts.obs_names.get_indexer(training.obs_names)
+        if batch is not None:
+            training.obs[BATCH] = batch.iloc[at]
         if PLACE in counts.obsm:
-            training.obsm[PLACE] = counts.obsm[PLACE][rows]
+            training.obsm[PLACE] = counts.obsm[PLACE][at]
         return training
 
     def score(self, model: Model) -> dict[str, float]:
@@ -107,19 +126,33 @@ class Fold:
         return {"total": means.pop("total"), **means}
 
 
-def _weights(training: csr_array, mod: str, prepare: bool) -> NDArray[np.float32] | None:
-    """Of features; None: clr."""
+def _batch(counts: MuData) -> pd.Series | None:
+    return counts.obs[BATCH] if BATCH in counts.obs else None
+
+
+def _n_seen(adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.int64]:
+    """How many features were measured in each observation; none in those without the modality."""
+    present = adata.obs[PRESENT].to_numpy()
+    sizes = np.zeros(adata.n_obs, np.int64)
+    sizes[present] = n_features(adata[present], mod, batch, adata.var_names)
+    return sizes
+
+
+def _weights(training: csr_array, n_obs: NDArray[np.int64], mod: str, prepare: bool) -> NDArray[np.float32] | None:
+    """Of features, measured in ``n_obs`` observations; None: clr."""
     if not prepare:
         return np.ones(training.shape[1], np.float32)
-    return None if mod == "prot" else idf(training).astype(np.float32)
+    return None if mod == "prot" else idf(training, n_obs).astype(np.float32)
 
 
-def _prepared(x: csr_array, weights: NDArray[np.float32] | None, scale: np.float32) -> csr_array:
+def _prepared(
+    x: csr_array, weights: NDArray[np.float32] | None, scale: np.float32, n_seen: NDArray[np.int64]
+) -> csr_array:
     """Tfidf with given weights, else clr, and scaled; entries of zero go."""
     x = x.copy()
     x.eliminate_zeros()
     if weights is None:
-        x = log_ratios(x)
+        x = log_ratios(x, n_seen)
     else:
         x.data *= weights[x.indices]
     x.data *= scale

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mtopic._counts import read_counts, warn_empty
+from mtopic._measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._slots import Data, look_up, modalities
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
@@ -35,6 +36,7 @@ class Options:
     eta: Eta
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
     n_init: int = 1
+    batch_key: str | None = None
 
 
 class Model(Fitted):
@@ -56,7 +58,10 @@ class Model(Fitted):
         self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
         alpha, learns_alpha = read_alpha(options.alpha, n_topics)
-        counts = read_counts(data, raw=options.raw, dtype=self._dtype)
+        batch = batches(data, options.batch_key)
+        warn_if_ignored(data, options.batch_key)
+        require_measured(modalities(data), batch)
+        counts = by_batch(read_counts(data, raw=options.raw, dtype=self._dtype), modalities(data), batch)
         eta, learns_eta = read_eta(options.eta, counts.features)
         warn_empty(counts)
         self.n_topics = int(n_topics)
@@ -67,6 +72,7 @@ class Model(Fitted):
         self.features = counts.features
         self.barcodes = counts.obs_names
         self.inference = options.inference
+        self.batch_key = options.batch_key
         self.converged = False
         self.interrupted = False
         self._raw = options.raw

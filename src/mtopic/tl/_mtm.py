@@ -56,6 +56,9 @@ class MTM(Model):
     n_init
         Number of starts, each from a seed of its own, of which `VI` keeps the one with the highest bound; the first is that of a model with one start. Weights that are
         to be learned are learned once.
+    batch_key
+        Column of ``obs`` with the batch of each observation, where batches have not measured the same features: what is not measured according to
+        ``varm["measured"]`` of a modality, features × batches as :func:`mtopic.pp.concat` writes it, counts as missing and not as zero.
 
     Attributes
     ----------
@@ -125,8 +128,9 @@ class MTM(Model):
         eta: Eta = 0.01,
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
         n_init: int = 1,
+        batch_key: str | None = None,
     ) -> None:
-        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init)
+        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init, batch_key)
         super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._svi_steps = 0
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._counts import CSR, count_matrix, lay_out, unique
+from mtopic._counts import CSR, Counts, count_matrix, lay_out, unique
+from mtopic._measured import batches, by_batch, measured, n_features, warn_if_ignored
 from mtopic._slots import Data, absent, modalities
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
@@ -40,6 +41,8 @@ class NewCounts:
         Their counts.
     preparation
         What these have still to go through.
+    batch
+        Of each observation, if batches have measured different features.
     matched
         Modalities × ``trained``, ``missing``, ``missing_mass`` and ``others``: numbers of features, and the share of the signatures'
         mass that the missing ones have.
@@ -51,12 +54,14 @@ class NewCounts:
     features: dict[str, pd.Index]
     matrices: dict[str, CSR]
     preparation: dict[str, Preparation]
+    batch: pd.Series | None
     matched: pd.DataFrame
 
     @classmethod
-    def of(cls, trained: Trained, data: Data) -> "NewCounts":
+    def of(cls, trained: Trained, data: Data, batch_key: str | None) -> "NewCounts":
         """Find the training's features in new data, and say what is missing."""
-        found = modalities(data)
+        found, batch = modalities(data), batches(data, batch_key)
+        warn_if_ignored(data, batch_key)
         obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
         parts = _named_as_trained(found, trained)
         if not len(obs_names):
@@ -64,6 +69,7 @@ class NewCounts:
         features = {mod: _common(trained.signatures[mod].index, adata, mod) for mod, adata in parts.items()}
         masses = {mod: _mass(trained.signatures[mod], names) for mod, names in features.items()}
         _require_mass(masses)
+        _require_mass_of_batches(trained, parts, batch)
         trained.weights(list(parts))
         matrices, preparation = {}, {}
         for mod, adata in parts.items():
@@ -72,12 +78,17 @@ class NewCounts:
             matrices[mod].sort_indices()
         matched = _matched(trained, parts, features, masses)
         _warn_of_missing(matched, masses)
-        return cls(trained, obs_names, parts, features, matrices, preparation, matched)
+        return cls(trained, obs_names, parts, features, matrices, preparation, batch, matched)
 
     def corpus(self, matrices: Mapping[str, CSR]) -> Corpus:
         """Counts of these features, prepared, on the training's scale and with its weights."""
-        prepared = {mod: self.preparation[mod].apply(x, self.features[mod], mod) for mod, x in matrices.items()}
+        prepared = {}
+        for mod, x in matrices.items():
+            names = self.features[mod]
+            sizes = n_features(self.parts[mod], mod, self.batch, names)
+            prepared[mod] = self.preparation[mod].apply(x, names, mod, sizes)
         corpus = lay_out(self.obs_names, self.parts, prepared, self.trained.dtype)
+        corpus = by_batch(Counts(corpus, self.obs_names, self.features), self.parts, self.batch).corpus
         weights = self.trained.weights(list(prepared))
         corpus = corpus.scaled(float(self.trained.params.get("evidence", 1.0)))
         return corpus if (weights == 1).all() else corpus.weighted(weights)
@@ -130,6 +141,23 @@ def _require_mass(masses: Mapping[str, pd.Series]) -> None:
             f"the data lacks most of what the topics were fitted to: its features have {found} of the signatures' mass, and "
             f"{FLOOR:.0%} of a modality are needed; compare var_names with those of the training, or fit the data anew"
         )
+
+
+def _require_mass_of_batches(trained: Trained, parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
+    """What the data have of the signatures as a whole may be missing in a batch."""
+    masses: dict[str, dict[str, pd.Series]] = {}
+    if batch is None:
+        return
+    for mod, adata in parts.items():
+        table, names = measured(adata, mod, batch), trained.signatures[mod].index
+        for name in batch.reindex(adata.obs_names).dropna().unique():
+            there = adata.var_names if table is None else adata.var_names[table[name]]
+            masses.setdefault(name, {})[mod] = _mass(trained.signatures[mod], names[names.isin(there)])
+    for name, of_batch in masses.items():
+        try:
+            _require_mass(of_batch)
+        except ValueError as error:
+            raise ValueError(f"batch {name!r}: {error}") from None
 
 
 def _read(adata: AnnData, mod: str, trained: Trained) -> tuple[CSR, Preparation]:

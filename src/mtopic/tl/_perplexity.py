@@ -14,6 +14,7 @@ def perplexity(
     data: Data,
     *,
     prefix: str | None = None,
+    batch_key: str | None = None,
     rng: int | np.random.Generator = 2291,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
@@ -32,6 +33,8 @@ def perplexity(
         name; those that are missing here or there are not scored, so compare fits on data with the same features.
     prefix
         Of a reference: as given to `export_params`, or as ``key_added`` to `topic_model`.
+    batch_key
+        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `transform`.
     rng
         Seed or generator of the halves.
     n_jobs
@@ -66,7 +69,7 @@ def perplexity(
     if n_jobs == 0:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
     trained = Trained.of(model_or_reference, prefix)
-    new = NewCounts.of(trained, data)
+    new = NewCounts.of(trained, data, batch_key)
     generator = np.random.default_rng(rng)
     given, scored = {}, {}
     for mod, x in new.matrices.items():

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
+from mtopic._measured import warn_if_ignored
 from mtopic._slots import Data
 
-from ._folds import PLACE, Fold, whole_counts
+from ._folds import BATCH, PLACE, Fold, whole_counts
 from ._mtm import MTM
 from ._smtm import sMTM
 from ._stability import of_matched
@@ -34,6 +35,7 @@ def select_n_topics(
     seed: int = 2291,
     radius: float = 0.05,
     n_neighbors: int | None = None,
+    batch_key: str | None = None,
     prepare: bool = True,
     plateau_threshold: float = 0.05,
     verbose: bool = True,
@@ -61,6 +63,8 @@ def select_n_topics(
         Fit `sMTM`. Topics of held-out observations are inferred without their neighbours, whose counts may be in the training data.
     spatial_key, radius, n_neighbors
         As of `sMTM`.
+    batch_key
+        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `MTM`.
     seed
         Seed of folds, halves and fits.
     prepare
@@ -112,13 +116,15 @@ def select_n_topics(
         "n_jobs": n_jobs,
         "seed": seed,
         "spatial": {},
-        "options": {} if prepare else RAW,
+        "options": ({} if prepare else RAW) | ({} if batch_key is None else {"batch_key": BATCH}),
     }
+    warn_if_ignored(mdata, batch_key)
     if is_spatial:
         fits["spatial"] = {"radius": radius, "n_neighbors": n_neighbors, "spatial_key": PLACE}
-    counts = whole_counts(mdata, spatial_key if is_spatial else None)
+    counts = whole_counts(mdata, spatial_key if is_spatial else None, batch_key)
     split = np.random.default_rng(seed).permutation(mdata.n_obs) % n_folds
-    settings = _settings(counts, n_folds=n_folds, n_iter=n_iter, seed=seed, prepare=prepare, **fits["spatial"])
+    how = {"n_folds": n_folds, "n_iter": n_iter, "seed": seed, "prepare": prepare, "batch_key": batch_key}
+    settings = _settings(counts, **how, **fits["spatial"])
     rows, stability = _finished(mdata, settings, numbers, n_folds)
     folds = [Fold.of(counts, split == fold, fold, seed, prepare=prepare) for fold in range(n_folds)]
     mdata.obs[SPLIT] = split

@@ -38,6 +38,7 @@ def topic_model(
     eta: Eta | None = None,
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
     n_init: int = 1,
+    batch_key: str | None = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 10,
@@ -87,6 +88,8 @@ def topic_model(
         modality, as for `MTM`.
     n_init
         Number of starts, of which the best is kept, as for `MTM`; their agreement is written to ``uns["mtopic"]["stability"]``.
+    batch_key
+        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `MTM`.
     callback, checkpoint, checkpoint_every
         Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
         `MTM.VI` and `export_params` do what was left to do.
@@ -122,6 +125,7 @@ def topic_model(
         "alpha": alpha,
         "modality_weights": modality_weights,
         "n_init": n_init,
+        "batch_key": batch_key,
     }
     if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
         model = MTM(

@@ -33,6 +33,7 @@ def transform(
     neighbors_key: str | None = None,
     neighbors_method: Method | None = None,
     library_key: str | None = None,
+    batch_key: str | None = None,
     key_added: str = "topics",
     n_jobs: int = -1,
     verbose: bool = True,
@@ -68,6 +69,9 @@ def transform(
         A stored graph to use, as for `sMTM`.
     library_key
         Section of each observation, a column of ``obs``, as for `sMTM`.
+    batch_key
+        Column of ``obs`` with the batch of each new observation, where batches have not measured the same features (``varm["measured"]``, as
+        :func:`mtopic.pp.concat` writes it): topics are told from the features of the batch.
     key_added
         Where the proportions go. With a name P that is not ``P_topics``, or just ``"topics"``, the others begin with ``P_``.
     n_jobs
@@ -95,7 +99,7 @@ def transform(
     Raises
     ------
     KeyError
-        If the reference holds no fit, or ``data`` has a modality that the training did not have, or no such coordinates, graph or sections.
+        If the reference holds no fit, or ``data`` has a modality that the training did not have, or no such coordinates, graph, sections or batches.
     ValueError
         If the model is not fitted; ``data`` has none of a modality's features, or less than half of the signatures' mass in every modality; counts are
         not valid, or prepared otherwise than the training's and no raw counts are left; neighbours are given, but were no prior in training; or
@@ -121,7 +125,7 @@ def transform(
     head = key_added.removesuffix("topics") if key_added.endswith("topics") else f"{key_added}_"
     _require_free(data, key_added, head)
     trained = Trained.of(model_or_reference, prefix)
-    new = NewCounts.of(trained, data)
+    new = NewCounts.of(trained, data, batch_key)
     corpus = new.corpus(new.matrices)
     where = _given(
         spatial_key=spatial_key,
@@ -141,7 +145,7 @@ def transform(
 
     target = data.copy() if copy else data
     target.obsm[key_added] = proportions
-    _write(target, head, _record(trained, new, posterior, around), around)
+    _write(target, head, _record(trained, new, posterior, around, batch_key), around)
     if verbose:
         _say(new.matched)
     return target if copy else None
@@ -187,10 +191,14 @@ def _prior(trained: Trained, around: Surroundings | None) -> NeighbourPrior | No
     return NeighbourPrior(around.weights, trained.strength) if around is not None and trained.strength else None
 
 
-def _record(trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None) -> dict[str, Any]:
+def _record(
+    trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None, batch_key: str | None
+) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
     params = deepcopy({name: trained.params[name] for name in TAKEN_OVER if name in trained.params})
     params |= {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
+    if batch_key is not None:
+        params["batch_key"] = batch_key
     if around is not None:
         params |= {**around.params, "smoothing": "prior", "strength": trained.strength}
     return {"params": params, "features": new.matched, "version": __version__}
