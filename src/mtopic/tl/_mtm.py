@@ -78,9 +78,16 @@ class MTM(Model):
 
     Raises
     ------
+    KeyError
+        If there is no such column of batches.
     ValueError
         If counts are negative or not finite, a modality has no features or no counts, names occur twice, or a parameter is
-        out of range.
+        out of range; if a batch is not in ``varm["measured"]``, there are counts of what it did not measure, or no batch measured a feature.
+
+    Warns
+    -----
+    UserWarning
+        If observations have no counts, or only in modalities of weight 0, or ``varm["measured"]`` is there and no ``batch_key``.
 
     References
     ----------
