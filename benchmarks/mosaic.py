@@ -73,6 +73,9 @@ def scores(name: str, mdata: MuData, seed: int) -> pd.DataFrame:
         fits = {("nothing", fit): found for fit, found in complete.items()}
         fits[("ATAC of the first half", "both modalities")] = fitted(without(mdata, "atac", half), seed)
         fits[("RNA of the first half", "both modalities")] = fitted(without(mdata, "rna", half), seed)
+        fits[("RNA of the first half", "both, of equal weight")] = fitted(
+            without(mdata, "rna", half), seed, modality_weights="equal"
+        )
         both = panels(mdata, half, rng)
         fits[("40 % of the features", "zeros")] = fitted(both, seed)
         fits[("40 % of the features", "batch_key")] = fitted(both, seed, batch_key="batch")

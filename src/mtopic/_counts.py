@@ -108,6 +108,16 @@ def warn_empty(counts: Counts) -> None:
         warn(f"{empty} of {len(counts.obs_names)} observations have no counts: their topics are the prior")
 
 
+def warn_unheard(corpus: Corpus) -> None:
+    """Say how many observations have counts only in modalities of weight 0."""
+    unheard = int(((corpus.totals == 0) & (corpus.by_modality.sum(axis=1) > 0)).sum())
+    if unheard:
+        warn(
+            f"{unheard} of {corpus.n_obs} observations have counts only in modalities of weight 0: their topics are the prior; "
+            "give weights of your own with modality_weights"
+        )
+
+
 def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     """X or a layer as canonical CSR with valid counts; the caller's arrays are not changed."""
     slot = "X" if layer is None else f"layers[{layer!r}]"

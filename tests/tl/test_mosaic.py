@@ -99,6 +99,12 @@ def test_topics_come_from_what_is_there(fitted):
         assert (shares.loc[has(fitted, mod), mod] > 0).all()
 
 
+def test_observations_of_which_nothing_is_heard_are_told_of(lacking):
+    n = int((~has(lacking, "atac")).sum())
+    with pytest.warns(UserWarning, match=f"{n} of 240 observations have counts only in modalities of weight 0"):
+        mt.tl.MTM(lacking, 4, modality_weights={"rna": 0}, verbose=False)
+
+
 def test_what_follows_from_a_fit(fitted):
     mdata = fitted.copy()
     mt.tl.uncertainty(mdata)

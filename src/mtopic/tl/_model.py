@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from mtopic._counts import read_counts, warn_empty
+from mtopic._counts import read_counts, warn_empty, warn_unheard
 from mtopic._measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._slots import Data, look_up, modalities
 from mtopic.inference import schedule as schedules
@@ -88,6 +88,7 @@ class Model(Fitted):
         self._raw_fingerprint: str | None = None
         self._has_counts = True
         self._counts = self._weighted(counts.corpus)
+        warn_unheard(self._counts)
         posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
         self._fit = Fit(posterior, seeds[0], learns_alpha, learns_eta)
         if self.modality_weights is None:
@@ -255,6 +256,7 @@ class Model(Fitted):
             self._fit.passes += passes
             self.modality_weights = dict(zip(self.modalities, learned.tolist(), strict=True))
             self._counts, self._posterior.corpus = map(self._weighted, (self._counts, self._posterior.corpus))
+            warn_unheard(self._posterior.corpus)
 
     def _spatial_term(self, schedule: str) -> SpatialTerm | None:
         """What neighbours have to do with it: here nothing."""

@@ -91,11 +91,17 @@ class MTM(Model):
 
     Raises
     ------
+    KeyError
+        If there is no such column of batches, or ``eta`` or ``modality_weights`` name a modality that is not there.
     ValueError
         If counts are negative or not finite, a modality has no features or no counts, names occur twice, a parameter is
-        out of range, or a prior has not one number for each topic or feature.
-    KeyError
-        If ``eta`` or ``modality_weights`` name a modality that is not there.
+        out of range, or a prior has not one number for each topic or feature; if a batch is not in ``varm["measured"]``, there are counts of what
+        it did not measure, or no batch measured a feature.
+
+    Warns
+    -----
+    UserWarning
+        If observations have no counts, or only in modalities of weight 0, or ``varm["measured"]`` is there and no ``batch_key``.
 
     References
     ----------

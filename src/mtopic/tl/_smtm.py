@@ -104,7 +104,7 @@ class sMTM(Model):
     Raises
     ------
     KeyError
-        If there are no such coordinates, no such graph or no such column of sections.
+        If there are no such coordinates, no such graph or no such column of sections or batches.
     ValueError
         If coordinates are not finite or missing for some observations, ``radius`` or ``bandwidth`` is not positive, ``strength`` negative,
         ``n_neighbors`` is not less than the number of observations (of each section); and as for `MTM`.
