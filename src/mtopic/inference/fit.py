@@ -180,9 +180,9 @@ class Fit:
         self.steps += 1
 
     def rate(self, size: int, tau: float, kappa: float) -> float:
-        """(tau + t)^−kappa for the next batch of ``size``: an iteration counts as the batches of an epoch, the start as its own."""
-        seen = self.drawn + self.iterations * self.posterior.corpus.n_obs
-        return float((tau + STEPS + seen / size + 1) ** -kappa)
+        """(tau + t)^−kappa for the next batch of ``size``: the start counts as its batches, those of an epoch at most, an iteration as these."""
+        per_epoch = self.posterior.corpus.n_obs / size
+        return float((tau + min(STEPS, per_epoch) + self.drawn / size + self.iterations * per_epoch + 1) ** -kappa)
 
     def batches_have_settled(self, size: int, tol: float | str | None) -> bool:
         """Whether another epoch of batches of ``size`` would change little; asked where one ends."""

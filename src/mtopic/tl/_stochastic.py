@@ -49,7 +49,7 @@ class Stochastic(Model):
             Observations in a batch; all, if there are fewer.
         tau, kappa
             Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"`` the start counts as the
-            128 batches that it has, and an iteration of `VI` as those of an epoch.
+            128 batches that it has, or as those of an epoch if there are fewer, and an iteration of `VI` as those of an epoch.
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for.
         schedule
