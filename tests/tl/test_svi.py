@@ -188,12 +188,14 @@ def test_real_cells_are_predicted_as_well_as_by_vi(real_mudata, inference):
     order = np.random.default_rng(0).permutation(cells.n_obs)
     train, new = (cells[np.sort(rows)].copy() for rows in (order[200:], order[:200]))
     options = LEARNED if inference == "collapsed" else {}
-    scores = []
+    scores, bounds = [], []
     for fit in (lambda model: model.VI(60), lambda model: model.SVI(1000, 100)):
         model = mt.tl.MTM(train, 15, inference=inference, n_jobs=2, verbose=False, **options)
         fit(model)
         scores.append(mt.tl.perplexity(model, new).loc["total", "log_likelihood"])
-    assert scores[1] > scores[0] - 2e-3 * abs(scores[0])
+        bounds.append(model.elbo[-1])
+    assert scores[1] > scores[0] - 3e-3 * abs(scores[0])
+    assert bounds[1] > bounds[0] - 5e-3 * abs(bounds[0])
 
 
 def test_the_callback_ends_the_steps_and_the_last_iteration_is_made(tissue):
