@@ -8,7 +8,7 @@ from scipy.special import digamma, gammaln
 
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
-from mtopic.inference.held_out import log_likelihood
+from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.panels import Gathered, Panels
 from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.stochastic import merged_in_panels, stochastic_step

@@ -233,3 +233,13 @@ def test_a_fit_freezes_the_neighbours_of_the_iteration_before():
     theta, before = (g / g.sum(axis=1, keepdims=True) for g in (gamma, model.gamma))
     assert fit.changes[0] == pytest.approx(abs(theta - before).sum() / 2 / D, rel=1e-10)
     assert fit.posterior.alpha == 0.25  # not learned beside neighbours
+
+
+@pytest.mark.parametrize("descent", [0.0, 0.5, 1.0])
+def test_the_prior_of_some_observations_is_that_of_all(descent):
+    rng = np.random.default_rng(2)
+    prior, gamma, totals = NeighbourPrior(chain(rng=rng), 0.7), rng.gamma(1, 5, (D, 4)), rng.uniform(10, 90, D)
+    observations = np.array([5, 0, 7, 5])
+    some, who = prior.around(observations)
+    lent = some(gamma[who], totals[observations], Threads(), descent=descent)
+    np.testing.assert_array_equal(lent, prior(gamma, totals, Threads(), descent=descent)[observations])

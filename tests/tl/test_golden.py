@@ -67,7 +67,8 @@ def test_svi(golden, real_mudata):
     gold = golden("cite_pbmc1k_small_mtm_svi_k6")
     mdata = prepared(real_mudata("cite_pbmc1k_small"))
     model = mt.tl.MTM(mdata, int(gold["n_topics"]), n_jobs=2, verbose=False, dtype="float64")
-    model.SVI(int(gold["n_batches"]), int(gold["batch_size"]), float(gold["tau"]), float(gold["kappa"]))
+    sizes, rate = (int(gold[name]) for name in ("n_batches", "batch_size")), (float(gold[n]) for n in ("tau", "kappa"))
+    model.SVI(*sizes, *rate, schedule="original")
     np.testing.assert_allclose(share(model.gamma), share(gold["gamma"]), atol=2e-6)
     for mod in gold["mods"]:
         np.testing.assert_allclose(model.lambda_[mod], gold[f"lambda_{mod}"], rtol=1e-4)

@@ -108,27 +108,6 @@ def test_known_topics_come_back(large_tissue, schedule):
     assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
 
 
-def test_svi_finds_known_topics_and_goes_on_by_vi(large_tissue):
-    mdata = large_tissue.copy()
-    model = mt.tl.MTM(mdata, 8, n_jobs=2, verbose=False)
-    model.SVI(n_batches=60, batch_size=100)
-    assert model.elbo == []
-    assert model.params()["n_batches"] == 60
-    assert model.gamma.dtype == np.float32
-    model.VI(10)
-    mt.tl.export_params(model, mdata)
-    assert mt.datasets.recovery(mdata)["correlation"].median() > 0.95
-
-
-@pytest.mark.parametrize("inference", ["variational", "collapsed"])
-def test_svi_goes_on(tissue, inference):
-    whole, parts = (mt.tl.MTM(tissue, 4, verbose=False, inference=inference) for _ in range(2))
-    whole.SVI(9, 30)
-    for n_batches in (4, 5):
-        parts.SVI(n_batches, 30)
-    np.testing.assert_array_equal(whole.gamma, parts.gamma)
-
-
 def test_collapsed_inference_finds_known_topics(large_tissue):
     mdata = large_tissue.copy()
     model = mt.tl.MTM(mdata, 8, n_jobs=2, verbose=False, inference="collapsed", dtype="float64")
@@ -301,12 +280,6 @@ def test_bad_fit_arguments_leave_the_model_as_it_was(tissue, arguments):
     np.testing.assert_array_equal(model.gamma, before)
 
 
-@pytest.mark.parametrize("arguments", [{"n_batches": 0}, {"batch_size": 0}, {"tau": -1}, {"kappa": 0}, {"kappa": 1.5}])
-def test_bad_svi_arguments(tissue, arguments):
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        mt.tl.MTM(tissue, verbose=False).SVI(**arguments)
-
-
 @pytest.mark.parametrize("where", ["e_step", "m_step", "bound"])
 @pytest.mark.parametrize("done", [0, 3])
 def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, where, done):
@@ -344,14 +317,6 @@ def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tiss
     assert (model.alpha, model.eta, len(model.elbo)) == before[1:]
     model.VI(2, tol=None)
     assert_same_bits(model, fit(tissue, 5, **options))
-
-
-def test_vi_goes_on_from_svi(tissue, monkeypatch):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
-    model.SVI(20, 50)
-    monkeypatch.setattr("mtopic.inference.fit.overcomplete_start", None)
-    model.VI(1)
-    assert np.isfinite(model.elbo).all()
 
 
 def test_convergence_is_that_of_the_schedule_at_hand(tissue):

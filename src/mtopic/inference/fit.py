@@ -7,15 +7,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import reductions, schedule
+from . import priors, reductions, schedule
 from .corpus import Corpus
 from .execution import Array, Threads
+from .likelihood import log_likelihood
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
-from .stochastic import overcomplete_start
+from .stochastic import STEPS, blend, overcomplete_start
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
-NUMBERS = ("start_seed", "learns_alpha", "learns_eta", "passes", "iterations", "refined", "started", "evidence")
+SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "evidence")
+PROGRESS = ("passes", "iterations", "position", "steps", "drawn", "refined", "started")
+TRACES = ("elbo", "changes", "estimates")
 OF_THE_POSTERIOR = ("alpha", "eta", "family")
 
 
@@ -35,12 +38,20 @@ class Fit:
         The bound after each iteration, under the prior that its E-step had.
     changes
         Mean total variation between θ of an iteration and of the one before.
+    estimates
+        Of the log-likelihood of all counts, from each batch.
     passes
         Work so far, in passes over all non-zeros and topics.
     iterations
         Their number.
+    position
+        Where the fit is in its schedule: iterations, and what epochs of batches have stood in for.
+    steps
+        Number of batches.
+    drawn
+        Number of observations that have been in batches drawn without replacement.
     refined
-        Number of iterations since the last that began anew.
+        Number of iterations since the last that began anew, or the last batch.
     started
         Whether the posterior has seen the data.
     evidence
@@ -53,8 +64,12 @@ class Fit:
     learns_eta: bool
     elbo: list[float] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
+    estimates: list[float] = field(default_factory=list)
     passes: float = 0.0
     iterations: int = 0
+    position: int = 0
+    steps: int = 0
+    drawn: int = 0
     refined: int = 0
     started: bool = False
     evidence: float = 1.0
@@ -65,8 +80,10 @@ class Fit:
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """All but the counts: numbers and names, and arrays."""
         of = self.posterior
-        plain = {name: getattr(self, name) for name in NUMBERS} | {name: getattr(of, name) for name in OF_THE_POSTERIOR}
-        arrays = {"gamma": of.gamma, "lambda": of.lam, "elbo": np.array(self.elbo), "changes": np.array(self.changes)}
+        plain = {name: getattr(self, name) for name in SETTINGS + PROGRESS} | {
+            name: getattr(of, name) for name in OF_THE_POSTERIOR
+        }
+        arrays = {"gamma": of.gamma, "lambda": of.lam} | {name: np.array(getattr(self, name)) for name in TRACES}
         arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
         if self._uncorrected is not of.gamma:
             arrays["gamma_uncorrected"] = self._uncorrected
@@ -78,8 +95,8 @@ class Fit:
         gamma, lam = arrays["gamma"], arrays["lambda"]
         of: dict[str, Any] = {name: plain[name] if name in plain else arrays[name] for name in OF_THE_POSTERIOR}
         posterior = Posterior(corpus, gamma, lam, **of)
-        traces = {name: arrays[name].tolist() for name in ("elbo", "changes")}
-        fit = cls(posterior, **{name: plain[name] for name in NUMBERS}, **traces)
+        traces = {name: arrays[name].tolist() for name in TRACES}
+        fit = cls(posterior, **{name: plain[name] for name in SETTINGS + PROGRESS}, **traces)
         fit._uncorrected = arrays.get("gamma_uncorrected", gamma)
         return fit
 
@@ -109,9 +126,7 @@ class Fit:
             now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.threads, descent=plan.descent))
         explorer = replace(now, family="collapsed") if plan.explore else now
         start = np.ones_like(now.gamma) if plan.cold else self._uncorrected
-        few = now.pseudocounts is not None and not plan.cold
-        most = min(plan.rounds, ROUNDS_BESIDE_NEIGHBOURS) if few else plan.rounds
-        uncorrected, rounds = explorer.e_step(start, most, atol=plan.atol, rtol=plan.rtol)
+        uncorrected, rounds = explorer.e_step(start, _rounds(plan, now), atol=plan.atol, rtol=plan.rtol)
         gamma = uncorrected
         if isinstance(spatial, Correction):
             known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
@@ -125,6 +140,60 @@ class Fit:
         if self.learns_eta:
             after.eta = after.learned_eta()
         self._take(plan, after, uncorrected, bound, change, passes + rounds + 1)
+
+    def begin_batches(self, size: int) -> None:
+        """Have signatures to begin with, found from batches of ``size`` too, and γ that `step` may change in place."""
+        self.posterior.gamma = self._uncorrected = self._uncorrected.copy()
+        if not self.started:
+            rng = np.random.default_rng(self.start_seed)
+            self.take_start(*overcomplete_start(self.posterior, rng, largest=size))
+
+    def step(self, plan: schedule.Plan, batch: NDArray[np.integer], rate: float, spatial: SpatialTerm | None) -> None:
+        """Move λ, and priors that are learned, by ``rate`` towards what a batch says of all; γ of the batch is taken in place.
+
+        An E-step as that of the iteration that ``plan`` is made for, of the batch alone; neighbours have the γ that they had last.
+        """
+        of, lends = self.posterior, isinstance(spatial, NeighbourPrior)
+        start = np.ones_like(of.gamma[batch]) if plan.cold else of.gamma[batch]
+        family = "collapsed" if plan.explore else of.family
+        sample = replace(of, corpus=of.corpus.part(batch), gamma=start, family=family)
+        if isinstance(spatial, NeighbourPrior) and not plan.explore:
+            prior, who = spatial.around(batch)
+            sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.threads, descent=plan.descent)
+        sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
+        after = replace(of, lam=np.empty_like(of.lam), pseudocounts=None)
+        blend(sample, rate, of.corpus.n_obs, after.lam)
+        if self.learns_alpha and not lends:
+            after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
+        if self.learns_eta:
+            after.eta = after.learned_eta()
+        likelihood = float((log_likelihood(sample, sample.corpus) @ sample.corpus.worth).sum())
+        share = sample.corpus.rows.nnz / max(1, of.corpus.rows.nnz)
+        self._take_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
+
+    def take_batch(self, batch: NDArray[np.integer], gamma: Array, lam: Array, passes: float) -> None:
+        """Take γ of a batch and λ that were found elsewhere."""
+        known = self.posterior.gamma.copy()
+        known[batch] = gamma
+        self.posterior.update(known, lam)
+        self._uncorrected = known
+        self.passes += passes
+        self.started = True
+        self.steps += 1
+
+    def rate(self, size: int, tau: float, kappa: float) -> float:
+        """(tau + t)^−kappa for the next batch of ``size``: the start counts as its batches, those of an epoch at most, an iteration as these."""
+        per_epoch = self.posterior.corpus.n_obs / size
+        return float((tau + min(STEPS, per_epoch) + self.drawn / size + self.iterations * per_epoch + 1) ** -kappa)
+
+    def batches_have_settled(self, size: int, tol: float | str | None) -> bool:
+        """Whether another epoch of batches of ``size`` would change little; asked where one ends."""
+        n_obs = self.posterior.corpus.n_obs
+        at_an_end = self.drawn >= n_obs and self.drawn % n_obs < size
+        per_epoch = max(1, round(n_obs / size))
+        return at_an_end and schedule.batches_have_settled(
+            self.estimates, per_epoch, schedule.tolerance(tol, "batches")
+        )
 
     def has_settled(self, tol: float | str | None, spatial: SpatialTerm | None) -> bool:
         """Whether more iterations would change little: of the proportions under a prior from neighbours, else of the bound."""
@@ -141,4 +210,30 @@ class Fit:
         self.passes += passes
         self.started = True
         self.iterations += 1
+        self.position += 1
         self.refined = 0 if plan.cold or plan.explore else self.refined + 1
+
+    def _take_step(
+        self, batch: NDArray[np.integer], after: Posterior, gamma: Array, likelihood: float, passes: float
+    ) -> None:
+        n_obs, epoch = after.corpus.n_obs, self.drawn // after.corpus.n_obs
+        after.gamma[batch] = gamma
+        self.posterior = after
+        self.estimates.append(likelihood * n_obs / len(batch))
+        self.passes += passes
+        self.steps += 1
+        self.drawn += len(batch)
+        self.refined = 0
+        if self.drawn // n_obs > epoch:
+            self.position = max(schedule.EXPLORE, self.position + 1)
+
+
+def _rounds(plan: schedule.Plan, now: Posterior) -> int:
+    """How many rounds an E-step may take; beside neighbours a few are enough."""
+    few = now.pseudocounts is not None and not plan.cold
+    return min(plan.rounds, ROUNDS_BESIDE_NEIGHBOURS) if few else plan.rounds
+
+
+def _between(old: float, new: float, rate: float) -> float:
+    """A concentration moved by ``rate``, on the scale of logarithms."""
+    return float(old ** (1 - rate) * new**rate)

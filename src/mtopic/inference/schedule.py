@@ -76,11 +76,11 @@ SCHEDULES = {
 
 
 WINDOW = 10
-TOLERANCES = {"bound": 1e-5, "proportions": 5e-3}
+TOLERANCES = {"bound": 1e-5, "proportions": 5e-3, "batches": 1e-4}
 
 
 def tolerance(tol: float | str | None, of: str) -> float | None:
-    """The number that ``tol`` stands for, of what stops the fit: the ``"bound"`` or the ``"proportions"``."""
+    """The number that ``tol`` stands for, of what stops the fit: the ``"bound"``, the ``"proportions"`` or the ``"batches"``."""
     if tol == "auto":
         return TOLERANCES[of]
     if tol is None:
@@ -102,3 +102,11 @@ def bound_has_settled(elbo: Sequence[float], refined: int, tol: float | None) ->
 def proportions_have_settled(changes: Sequence[float], refined: int, tol: float | None) -> bool:
     """Whether the last of the ``refined`` iterations, two `WINDOW` at least, changed the proportions by less than ``tol``."""
     return tol is not None and refined > 2 * WINDOW and changes[-1] < tol
+
+
+def batches_have_settled(estimates: Sequence[float], per_epoch: int, tol: float | None) -> bool:
+    """Whether the mean of the estimates of an epoch differs by less than ``tol`` of itself from that of the epoch before."""
+    if tol is None or len(estimates) < 2 * per_epoch:
+        return False
+    before, last = np.mean(estimates[-2 * per_epoch : -per_epoch]), np.mean(estimates[-per_epoch:])
+    return bool(abs(last - before) < tol * abs(last))

@@ -1,7 +1,7 @@
 """Spatial terms: what neighbours say of an observation's topics."""
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,20 @@ class NeighbourPrior:
         """
         graph = self.neighbours
         strength = self.strength * ABOVE**descent
-        pseudocounts, roots = np.empty_like(gamma), np.empty_like(gamma)
+        pseudocounts, roots = np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype), np.empty_like(gamma)
         threads.run(neighbours.root_shares, np.arange(len(gamma) + 1), gamma, roots)
         sharpness = SHARPNESS * (1 - descent)
         args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
         threads.run(neighbours.lent_by_neighbours, graph.indptr, *args)
         return pseudocounts
+
+    def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:
+        """The prior of some observations alone, and those whose γ it asks for: these, and then each neighbour of each."""
+        graph = self.neighbours[observations]
+        places = np.arange(len(observations), len(observations) + graph.nnz)
+        shape = (len(observations), len(observations) + graph.nnz)
+        near = csr_array((graph.data, places.astype(graph.indices.dtype), graph.indptr), shape=shape)
+        return replace(self, neighbours=near), np.concatenate([observations, graph.indices])
 
 
 @dataclass(frozen=True)

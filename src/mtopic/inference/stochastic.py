@@ -39,30 +39,37 @@ def stochastic_step(
         corpus=corpus.part(batch),
         gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
     )
-    gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
-    t, _ = sample.topics(gamma)
-    columns, real = sample.corpus.columns, posterior.lam.dtype.type
-    shift = np.atleast_1d(np.asarray(rate * posterior.eta, real))
-    blend = (real(1 - rate), real(rate * corpus.n_obs / batch.size), shift)
+    sample.gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
+    blend(sample, rate, corpus.n_obs, out)
+    return sample.gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
+
+
+def blend(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
+    """Write into ``out`` λ of ``sample`` moved by ``rate`` towards what γ says that λ would be of ``n_obs`` such observations."""
+    t, _ = sample.topics(sample.gamma)
+    corpus, columns, real = sample.corpus, sample.corpus.columns, sample.lam.dtype.type
+    keep, scale = real(1 - rate), real(rate * n_obs / corpus.n_obs)
     if corpus.panels is None:
-        args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *blend, posterior.lam, out)
-        posterior.threads.run(kernels.blend_statistics, columns.indptr, *args)
-    else:
-        counts, _ = sample.statistics(t)
-        for m, block in enumerate(corpus.blocks):
-            expected = corpus.panels.gathered(m, block, counts).expected(posterior.lam[block])
-            added = rate * priors.by_row(priors.part(posterior.eta, block), real)
-            out[block] = blend[0] * posterior.lam[block] + (blend[1] * expected + added)
-    return gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
+        amounts = keep, scale, np.atleast_1d(np.asarray(rate * sample.eta, real))
+        args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *amounts, sample.lam, out)
+        sample.threads.run(kernels.blend_statistics, columns.indptr, *args)
+        return
+    counts, _ = sample.statistics(t)
+    for m, block in enumerate(corpus.blocks):
+        expected = corpus.panels.gathered(m, block, counts).expected(sample.lam[block])
+        added = rate * priors.by_row(priors.part(sample.eta, block), real)
+        out[block] = keep * sample.lam[block] + (scale * expected + added)
 
 
-def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: int = STEPS) -> tuple[Array, float]:
+def overcomplete_start(
+    posterior: Posterior, rng: np.random.Generator, steps: int = STEPS, largest: int | None = None
+) -> tuple[Array, float]:
     """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
 
     Topics that are found from few observations at a time part early, before any observation has committed itself; the more
     topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there are few, in
-    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, … The prior of their proportions is symmetric; where the posterior's is not, the merged
-    topics are put `in_order` of it.
+    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …; or fewer are seen, in batches of ``largest``. The prior of their proportions is
+    symmetric; where the posterior's is not, the merged topics are put `in_order` of it.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def overcomplete_start(posterior: Posterior, rng: np.random.Generator, steps: in
     )
     for part in np.array_split(many.lam, STEPS):
         part[:] = rng.gamma(100, 1 / 100, part.shape)
-    n_seen = max(corpus.n_obs, steps * SMALLEST_BATCH)
+    n_seen = max(corpus.n_obs if largest is None else min(corpus.n_obs, steps * largest), steps * SMALLEST_BATCH)
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0
     for step, batch in enumerate(np.array_split(order, steps)):

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from mtopic._counts import CSR
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fold_in import fold_in
-from mtopic.inference.held_out import log_likelihood
+from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.posterior import Posterior
 
 

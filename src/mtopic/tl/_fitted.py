@@ -94,7 +94,7 @@ class Fitted:
 
     @property
     def elbo(self) -> list[float]:
-        """What the fit climbs, in nats, after each iteration of `VI`."""
+        """What the fit climbs, in nats, after each iteration of `VI` and at the end of each `SVI`."""
         return self._fit.elbo
 
     @property
@@ -105,7 +105,7 @@ class Fitted:
     @property
     def fitted(self) -> bool:
         """Whether the posterior has seen the data."""
-        return self._fit.iterations > 0
+        return self._fit.iterations > 0 or self._fit.steps > 0
 
     @property
     def _posterior(self) -> Posterior:
@@ -305,6 +305,8 @@ class Fitted:
             "raw": self._raw,
             "modality_weights": dict(self.modality_weights or {}),
         }
+        if self._fit.steps:
+            known["n_batches"] = self._fit.steps
         if isinstance(self.seed, int | np.integer):
             known["seed"] = int(self.seed)
         if self.n_init > 1:

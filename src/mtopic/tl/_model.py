@@ -162,10 +162,19 @@ class Model(Fitted):
         chosen = self._checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
         watch = Watch(self, callback, checkpoint, checkpoint_every, "iterations")
+        spatial = self._begin(schedule, watch)
+        last = self._fit.iterations + n_iter
+        with watch, self._posterior.threads:
+            ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+            while self._starts is not None and self._next_start(self._starts, ended):
+                ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+
+    def _begin(self, schedule: str, watch: Watch) -> SpatialTerm | None:
+        """Have counts, precision, weights and the spatial term as a schedule needs them."""
         evidence = self._evidence(schedule)
         if evidence != self._fit.evidence:
             self._note_counts()
-        self._fit.begin(chosen.dtype or self._dtype, self.n_jobs, evidence)
+        self._fit.begin(schedules.SCHEDULES[schedule].dtype or self._dtype, self.n_jobs, evidence)
         self._schedule = schedule
         learns = self._learns_from_raw()
         with self._posterior.threads:
@@ -173,11 +182,7 @@ class Model(Fitted):
             spatial = self._spatial_term(schedule)
         if learns:
             watch.save()
-        last = self._fit.iterations + n_iter
-        with watch, self._posterior.threads:
-            ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
-            while self._starts is not None and self._next_start(self._starts, ended):
-                ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+        return spatial
 
     def _climb(
         self,
@@ -194,7 +199,7 @@ class Model(Fitted):
                 self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
                 if self.converged:
                     break
-                self._fit.iterate(chosen.plan(self._fit.iterations, max_iter_d), spatial)
+                self._fit.iterate(chosen.plan(self._fit.position, max_iter_d), spatial)
                 bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
                 if watch.ends_after(self._fit.iterations):

@@ -1,19 +1,16 @@
-import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from mtopic._model_file import State
 from mtopic._slots import Data
-from mtopic.inference.stochastic import stochastic_step
 
-from ._model import Model, Options
+from ._model import Options
 from ._priors import Alpha, Eta
-from ._watch import Callback, Watch
+from ._stochastic import Stochastic
 
 
-class MTM(Model):
+class MTM(Stochastic):
     """Multimodal topic model: proportions of topics shared by all modalities, a signature of each topic per modality.
 
     Observation d has topic proportions θ_d ~ Dirichlet(α); each topic has in each modality a distribution over its
@@ -70,13 +67,13 @@ class MTM(Model):
     lambda_
         Modality → λ, topics × features.
     elbo
-        What the fit climbs, in nats, after each iteration of `VI`. ``"variational"``: the evidence lower bound, with the
+        What the fit climbs, in nats, after each iteration of `VI` and at the end of each `SVI`. ``"variational"``: the evidence lower bound, with the
         responsibilities of which the signatures were made. ``"collapsed"``: the same bound for the observations, given the mean
         signatures, plus the logarithm of a Dirichlet(η + 1) prior of these.
     passes
         Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics.
     converged
-        Whether the last `VI` ended because the bound had settled.
+        Whether the last `VI` or `SVI` ended because what it climbs had settled.
     interrupted
         Whether the last `VI` or `SVI` was ended by Ctrl-C.
     modality_weights
@@ -138,101 +135,3 @@ class MTM(Model):
     ) -> None:
         options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init, batch_key)
         super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
-        self._svi_steps = 0
-
-    def SVI(
-        self,
-        n_batches: int = 100,
-        batch_size: int = 100,
-        tau: float = 1.0,
-        kappa: float = 0.75,
-        max_iter_d: int = 100,
-        *,
-        callback: Callback | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 100,
-    ) -> None:
-        """Fit by stochastic updates from random batches of observations, drawn with replacement; called again, it goes on where it was.
-
-        Step t moves λ by the rate ρ = (tau + t)^−kappa towards what the batch, taken for the whole data, says. ``gamma`` of an
-        observation is what its last batch gave, 1/K if there was none. ``elbo`` traces `VI` only.
-
-        Parameters
-        ----------
-        n_batches
-            Number of steps.
-        batch_size
-            Observations in a batch.
-        tau, kappa
-            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate.
-        max_iter_d
-            Cap on the rounds that an observation's topics are iterated for.
-        callback
-            Called with the model after each step; if it returns True, there is no other.
-        checkpoint
-            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
-        checkpoint_every
-            Number of steps, counted over all calls, from one checkpoint to the next.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of range, the model was loaded without its data, or there are several starts to be made, which `VI` does.
-        OSError
-            If the model cannot be saved.
-
-        References
-        ----------
-        :cite:t:`hoffman2013`
-
-        Examples
-        --------
-        >>> import mtopic as mt
-        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
-        >>> model.SVI(n_batches=20, batch_size=50)
-        >>> model.gamma.shape
-        (200, 5)
-        """
-        self._check_sizes(n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d)
-        if tau < 0 or not 0 < kappa <= 1:
-            raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
-        if self._starts is not None:
-            raise ValueError(
-                f"n_init={self.n_init}: VI makes several starts and SVI has one; call VI first, or fit models with n_init=1 and different seeds"
-            )
-        watch = Watch(self, callback, checkpoint, checkpoint_every, "steps")
-        self._fit.begin(self._dtype, self.n_jobs)
-        with self._posterior.threads:
-            self._learn_weights()
-        with watch, self._posterior.threads, self._progress(n_batches, "batch") as bar:
-            for _ in range(n_batches):
-                batch = self._rng.choice(len(self.barcodes), batch_size)
-                rate = float((tau + self._svi_steps + 1) ** -kappa)
-                now = self._posterior
-                gamma, lam = now.gamma.copy(), np.empty_like(now.lam)
-                gamma[batch], passes = stochastic_step(now, batch, rate, max_iter_d, lam, atol=1e-4)
-                now.update(gamma, lam)
-                self._fit.passes += passes
-                self._fit.started = True
-                self._svi_steps += 1
-                bar.update()
-                if watch.ends_after(self._svi_steps):
-                    break
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the posterior has seen the data."""
-        return super().fitted or self._svi_steps > 0
-
-    def params(self) -> dict[str, Any]:
-        """What the fit was made with, in types that HDF5 can hold."""
-        return {**super().params(), **({"n_batches": self._svi_steps} if self._svi_steps else {})}
-
-    def _state(self) -> State:
-        state = super()._state()
-        state.settings["svi_steps"] = self._svi_steps
-        return state
-
-    def _restore(self, state: State) -> None:
-        super()._restore(state)
-        self._svi_steps = state.settings["svi_steps"]

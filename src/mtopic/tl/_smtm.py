@@ -12,12 +12,13 @@ from mtopic._slots import Data
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
 
-from ._model import Model, Options
+from ._model import Options
 from ._priors import Alpha, Eta
+from ._stochastic import Stochastic
 from ._surroundings import Surroundings
 
 
-class sMTM(Model):
+class sMTM(Stochastic):
     """Spatial multimodal topic model: `MTM` in which an observation expects the topics of its neighbours.
 
     With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours j: n_d are the
@@ -64,12 +65,12 @@ class sMTM(Model):
         Distance scale of the neighbours' weights, in units of the coordinates; infinite for equal weights. ``"auto"``: the median
         distance to the nearest neighbour, for each section.
     smoothing
-        ``"prior"`` or ``"original"``. None, the default, is settled when `VI` is called: the original's for
+        ``"prior"`` or ``"original"``. None, the default, is settled when `VI` or `SVI` is called: the original's for
         ``schedule="original"``, else the prior; a given ``strength`` means the prior.
     strength
         Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's own counts. ``"auto"``:
         the weakest that predicts counts hidden from short fits to the raw counts as well as any, up to a standard error, learned when
-        `VI` is first called; 0 if none predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
+        `VI` or `SVI` is first called; 0 if none predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
     dtype
         Precision of the fit, ``"float32"`` or ``"float64"``.
     raw
@@ -97,7 +98,7 @@ class sMTM(Model):
     graph
         The neighbour graph: connectivities, distances in coordinate units, parameters.
     strength
-        As given, or as learned; None before the first `VI`.
+        As given, or as learned; None before the first `VI` or `SVI`.
     alpha, eta, gamma, lambda_, elbo, passes, converged, interrupted, stability, modalities, features, barcodes, preparation
         As for `MTM`.
 
