@@ -1,0 +1,69 @@
+"""Preparation of whatever counts are allowed."""
+
+import numpy as np
+from hypothesis import strategies as st
+from scipy import sparse
+
+import mtopic as mt
+
+from tests.fuzz.generated import attempt, cases, content, fuzz
+
+STEPS = {"tfidf": mt.pp.tfidf, "clr": mt.pp.clr}
+
+
+def parts_of(data):
+    return dict(data.mod) if hasattr(data, "mod") else {"X": data}
+
+
+def values(adata):
+    return adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X, dtype=np.float64)
+
+
+def prepared(data, steps, scaled):
+    for mod, step in zip(parts_of(data), steps, strict=False):
+        if step is not None:
+            STEPS[step](data, mod)
+    if scaled is not None:
+        mt.pp.scale_counts(data, scaled)
+    return data
+
+
+@fuzz(
+    200,
+    case=cases(),
+    steps=st.lists(st.sampled_from(["tfidf", "clr", None]), min_size=5, max_size=5),
+    scaled=st.sampled_from([None, 1.0, 1e4]),
+)
+def test_preparation(case, steps, scaled):
+    data, plain = case.build(), prepared(case.build(plain=True), steps, scaled)
+    before = content(data)
+    copied = data.copy()
+    assert content(data) == before
+    prepared(copied, steps, scaled)
+    assert content(data) == before
+    for mod, adata in parts_of(copied).items():
+        x = values(adata)
+        assert np.isfinite(x).all()
+        assert (x >= 0).all()
+        np.testing.assert_allclose(x, values(parts_of(plain)[mod]), rtol=2e-4, atol=1e-30)
+        if "counts" in adata.layers:
+            assert content(adata.layers["counts"]) == content(parts_of(data)[mod].X)
+
+
+@fuzz(120, case=cases(), part=st.floats(0.05, 1), seed=st.integers(0, 9))
+def test_permuted_and_filtered(case, part, seed):
+    data = case.build()
+    before = content(data)
+    mod, first = next(iter(parts_of(data).items()))
+    features = list(first.var_names[: max(1, int(part * first.n_vars))])
+    less = mt.pp.filter_var_list(data, {mod: features}, verbose=False)
+    assert content(data) == before
+    np.testing.assert_allclose(
+        values(parts_of(less)[mod]).astype(float), values(first[:, features]).astype(float), rtol=1e-6
+    )
+    null = data.copy()
+    if attempt(mt.pp.permute, null, seed=seed, said="no observation has counts in all modalities"):
+        for mod, adata in parts_of(null).items():
+            there = values(parts_of(data)[mod][:, adata.var_names])
+            assert set(np.unique(values(adata))) <= {0, *np.unique(there)}
+            assert (values(adata) > 0).any(axis=0).all()
