@@ -3,7 +3,8 @@
 python benchmarks/transform.py --data FOLDER      (FOLDER holds the sets named in modalities.py; SNARE-seq is run with the first seed only)
 
 A random two thirds of the cells are fitted and the others transformed; and all are fitted together. Sets, labels and preparations are those of
-`modalities.py`: 20 topics, by `topic_model` with its defaults, or by `MTM` of counts prepared as the original's users do. Purity is that of
+`modalities.py`: 20 topics, by `topic_model` with its defaults, or by `MTM` of counts prepared
+as the original's users do, with equal or with learned weights of the modalities. Purity is that of
 held-out cells, on the square roots of the proportions: the share of the 15 nearest that have the cell's own label, the nearest of
 the held-out cells or, as when labels are transferred, of the fitted ones. Cells without a label are not scored and no neighbours.
 
@@ -29,7 +30,8 @@ import mtopic as mt
 
 FITS: dict[str, Callable[[mudata.MuData, int], mudata.MuData]] = {
     "topic_model": fitted,
-    "prepared, MTM": lambda mdata, seed: prepared(mdata, seed)[0],
+    "prepared": lambda mdata, seed: prepared(mdata, seed)[0],
+    "prepared, weights": lambda mdata, seed: prepared(mdata, seed, modality_weights="auto")[0],
 }
 NUMBERS = (2, 5, 10, N_TOPICS, 40)
 ONCE = ["SNARE-seq"]
@@ -114,11 +116,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--fits", nargs="+", default=list(FITS), choices=list(FITS))
     parser.add_argument("--n-jobs", type=int, default=2)
     arguments = parser.parse_args()
     parallel = Parallel(n_jobs=arguments.n_jobs)
     jobs = [(name, seed) for name in arguments.sets for seed in range(1 if name in ONCE else arguments.seeds)]
-    found = parallel(delayed(evaluate)(arguments.data, name, how, seed) for name, seed in jobs for how in FITS)
+    found = parallel(delayed(evaluate)(arguments.data, name, how, seed) for name, seed in jobs for how in arguments.fits)
     report(found, ["set", "fit"], "15-NN purity of held-out cells; topics of fitted cells again")
     scores = parallel(delayed(partial(predicted, arguments.data))(*job) for job in jobs)
     report(scores, ["set"], "Perplexity of held-out cells")

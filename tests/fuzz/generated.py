@@ -181,10 +181,10 @@ class Case:
 
     def present(self) -> list[Dense]:
         """Of each modality, its own observations × features, with a count at least."""
-        found = [x[rows] for x, rows in zip(self.counts(), self.members(), strict=True)]
-        for x in found:
-            x[0, 0] += not x.any()
-        return found
+        found = [(x[rows], rows) for x, rows in zip(self.counts(), self.members(), strict=True)]
+        for x, rows in found:
+            x[rows.argmin(), 0] += not x.any()
+        return [x for x, _ in found]
 
     def build(self, *, plain: bool = False) -> AnnData | MuData:
         """The data as the case says, or, plain, with the same counts as CSR of double precision, none of it a view."""
@@ -274,7 +274,7 @@ def content(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
         return [(name, content(value[name])) for name in value], list(value.index), value.index.dtype
     if isinstance(value, pd.Series):
-        return str(value.dtype), list(value)
+        return str(value.dtype), repr(list(value))
     if isinstance(value, np.ndarray):
         whole = np.ascontiguousarray(value)
         return value.dtype.str, value.shape, value.strides, hashlib.sha256(whole.tobytes()).hexdigest()
@@ -299,3 +299,21 @@ def require_own(error: Exception, said: str = "") -> None:
     assert Path(last.filename).is_relative_to(SOURCE), f"{type(error).__name__} from {last.filename}: {error}"
     assert len(str(error)) > 20
     assert said in str(error), f"{said!r} is not in {error}"
+
+
+def parts_of(data: AnnData | MuData) -> dict[str, AnnData]:
+    """Modalities by name."""
+    return dict(data.mod) if isinstance(data, MuData) else {"X": data}
+
+
+def first_of(data: AnnData | MuData) -> str:
+    """Name of the first modality."""
+    return next(iter(parts_of(data)))
+
+
+def require_finite(model: "mt.tl.MTM | mt.tl.sMTM") -> None:
+    """All that a model has found is a number, and positive where it is a concentration."""
+    for values in (model.gamma, *model.lambda_.values()):
+        assert np.isfinite(values).all()
+        assert (values > 0).all()
+    assert np.isfinite(model.elbo).all()

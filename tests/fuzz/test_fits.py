@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import mtopic as mt
 
-from tests.fuzz.generated import cases, content, fuzz
+from tests.fuzz.generated import cases, content, fuzz, parts_of, require_finite
 
 NUMBERS = st.sampled_from([2, 3, 5, 9, 33, 200])
 HOW = {
@@ -30,15 +30,6 @@ def fitted(data, n_topics, how, dtype="float32"):
     return model
 
 
-def require_finite(model):
-    assert np.isfinite(model.gamma).all()
-    assert (model.gamma > 0).all()
-    for lam in model.lambda_.values():
-        assert np.isfinite(lam).all()
-        assert (lam > 0).all()
-    assert np.isfinite(model.elbo).all()
-
-
 @fuzz(420, case=cases(), n_topics=NUMBERS, how=st.sampled_from(list(HOW)), dtype=st.sampled_from(["float32", "float64"]))
 def test_models(case, n_topics, how, dtype):
     data = case.build()
@@ -49,21 +40,25 @@ def test_models(case, n_topics, how, dtype):
     totals = pd.Series(0.0, model.barcodes)
     for x, rows, mod in zip(case.present(), case.members(), case.mods, strict=True):
         names = [case.obs_names[row] for row in rows]
-        totals[names] += x.sum(axis=1) * model.modality_weights[mod]
-    if how != "batches":
+        totals[names] += x.sum(axis=1, dtype=float) * model.modality_weights[mod]
+    if how not in ("batches", "collapsed"):
         np.testing.assert_allclose(model.gamma.sum(axis=1), totals + n_topics * model.alpha, rtol=2e-3)
     plain = fitted(case.build(plain=True), n_topics, how, dtype)
     np.testing.assert_array_equal(model.gamma, plain.gamma)
     assert model.elbo == plain.elbo
 
 
+def shares(gamma):
+    return gamma / gamma.sum(axis=1, keepdims=True)
+
+
 @fuzz(120, case=cases(shuffled=True, overlap="all"), n_topics=st.integers(2, 6))
 def test_the_order_of_observations(case, n_topics):
-    there, sorted_ = (
+    there, in_order = (
         fitted(data.build(plain=True), n_topics, "original", "float64") for data in (case, replace(case, shuffled=False))
     )
-    at = there.barcodes.get_indexer(sorted_.barcodes)
-    np.testing.assert_allclose(there.gamma[at], sorted_.gamma, rtol=1e-4)
+    at = there.barcodes.get_indexer(in_order.barcodes)
+    np.testing.assert_allclose(shares(there.gamma[at]), shares(in_order.gamma), atol=1e-3)
 
 
 @fuzz(200, case=cases(), n_topics=st.sampled_from([2, 3, 8, 50]))
@@ -75,7 +70,7 @@ def test_topic_model(case, n_topics):
     assert list(topics.index) == list(data.obs_names)
     assert np.isfinite(topics).all(axis=None)
     np.testing.assert_allclose(topics.sum(axis=1), 1)
-    for adata in data.mod.values() if case.wrapped else [data]:
+    for adata in parts_of(data).values():
         signatures = adata.varm["signatures"]
         assert (np.isfinite(signatures) & (signatures > 0)).all(axis=None)
         del adata.varm["signatures"]

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 import mtopic as mt
 
-from tests.fuzz.generated import attempt, cases, content, fuzz
-from tests.fuzz.test_fits import require_finite
+from tests.fuzz.generated import attempt, cases, content, fuzz, require_finite
 
 PLACES = {
     "plane": lambda rng, n: rng.random((n, 2)),

@@ -128,6 +128,8 @@ class Model(Fitted):
             If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
             if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
+        TypeError
+            If these are no whole numbers.
         KeyError
             If there is no such schedule.
         OSError
@@ -169,6 +171,8 @@ class Model(Fitted):
 
     def _check_sizes(self, **sizes: int) -> None:
         for name, value in sizes.items():
+            if not isinstance(value, int | np.integer):
+                raise TypeError(f"{name}={value!r}: give a whole number")
             if value < 1:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         if not self._has_counts:
