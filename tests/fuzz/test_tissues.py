@@ -89,7 +89,7 @@ TOOLS = {
     "borders": lambda data: mt.tl.borders(data),
     "autocorr": lambda data: mt.tl.topic_autocorr(data),
     "neighborhoods": lambda data: mt.tl.topic_neighborhoods(data, n_perms=5),
-    "domains": lambda data: mt.tl.spatial_domains(data, 2, n_runs=1, n_init=1),
+    "domains": lambda data: mt.tl.spatial_domains(data, 2, n_runs=2, n_init=1),
     "uncertainty": lambda data: mt.tl.uncertainty(data, n_jobs=1),
     "topic_model": lambda data: mt.tl.topic_model(
         data, 3, spatial_key="spatial", n_iter=2, key_added="other", n_jobs=1, verbose=False

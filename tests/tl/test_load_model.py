@@ -135,6 +135,19 @@ def test_data_that_were_written_and_read_and_one_modality(tissue, tmp_path, path
     assert len(go_on("variational", mt.tl.load_model(path, adata), 2).elbo) == 5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", ["snareseq_small", "cite_pbmc1k_small"])
+def test_real_data(real_mudata, tmp_path, path, stem):
+    """A model of real cells, saved, and fitted further to data that were written and read."""
+    mdata = real_mudata(stem)
+    model = make("collapsed", mdata, 3)
+    model.save(path)
+    mdata.write(tmp_path / "cells.h5mu")
+    again = mt.tl.load_model(path, mt.read.h5mu(tmp_path / "cells.h5mu"))
+    assert_same(again, model)
+    assert_same(go_on("collapsed", again, 3), go_on("collapsed", model, 3))
+
+
 def test_other_data(prepared, path):
     make("variational", prepared, 2).save(path)
     other = prepared.copy()

@@ -301,10 +301,22 @@ def test_bad_fit_arguments_leave_the_model_as_it_was(tissue, arguments):
     np.testing.assert_array_equal(model.gamma, before)
 
 
-@pytest.mark.parametrize("arguments", [{"n_batches": 0}, {"batch_size": 0}, {"tau": -1}, {"kappa": 0}, {"kappa": 1.5}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"n_batches": 0}, {"batch_size": 0}, {"tau": -1}, {"tau": np.nan}, {"tau": np.inf}, {"kappa": 0}, {"kappa": 1.5}],
+)
 def test_bad_svi_arguments(tissue, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         mt.tl.MTM(tissue, verbose=False).SVI(**arguments)
+
+
+@pytest.mark.parametrize("size", [1.5, np.inf, "3", None])
+def test_sizes_that_are_no_whole_numbers(tissue, size):
+    model = mt.tl.MTM(tissue, verbose=False)
+    for fit, name in ((model.VI, "n_iter"), (model.VI, "max_iter_d"), (model.SVI, "batch_size")):
+        with pytest.raises(TypeError, match=f"{name}={size!r}: give a whole number"):
+            fit(**{name: size})
+    assert not model.fitted
 
 
 @pytest.mark.parametrize("where", ["e_step", "m_step", "bound"])

@@ -216,7 +216,7 @@ class Model(Fitted):
 
 def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
     """The weight of each modality; None where they are to be learned."""
-    if isinstance(given, str) and given not in ("auto", "equal"):
+    if given not in ("auto", "equal") and not isinstance(given, Mapping):
         raise ValueError(f"modality_weights={given!r}: give 'auto', 'equal', or a weight by modality")
     if given == "auto" and len(modalities) > 1:
         return None

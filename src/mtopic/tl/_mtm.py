@@ -169,7 +169,7 @@ class MTM(Model):
         (200, 5)
         """
         self._check_sizes(n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d)
-        if tau < 0 or not 0 < kappa <= 1:
+        if not (0 <= tau < np.inf and 0 < kappa <= 1):
             raise ValueError(f"tau={tau}, kappa={kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1")
         watch = Watch(self, callback, checkpoint, checkpoint_every, "steps")
         self._fit.begin(self._dtype, self.n_jobs)
