@@ -121,7 +121,9 @@ def main() -> None:
     arguments = parser.parse_args()
     parallel = Parallel(n_jobs=arguments.n_jobs)
     jobs = [(name, seed) for name in arguments.sets for seed in range(1 if name in ONCE else arguments.seeds)]
-    found = parallel(delayed(evaluate)(arguments.data, name, how, seed) for name, seed in jobs for how in arguments.fits)
+    found = parallel(
+        delayed(evaluate)(arguments.data, name, how, seed) for name, seed in jobs for how in arguments.fits
+    )
     report(found, ["set", "fit"], "15-NN purity of held-out cells; topics of fitted cells again")
     scores = parallel(delayed(partial(predicted, arguments.data))(*job) for job in jobs)
     report(scores, ["set"], "Perplexity of held-out cells")

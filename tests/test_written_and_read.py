@@ -63,7 +63,9 @@ TOOLS = {
     "topic_model": lambda data: mt.tl.topic_model(data, 3, n_iter=2, key_added="again", **QUIET),
     "topic_neighborhoods": lambda data: mt.tl.topic_neighborhoods(data, n_perms=10),
     "topic_quality": mt.tl.topic_quality,
-    "transform": lambda data: mt.tl.transform(data, new(data), spatial_key="spatial", copy=True, **QUIET).obsm["topics"],
+    "transform": lambda data: mt.tl.transform(data, new(data), spatial_key="spatial", copy=True, **QUIET).obsm[
+        "topics"
+    ],
     "umap": lambda data: mt.tl.umap(data, n_jobs=1),
     "uncertainty": lambda data: mt.tl.uncertainty(data, n_jobs=1),
     "zscores": lambda data: mt.tl.zscores(data, mod=first(data)),

@@ -83,9 +83,9 @@ FORMS: dict[str, Callable[[Dense], Any]] = {
     "read-only": _read_only,
 }
 DTYPES = {
-    **{name: 100 for name in ("int8", "uint8")},
-    **{name: 1e4 for name in ("int16", "uint16", "float16")},
-    **{name: 1e7 for name in ("int32", "uint32", "int64", "uint64", "float32", "float64", "longdouble", ">f4", ">i8")},
+    **dict.fromkeys(["int8", "uint8"], 100),
+    **dict.fromkeys(["int16", "uint16", "float16"], 1e4),
+    **dict.fromkeys(["int32", "uint32", "int64", "uint64", "float32", "float64", "longdouble", ">f4", ">i8"], 1e7),
     "bool": 1,
 }
 NAMES: dict[str, Callable[[str, int], str]] = {

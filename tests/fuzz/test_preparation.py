@@ -3,10 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 from scipy import sparse
+from tests.fuzz.generated import attempt, cases, content, fuzz, parts_of
 
 import mtopic as mt
-
-from tests.fuzz.generated import attempt, cases, content, fuzz, parts_of
 
 STEPS = {"tfidf": mt.pp.tfidf, "clr": mt.pp.clr}
 

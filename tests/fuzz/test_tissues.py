@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
+from tests.fuzz.generated import attempt, cases, content, fuzz, require_finite
 
 import mtopic as mt
-
-from tests.fuzz.generated import attempt, cases, content, fuzz, require_finite
 
 PLACES = {
     "plane": lambda rng, n: rng.random((n, 2)),
@@ -64,7 +63,7 @@ WHERE = {
 }
 
 
-@fuzz(260, case=SPOTS, who=WHO, lent=LENT, n_topics=st.sampled_from([2, 3, 8, 40]), **WHERE)
+@fuzz(150, case=SPOTS, who=WHO, lent=LENT, n_topics=st.sampled_from([2, 3, 8]), **WHERE)
 def test_spatial_models(case, who, lent, n_topics, **where):
     data = placed(case, **where)
     library = {"library_key": "section"} if where["sections"] > 1 else {}
@@ -97,7 +96,7 @@ TOOLS = {
 }
 
 
-@fuzz(100, case=SPOTS, who=WHO, tool=st.sampled_from(list(TOOLS)), **WHERE)
+@fuzz(40, case=SPOTS, who=WHO, tool=st.sampled_from(list(TOOLS)), **WHERE)
 def test_spatial_tools(case, who, tool, **where):
     data = placed(case, **where)
     options = {"spatial_key": "spatial", "strength": 0.5, "n_iter": 2, "n_jobs": 1, "verbose": False}
