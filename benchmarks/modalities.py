@@ -112,13 +112,15 @@ def topics(mdata: mudata.MuData, seed: int, part: int | None = None, **how: obje
     return near(cells)
 
 
-def prepared(mdata: mudata.MuData, seed: int, n_topics: int = N_TOPICS) -> tuple[mudata.MuData, mt.tl.MTM]:
+def prepared(
+    mdata: mudata.MuData, seed: int, n_topics: int = N_TOPICS, **how: object
+) -> tuple[mudata.MuData, mt.tl.MTM]:
     """Topics as the original's users get them: prepared counts, `VI`, export."""
     target = mdata.copy()
     for mod in target.mod:
         (mt.pp.clr if mod == "prot" else mt.pp.tfidf)(target, mod=mod)
     mt.pp.scale_counts(target)
-    model = mt.tl.MTM(target, n_topics, seed=seed, n_jobs=1, verbose=False)
+    model = mt.tl.MTM(target, n_topics, seed=seed, n_jobs=1, verbose=False, **how)
     model.VI(500)
     mt.tl.export_params(model, target)
     return target, model

@@ -10,12 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
 os.environ["MPLBACKEND"] = "Agg"
+
+# The same cases in every run, unless more are asked for.
+settings.register_profile(
+    "mtopic",
+    derandomize="MTOPIC_FUZZ" not in os.environ,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("mtopic")
 
 NO_DATA = "real data not found: set MTOPIC_SHARED to the folder that has data/ and reference/"
 
@@ -100,7 +112,10 @@ def _close_figures() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how many tests the missing data has cost."""
+    """Say how many tests the missing data has cost, and how many cases were generated."""
+    passed = terminalreporter.stats.get("passed", [])
+    if cases := sum(number for report in passed for name, number in report.user_properties if name == "cases"):
+        terminalreporter.write_line(f"cases generated: {cases:,}")
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_DATA in str(report.longrepr)]
     if skipped:
         terminalreporter.write_line(f"tests skipped: {len(skipped)}, for want of the data ({NO_DATA})", yellow=True)

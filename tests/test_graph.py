@@ -273,6 +273,11 @@ class TestSectionsOfTheData:
         found = dict(zip(two.obs_names, _graph.sections(two, "slide"), strict=True))
         assert found == {f"spot_{d}": label for d, label in enumerate("abcdef")}
 
+    @pytest.mark.parametrize("key", [3, None, ["slide"]])
+    def test_keys_that_are_no_names(self, two, key):
+        with pytest.raises(TypeError, match="give the name of a column of obs"):
+            _graph.sections(two, key)
+
     def test_missing_labels(self, two):
         two["atac"].obs["slide"] = list("dcba")
         with pytest.raises(ValueError, match=r"obs\['slide'\] names no section for 2 observations.*'spot_4'"):

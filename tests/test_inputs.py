@@ -121,6 +121,26 @@ def test_unsorted_duplicated_and_explicitly_zero_entries():
     np.testing.assert_allclose(adata.X.toarray(), clean.X.toarray(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i8", ">u2", "float16", "longdouble"])
+def test_dtypes_that_scipy_or_compiled_code_does_not_take(dtype, expected, expected_prepared):
+    """Numbers in the byte order of other machines, as files may hold them, of half or of more than double precision."""
+    mdata = mudata_of(np.array, dtype)
+    assert fit(mdata).elbo == expected.elbo
+    for mod, x in prepared(mdata).items():
+        np.testing.assert_allclose(x, expected_prepared[mod], rtol=1e-5)
+
+
+def test_entries_of_zero_change_no_bit():
+    dense = COUNTS["rna"].astype(np.float32)
+    n_obs, n_vars = dense.shape
+    x = sparse.csr_matrix((dense.ravel(), np.tile(np.arange(n_vars), n_obs), n_vars * np.arange(n_obs + 1)))
+    before = digest(x)
+    assert x.nnz == dense.size
+    model = fit(adata_of(x))
+    assert digest(x) == before
+    np.testing.assert_array_equal(model.gamma, fit(adata_of(dense)).gamma)
+
+
 def test_observations_of_modalities_are_aligned_by_name(expected):
     order = np.random.default_rng(2).permutation(30)
     parts = {mod: adata_of(sparse.csr_matrix(x.astype("float32")), mod) for mod, x in COUNTS.items()}

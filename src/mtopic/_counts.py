@@ -119,7 +119,7 @@ def warn_unheard(corpus: Corpus) -> None:
 
 
 def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
-    """X or a layer as canonical CSR with valid counts; the caller's arrays are not changed."""
+    """X or a layer as canonical CSR with valid counts and no entries of zero; the caller's arrays are not changed."""
     slot = "X" if layer is None else f"layers[{layer!r}]"
     x = adata.X if layer is None else adata.layers[layer]
     if x is None:
@@ -135,11 +135,12 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
         x = x.astype(np.float32 if x.dtype.itemsize < 4 else np.float64)
     if not issparse(x):
-        x = csr_matrix(x)
+        x = csr_matrix(x.astype(x.dtype.newbyteorder("="), copy=False))
     original, x = x, x.tocsr()
-    if not x.has_canonical_format:
+    if not (x.has_canonical_format and x.data.all()):
         x = x.copy() if x is original else x
         x.sum_duplicates()
+        x.eliminate_zeros()
     _check_values(x, adata, mod, slot)
     return x
 

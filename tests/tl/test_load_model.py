@@ -1,6 +1,7 @@
 """Models that are saved, loaded and fitted further."""
 
 import os
+import pickle
 import re
 import shutil
 
@@ -134,6 +135,19 @@ def test_data_that_were_written_and_read_and_one_modality(tissue, tmp_path, path
     assert len(go_on("variational", mt.tl.load_model(path, adata), 2).elbo) == 5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", ["snareseq_small", "cite_pbmc1k_small"])
+def test_real_data(real_mudata, tmp_path, path, stem):
+    """A model of real cells, saved, and fitted further to data that were written and read."""
+    mdata = real_mudata(stem)
+    model = make("collapsed", mdata, 3)
+    model.save(path)
+    mdata.write(tmp_path / "cells.h5mu")
+    again = mt.tl.load_model(path, mt.read.h5mu(tmp_path / "cells.h5mu"))
+    assert_same(again, model)
+    assert_same(go_on("collapsed", again, 3), go_on("collapsed", model, 3))
+
+
 def test_other_data(prepared, path):
     make("variational", prepared, 2).save(path)
     other = prepared.copy()
@@ -241,14 +255,68 @@ def test_files_cut_short(saved, path, part):
         mt.tl.load_model(path)
 
 
-def test_files_with_a_flipped_bit(saved, path):
-    whole = saved.read_bytes()
-    rng = np.random.default_rng(3)
-    for place in [30, 100, 511, 512, *rng.integers(30, len(whole), 60)]:
-        changed = bytearray(whole)
-        changed[place] ^= 1 << int(rng.integers(8))
+def cut(whole, rng):
+    return whole[: rng.integers(len(whole))]
+
+
+def flipped(whole, place, rng):
+    changed = bytearray(whole)
+    changed[place] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+def anywhere(whole, rng):
+    return flipped(whole, rng.integers(len(whole)), rng)
+
+
+def before_the_contents(whole, rng):
+    """In the block before the rest, or in HDF5's superblock and the headers behind it."""
+    return flipped(whole, rng.integers(2048), rng)
+
+
+def in_an_attribute(whole, rng):
+    name = (b"schema_version", b"by_column")[rng.integers(2)]
+    places = [found.start() for found in re.finditer(name, whole)]
+    return flipped(whole, rng.choice(places) + rng.integers(-16, len(name) + 64), rng)
+
+
+def another_sector(whole, rng):
+    """A sector of the disk is another one's, or was never written."""
+    here, there = 512 * rng.integers(len(whole) // 512, size=2)
+    sector = whole[there : there + 512] if rng.integers(2) else bytes(512)
+    return whole[:here] + sector + whole[here + 512 :]
+
+
+DAMAGE = [cut, anywhere, before_the_contents, in_an_attribute, another_sector]
+
+
+def forbid_pickle(monkeypatch):
+    """From here on, as kernels that numba has cached are pickled."""
+
+    def refused(*arguments, **options):
+        raise AssertionError("a file is unpickled")
+
+    for name in ("load", "loads", "Unpickler", "_Unpickler"):
+        monkeypatch.setattr(pickle, name, refused)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("kind", ["collapsed", "prior"])
+def test_no_damaged_file_is_taken_for_another_model(path, monkeypatch, kind, damage):
+    """50 files of each kind of damage and of either model, 500 in all."""
+    data = mt.datasets.simulate(60, 3, modalities={"rna": 20, "atac": 30})
+    model = make(kind, data, 3)
+    model.save(path)
+    forbid_pickle(monkeypatch)
+    assert_same(mt.tl.load_model(path, data), model)
+    whole, rng = path.read_bytes(), np.random.default_rng(3)
+    for _ in range(50):
+        changed = damage(whole, rng)
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match="was cut short or changed"):
+        if changed == whole:  # a sector of zeros that held zeros
+            assert_same(mt.tl.load_model(path, data), model)
+            continue
+        with pytest.raises(ValueError, match="was cut short or changed|is not a model that model.save wrote"):
             mt.tl.load_model(path)
 
 

@@ -48,6 +48,15 @@ def good():
     return mdata
 
 
+def test_observations_that_are_all_alike_cannot_agree():
+    mdata = cells(40)
+    for adata in mdata.mod.values():
+        adata.X = csr_matrix(np.tile(adata.X[0].toarray(), (40, 1)))
+    fit(mdata, n_iter=15)
+    mt.tl.modality_agreement(mdata, n_jobs=1)
+    assert mdata.obsm["modality_agreement"].isna().all(axis=None)
+
+
 def test_good_modalities_agree(good, fingerprint):
     mdata = good.copy()
     parts, topics = fingerprint(mdata.mod), fingerprint(mdata.obsm["topics"])

@@ -32,6 +32,21 @@ def error(mdata, true=None):
     return distance[linear_sum_assignment(distance)].sum() / 2 / len(true)
 
 
+@pytest.mark.parametrize("depth", [1, 300])
+def test_a_modality_that_does_not_vary_has_no_say(depth):
+    """Of one feature, or of a single count, nothing can be learned; the others are fitted as without it."""
+    from anndata import AnnData
+
+    mdata, x = cells(100), np.full((100, 1), depth, dtype=np.float32)
+    if depth == 1:
+        x[1:] = 0
+    mdata = mudata.MuData({**mdata.mod, "one": AnnData(x, obs=mdata.obs[[]].copy())})
+    weights, shares = fit(mdata, n_iter=15)
+    assert weights["one"] == shares["one"] == 0
+    assert max(weights.values()) == 1
+    assert np.isfinite(mdata.obsm["topics"]).all(axis=None)
+
+
 def alone(mdata, mod):
     one = mudata.MuData({mod: mdata[mod].copy()})
     mt.tl.topic_model(one, 6, n_jobs=1, verbose=False)
@@ -177,6 +192,8 @@ def test_weights_survive_a_file(tmp_path):
     ("given", "error", "message"),
     [
         ("best", ValueError, "modality_weights='best': give 'auto', 'equal', or a weight by modality"),
+        (3, ValueError, "modality_weights=3: give 'auto', 'equal', or a weight by modality"),
+        (None, ValueError, "modality_weights=None: give"),
         ({"atacc": 1}, KeyError, "atacc"),
         ({"atac": -1}, ValueError, r"modality_weights\['atac'\] is -1"),
         ({"atac": np.inf}, ValueError, r"modality_weights\['atac'\] is inf"),

@@ -280,6 +280,15 @@ def test_bad_fit_arguments_leave_the_model_as_it_was(tissue, arguments):
     np.testing.assert_array_equal(model.gamma, before)
 
 
+@pytest.mark.parametrize("size", [1.5, np.inf, "3", None])
+def test_sizes_that_are_no_whole_numbers(tissue, size):
+    model = mt.tl.MTM(tissue, verbose=False)
+    for fit, name in ((model.VI, "n_iter"), (model.VI, "max_iter_d"), (model.SVI, "batch_size")):
+        with pytest.raises(TypeError, match=f"{name}={size!r}: give a whole number"):
+            fit(**{name: size})
+    assert not model.fitted
+
+
 @pytest.mark.parametrize("where", ["e_step", "m_step", "bound"])
 @pytest.mark.parametrize("done", [0, 3])
 def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, where, done):

@@ -90,3 +90,19 @@ def test_counts_that_cannot_be_halved(cells, reference):
         mt.tl.perplexity(reference, new)
     with pytest.raises(ValueError, match="n_jobs=0"):
         mt.tl.perplexity(reference, new, n_jobs=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stem", "n_topics"), [("snareseq_small", 15), ("cite_pbmc1k_small", 10)])
+def test_real_counts_are_predicted_better_than_by_two_topics_or_frequencies(real_mudata, stem, n_topics):
+    mdata = real_mudata(stem)
+    order = np.random.default_rng(0).permutation(mdata.n_obs)
+    cut = 2 * mdata.n_obs // 3
+    train, new = (mdata[np.sort(rows)].copy() for rows in (order[:cut], order[cut:]))
+    well, two = (mt.tl.topic_model(train, k, verbose=False, copy=True) for k in (n_topics, 2))
+    scores = [mt.tl.perplexity(fit, new)["perplexity"] for fit in (well, two)]
+    assert (scores[0] < scores[1]).all()
+    for mod, adata in new.mod.items():
+        seen, counts = (np.asarray(data.X.sum(axis=0), dtype=float).ravel() for data in (train[mod], adata))
+        frequencies = (seen + 0.5) / (seen + 0.5).sum()
+        assert scores[0][mod] < np.exp(-(counts @ np.log(frequencies)) / counts.sum())

@@ -208,6 +208,8 @@ def test_the_default_key_finds_spatial(tissue):
         ({"radius": float("nan")}, ValueError, "radius=nan"),
         ({"n_neighbors": 150}, ValueError, "n_neighbors=150.*150 observations"),
         ({"n_neighbors": 0}, ValueError, "n_neighbors=0"),
+        ({"n_neighbors": np.inf}, ValueError, "n_neighbors=inf"),
+        ({"n_neighbors": np.nan}, ValueError, "n_neighbors=nan"),
         ({"n_neighbors": 2.7}, ValueError, "n_neighbors=2.7"),
         ({"spatial_key": "spatail"}, KeyError, "did you mean 'spatial'"),
         ({"neighbors_key": "squidpy"}, KeyError, "no neighbour graph 'squidpy'"),

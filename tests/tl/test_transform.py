@@ -439,3 +439,53 @@ def test_a_modality_without_a_say(cells):
     mt.tl.topic_model(train, 5, modality_weights={"atac": 0}, verbose=False)
     with pytest.raises(ValueError, match="'atac' had weight 0 in the training"):
         mt.tl.transform(train, MuData({"atac": cells[1]["atac"].copy()}))
+
+
+REAL = {"snareseq_small": "cell_type", "cite_pbmc1k_small": "protein_gate"}
+UNKNOWN = ["Mis", "ambiguous", "undetermined", "unassigned", "nan"]
+
+
+@pytest.fixture(scope="module", params=REAL)
+def real(request, real_mudata):
+    """A fit of two thirds of real cells, the others, a fit of all, and the labels of those that have one."""
+    mdata = real_mudata(request.param)
+    labels = mdata.obs[REAL[request.param]].astype(str)
+    order = np.random.default_rng(0).permutation(mdata.n_obs)
+    cut = 2 * mdata.n_obs // 3
+    train, new = (mdata[np.sort(rows)].copy() for rows in (order[:cut], order[cut:]))
+    for data in (train, mdata):
+        mt.tl.topic_model(data, 15, verbose=False)
+    return train, new, mdata.obsm["topics"], labels[~labels.isin(UNKNOWN)]
+
+
+def purity(points, among, labels):
+    """Share of the 15 nearest, of some cells among those of another table, that have the cell's own label."""
+    from sklearn.neighbors import NearestNeighbors
+
+    points, among = (table.loc[table.index.isin(labels.index)] for table in (points, among))
+    nearest = NearestNeighbors(n_neighbors=15).fit(np.sqrt(among)).kneighbors(np.sqrt(points), return_distance=False)
+    return (labels[among.index].to_numpy()[nearest] == labels[points.index].to_numpy()[:, None]).mean()
+
+
+@pytest.mark.slow
+def test_real_cells_are_placed_as_by_a_joint_fit(real):
+    train, new, joint, labels = real
+    fitted = train.obsm["topics"]
+    by_transform = purity(transformed(train, new), fitted, labels)
+    together = purity(joint.loc[new.obs_names], joint.loc[train.obs_names], labels)
+    chance = (labels.value_counts(normalize=True) ** 2).sum()
+    assert by_transform > max(together - 0.03, 2 * chance)
+
+
+@pytest.mark.slow
+def test_real_cells_that_were_fitted_come_out_as_in_the_fit(real):
+    train = real[0]
+    assert apart(transformed(train, fresh(train)), train.obsm["topics"]).mean() < 0.05
+
+
+@pytest.mark.slow
+def test_rna_alone_finds_the_place_of_real_cells(real):
+    train, new, _, labels = real
+    found = transformed(train, MuData({"rna": new["rna"].copy()})).loc[new.obs_names]
+    whole = purity(transformed(train, new), train.obsm["topics"], labels)
+    assert purity(found, train.obsm["topics"], labels) > whole - 0.1

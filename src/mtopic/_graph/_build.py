@@ -82,7 +82,7 @@ def _check(
             raise ValueError(f"radius={radius}: it must be positive, in units of the tissue's longer side")
         return
     for name, members in parts.items():
-        if int(n_neighbors) != n_neighbors or not 1 <= n_neighbors < members.size:
+        if not 1 <= n_neighbors < members.size or int(n_neighbors) != n_neighbors:
             raise ValueError(
                 f"n_neighbors={n_neighbors}: it must be a whole number, at least 1 and less than the "
                 f"{members.size} observations{_of(name)}"

@@ -13,6 +13,8 @@ def sections(data: Data, library_key: str) -> pd.CategoricalIndex:
 
     Labels become text; the index bears the name ``library_key``. ``"mod:column"`` names the column of one modality.
     """
+    if not isinstance(library_key, str):
+        raise TypeError(f"library_key={library_key!r}: give the name of a column of obs")
     labels = _labels(data, library_key)
     missing = labels.isna()
     if missing.any():

@@ -19,6 +19,7 @@ LARGEST, HIDDEN = 20_000, 0.2
 STEPS, BEFORE, AFTER = 48, 5, 5
 STEP, LOWEST = 3.0, -4
 ERRORS, WORTHWHILE = 3, 0.005
+NO_VARIANCE = 1e-9
 
 Rungs = tuple[int, ...]
 Score = Callable[[Rungs], NDArray[np.float64]]
@@ -83,7 +84,10 @@ def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float6
 
 
 def dispersion(of: Posterior) -> NDArray[np.float64]:
-    """φ of each modality, at least 1: Σ (x − μ)² over the sum of the multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ and β."""
+    """φ of each modality, at least 1: Σ (x − μ)² over the sum of the multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ and β.
+
+    1 where there are none: of one feature, or of no counts.
+    """
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     corpus, of, sums = of.corpus, of.untied(), []
     for block in of.corpus.blocks:
@@ -93,9 +97,10 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
         concentrated = ((theta @ (beta.T @ beta)) * theta).sum(axis=1)
         squares = float((x.data.astype(np.float64) ** 2).sum())
         residual = squares - 2 * (n * ((x @ beta) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
-        sums.append((residual, (n * (1 - concentrated)).sum()))
-    observed, multinomial = corpus.summed(np.array(sums).T)
-    return np.maximum(1.0, observed / multinomial)
+        sums.append((residual, (n * (1 - concentrated)).sum(), n.sum()))
+    observed, multinomial, total = corpus.summed(np.array(sums).T)
+    varies = multinomial > NO_VARIANCE * total
+    return np.maximum(1.0, np.divide(observed, multinomial, out=np.ones_like(observed), where=varies))
 
 
 def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:

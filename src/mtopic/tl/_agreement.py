@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 STANDARD_ERRORS = 3
 FEWEST_PAIRS = 10
+ALIKE = 1e-9
 LEAST = 0.1
 """Agreement that a fit finds where there is none, for it has seen the pairs."""
 
@@ -27,14 +28,18 @@ class Pairs:
         return cls(np.sqrt(one, dtype=np.float64), np.sqrt(other, dtype=np.float64), known)
 
     def agreement(self) -> NDArray[np.float64]:
-        """Bhattacharyya coefficients, scaled so that 0 is the mean of all pairs of different observations and 1 is identity."""
+        """Bhattacharyya coefficients, scaled so that 0 is the mean of all pairs of different observations and 1 is identity.
+
+        NaN where observations are all alike, which leaves nothing to agree on.
+        """
         values = np.full(len(self.known), np.nan)
         one, other = self.one[self.known], self.other[self.known]
         n = len(one)
         if n > 1:
             coefficients = np.einsum("dk,dk->d", one, other)
             chance = (one.sum(axis=0) @ other.sum(axis=0) - coefficients.sum()) / (n * (n - 1))
-            values[self.known] = (coefficients - chance) / (1 - chance)
+            if 1 - chance > ALIKE:
+                values[self.known] = (coefficients - chance) / (1 - chance)
         return values
 
     def within(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:

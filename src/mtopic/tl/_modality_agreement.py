@@ -51,7 +51,8 @@ def modality_agreement(
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
         Each modality's share of the evidence, counts × the modality's weight in the fit; rows sum to 1. NaN in observations without counts.
     ``obsm["modality_agreement"]`` : DataFrame, observations × modalities, float64
-        Agreement, at most 1; negative where it is less than by chance. NaN where the modality or all others have no counts.
+        Agreement, at most 1; negative where it is less than by chance. NaN where the modality or all others have no counts, and everywhere if all
+        observations have the same topics.
     ``uns["mtopic"]["topic_shares"]`` : DataFrame, topics × modalities, float64
         What topics explain of each modality's counts, in nats, divided by the sum over the modalities: rows sum to 1. A topic that is seen
         in one modality only has nearly 1 there, and noise has nearly 0 everywhere. NaN in a topic that explains nothing.

@@ -145,6 +145,8 @@ class Model(Fitted):
             If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
             if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
+        TypeError
+            If these are no whole numbers.
         KeyError
             If there is no such schedule.
         OSError
@@ -233,6 +235,8 @@ class Model(Fitted):
 
     def _check_sizes(self, **sizes: int) -> None:
         for name, value in sizes.items():
+            if not isinstance(value, int | np.integer):
+                raise TypeError(f"{name}={value!r}: give a whole number")
             if value < 1:
                 raise ValueError(f"{name}={value}: it must be at least 1")
         if not self._has_counts:
@@ -286,7 +290,7 @@ def _checked_starts(n_init: int) -> int:
 
 def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
     """The weight of each modality; None where they are to be learned."""
-    if isinstance(given, str) and given not in ("auto", "equal"):
+    if given not in ("auto", "equal") and not isinstance(given, Mapping):
         raise ValueError(f"modality_weights={given!r}: give 'auto', 'equal', or a weight by modality")
     if given == "auto" and len(modalities) > 1:
         return None

@@ -93,8 +93,7 @@ def uncertainty(
 
 def _worth(fitted: Posterior) -> NDArray[np.float64]:
     """What a count of each modality is worth: its weight in the fit, less where counts vary more than they would one by one."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # a modality of one feature, which does not vary
-        return np.fmin(fitted.corpus.worth, 1 / dispersion(fitted))
+    return np.minimum(fitted.corpus.worth, 1 / dispersion(fitted))
 
 
 def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:

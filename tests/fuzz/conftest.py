@@ -1,0 +1,17 @@
+"""Fits that are as quick as small data allow, and the number of cases."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from mtopic.inference import fit
+from mtopic.inference.stochastic import overcomplete_start
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _few_batches() -> Iterator[None]:
+    """A start of 4 batches, not 128, which few observations do not need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "overcomplete_start", partial(overcomplete_start, steps=4))
+        yield

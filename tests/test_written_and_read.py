@@ -1,0 +1,157 @@
+"""Data with a fit that were written and read: every tool and every plot finds in them what it found before."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+from mudata import read_h5mu, read_zarr
+
+import mtopic as mt
+
+QUIET = {"n_jobs": 1, "verbose": False}
+NEW = mt.datasets.simulate(50, 4, modalities={"rna": 60, "atac": 90}, depth=300, rng=7)
+
+
+def new(data):
+    return NEW.copy() if hasattr(data, "mod") else NEW["rna"].copy()
+
+
+def first(data):
+    return next(iter(data.mod)) if hasattr(data, "mod") else None
+
+
+def adata_of(data):
+    return data[first(data)] if hasattr(data, "mod") else data
+
+
+def model_of(data):
+    model = mt.tl.MTM(data, 4, **QUIET)
+    model.VI(2)
+    return model
+
+
+def spatial_model(data):
+    model = mt.tl.sMTM(data, 4, neighbors_key="spatial", strength=1, **QUIET)
+    model.VI(2)
+    return model.gamma
+
+
+def associations(data):
+    mods = list(data.mod) if hasattr(data, "mod") else ["X"]
+    parts = mt.pp.feature_associations_data(data, mods)
+    (a, a_var), (b, b_var) = parts[mods[0]], parts[mods[-1]]
+    return mt.tl.feature_associations(a[:, :5], a_var[:5], b, b_var)
+
+
+def exported(data):
+    mt.tl.export_params(model_of(data), data, "again")
+
+
+TOOLS = {
+    "MTM": lambda data: model_of(data).gamma,
+    "sMTM": spatial_model,
+    "borders": mt.tl.borders,
+    "dominant_topics": mt.tl.dominant_topics,
+    "export_params": exported,
+    "feature_associations": associations,
+    "modality_agreement": lambda data: mt.tl.modality_agreement(data, "region", n_jobs=1),
+    "perplexity": lambda data: mt.tl.perplexity(data, new(data), n_jobs=1),
+    "select_n_topics": lambda data: mt.tl.select_n_topics(data, (2, 3), n_folds=2, n_iter=2, **QUIET),
+    "spatial_domains": lambda data: mt.tl.spatial_domains(data, 2, n_runs=2, n_init=1),
+    "topic_autocorr": mt.tl.topic_autocorr,
+    "topic_model": lambda data: mt.tl.topic_model(data, 3, n_iter=2, key_added="again", **QUIET),
+    "topic_neighborhoods": lambda data: mt.tl.topic_neighborhoods(data, n_perms=10),
+    "topic_quality": mt.tl.topic_quality,
+    "transform": lambda data: mt.tl.transform(data, new(data), spatial_key="spatial", copy=True, **QUIET).obsm[
+        "topics"
+    ],
+    "umap": lambda data: mt.tl.umap(data, n_jobs=1),
+    "uncertainty": lambda data: mt.tl.uncertainty(data, n_jobs=1),
+    "zscores": lambda data: mt.tl.zscores(data, mod=first(data)),
+}
+OF_OTHER_THINGS = {"distance_mask", "load_model"}
+PLOTS = {
+    "borders": lambda data: mt.pl.borders(data, "spatial", show=False),
+    "composition": lambda data: mt.pl.composition(data, "region", show=False),
+    "convergence": lambda data: mt.pl.convergence(data, show=False),
+    "corr_heatmap": lambda data: mt.pl.corr_heatmap(data.obsm["topics"], adata_of(data).obsm["zscores"], show=False),
+    "dominant_topics": lambda data: mt.pl.dominant_topics(data, "spatial", show=False),
+    "dotplot": lambda data: mt.pl.dotplot(data, show=False),
+    "feature_activity": lambda data: mt.pl.feature_activity(data, "spatial", ["rna_1", "rna_2"], show=False),
+    "filter_topics": lambda data: mt.pl.filter_topics(model_of(data), show=False),
+    "filter_var_knee": lambda data: mt.pl.filter_var_knee(model_of(data), first(data) or "X", show=False),
+    "modality_agreement": lambda data: mt.pl.modality_agreement(data, "region", show=False),
+    "scatter_pie": lambda data: mt.pl.scatter_pie(data, x="spatial", radius=None, show=False),
+    "select_n_topics": lambda data: mt.pl.select_n_topics(data, show=False),
+    "signatures": lambda data: mt.pl.signatures(data, first(data), show=False),
+    "topic_neighborhoods": lambda data: mt.pl.topic_neighborhoods(data, show=False),
+    "topics": lambda data: mt.pl.topics(data, "spatial", show=False),
+    "zscores": lambda data: mt.pl.zscores(data, first(data), "spatial", show=False),
+}
+FORMATS = {
+    "h5mu": (lambda data, path: data.write(path), read_h5mu),
+    "mudata zarr": (lambda data, path: data.write_zarr(path), read_zarr),
+    "h5ad": (lambda data, path: data.write_h5ad(path), read_h5ad),
+}
+
+
+def impossible(data):
+    """What needs several modalities."""
+    return set() if hasattr(data, "mod") else {"modality_agreement"}
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def both(request, tmp_path_factory):
+    """Data with all that the tools write, and the same from a file."""
+    data = mt.datasets.simulate(150, 4, modalities={"rna": 60, "atac": 90}, depth=300, tissue="sharp")
+    if request.param == "h5ad":
+        adata = data["rna"].copy()
+        adata.obs["region"], adata.obsm["spatial"] = data.obs["region"], data.obsm["spatial"]
+        data = adata
+    mt.tl.topic_model(data, 4, spatial_key="spatial", strength=1, n_iter=15, **QUIET)
+    for name, tool in TOOLS.items():
+        if name not in {"MTM", "sMTM", "topic_model", "export_params", *impossible(data)}:
+            tool(data)
+    write, read = FORMATS[request.param]
+    path = tmp_path_factory.mktemp("written") / "data"
+    write(data, path)
+    return data, read(path)
+
+
+def made_by(call, data, fingerprint):
+    """What a call gives and writes."""
+    data = data.copy()
+    given = call(data)
+    tables = {key: pd.DataFrame(value) for key, value in data.obsm.items() if key not in getattr(data, "mod", ())}
+    columns = {key: data.obs[key].astype(str) for key in ("topic", "domain", "topic_border")}
+    return [fingerprint(part) for part in (given, tables, columns, adata_of(data).obsm["zscores"])]
+
+
+def test_all_are_there():
+    assert set(TOOLS) | OF_OTHER_THINGS == set(mt.tl.__all__)
+    assert set(PLOTS) == set(mt.pl.__all__)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tools(both, tool, fingerprint):
+    data, again = both
+    if tool in impossible(data):
+        pytest.skip("one modality")
+    assert made_by(TOOLS[tool], again, fingerprint) == made_by(TOOLS[tool], data, fingerprint)
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_plots(both, plot):
+    data, again = both
+    if plot in impossible(data):
+        pytest.skip("one modality")
+    pictures = []
+    for each in both:
+        plt.close("all")
+        PLOTS[plot](each)
+        figure = plt.gcf()
+        figure.canvas.draw()
+        pictures.append(np.asarray(figure.canvas.buffer_rgba()).copy())
+    np.testing.assert_array_equal(*pictures)
+    assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) > 10
