@@ -1,5 +1,7 @@
 """Data with a fit that were written and read: every tool and every plot finds in them what it found before."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from mudata import read_h5mu, read_zarr
 
 import mtopic as mt
 
-QUIET = {"n_jobs": 1, "verbose": False}
+QUIET: dict[str, Any] = {"n_jobs": 1, "verbose": False}
 NEW = mt.datasets.simulate(50, 4, modalities={"rna": 60, "atac": 90}, depth=300, rng=7)
 
 
@@ -48,24 +50,31 @@ def exported(data):
     mt.tl.export_params(model_of(data), data, "again")
 
 
+def transformed(data):
+    cells = new(data)
+    mt.tl.transform(data, cells, spatial_key="spatial", **QUIET)
+    return cells.obsm["topics"]
+
+
 TOOLS = {
     "MTM": lambda data: model_of(data).gamma,
     "sMTM": spatial_model,
     "borders": mt.tl.borders,
+    "compare_topics": lambda data: mt.tl.compare_topics(data, "state", "ill", sample_key="donor", n_jobs=1),
+    "denoise": lambda data: mt.tl.denoise(data, first(data), ["rna_1", "rna_2"]),
     "dominant_topics": mt.tl.dominant_topics,
     "export_params": exported,
     "feature_associations": associations,
     "modality_agreement": lambda data: mt.tl.modality_agreement(data, "region", n_jobs=1),
     "perplexity": lambda data: mt.tl.perplexity(data, new(data), n_jobs=1),
     "select_n_topics": lambda data: mt.tl.select_n_topics(data, (2, 3), n_folds=2, n_iter=2, **QUIET),
+    "signature_uncertainty": lambda data: mt.tl.signature_uncertainty(data, n_jobs=1),
     "spatial_domains": lambda data: mt.tl.spatial_domains(data, 2, n_runs=2, n_init=1),
     "topic_autocorr": mt.tl.topic_autocorr,
     "topic_model": lambda data: mt.tl.topic_model(data, 3, n_iter=2, key_added="again", **QUIET),
     "topic_neighborhoods": lambda data: mt.tl.topic_neighborhoods(data, n_perms=10),
     "topic_quality": mt.tl.topic_quality,
-    "transform": lambda data: mt.tl.transform(data, new(data), spatial_key="spatial", copy=True, **QUIET).obsm[
-        "topics"
-    ],
+    "transform": transformed,
     "umap": lambda data: mt.tl.umap(data, n_jobs=1),
     "uncertainty": lambda data: mt.tl.uncertainty(data, n_jobs=1),
     "zscores": lambda data: mt.tl.zscores(data, mod=first(data)),
@@ -73,6 +82,7 @@ TOOLS = {
 OF_OTHER_THINGS = {"distance_mask", "load_model"}
 PLOTS = {
     "borders": lambda data: mt.pl.borders(data, "spatial", show=False),
+    "compare_topics": lambda data: mt.pl.compare_topics(data, show=False),
     "composition": lambda data: mt.pl.composition(data, "region", show=False),
     "convergence": lambda data: mt.pl.convergence(data, show=False),
     "corr_heatmap": lambda data: mt.pl.corr_heatmap(data.obsm["topics"], adata_of(data).obsm["zscores"], show=False),
@@ -109,6 +119,8 @@ def both(request, tmp_path_factory):
         adata = data["rna"].copy()
         adata.obs["region"], adata.obsm["spatial"] = data.obs["region"], data.obsm["spatial"]
         data = adata
+    donors = np.arange(data.n_obs) % 8
+    data.obs["donor"], data.obs["state"] = [f"donor_{d}" for d in donors], np.where(donors < 4, "ill", "well")
     mt.tl.topic_model(data, 4, spatial_key="spatial", strength=1, n_iter=15, **QUIET)
     for name, tool in TOOLS.items():
         if name not in {"MTM", "sMTM", "topic_model", "export_params", *impossible(data)}:
@@ -125,7 +137,10 @@ def made_by(call, data, fingerprint):
     given = call(data)
     tables = {key: pd.DataFrame(value) for key, value in data.obsm.items() if key not in getattr(data, "mod", ())}
     columns = {key: data.obs[key].astype(str) for key in ("topic", "domain", "topic_border")}
-    return [fingerprint(part) for part in (given, tables, columns, adata_of(data).obsm["zscores"])]
+    of_features = {key: pd.DataFrame(value) for key, value in adata_of(data).varm.items()}
+    of_cells = {"zscores": adata_of(data).obsm["zscores"], "denoised": adata_of(data).layers["denoised"]}
+    compared = data.uns["mtopic"]["comparison"]["topics"]
+    return [fingerprint(part) for part in (given, tables, columns, of_features, of_cells, compared)]
 
 
 def test_all_are_there():
