@@ -16,7 +16,11 @@ NEW = mt.datasets.simulate(50, 4, modalities={"rna": 60, "atac": 90}, depth=300,
 
 
 def new(data):
-    return NEW.copy() if hasattr(data, "mod") else NEW["rna"].copy()
+    if hasattr(data, "mod"):
+        return NEW.copy()
+    cells = NEW["rna"].copy()
+    cells.obsm["spatial"] = NEW.obsm["spatial"]
+    return cells
 
 
 def first(data):
@@ -135,9 +139,9 @@ def made_by(call, data, fingerprint):
     """What a call gives and writes."""
     data = data.copy()
     given = call(data)
-    tables = {key: pd.DataFrame(value) for key, value in data.obsm.items() if key not in getattr(data, "mod", ())}
+    tables = {key: pd.DataFrame(value) for key, value in sorted(data.obsm.items()) if key not in getattr(data, "mod", ())}
     columns = {key: data.obs[key].astype(str) for key in ("topic", "domain", "topic_border")}
-    of_features = {key: pd.DataFrame(value) for key, value in adata_of(data).varm.items()}
+    of_features = {key: pd.DataFrame(value) for key, value in sorted(adata_of(data).varm.items())}
     of_cells = {"zscores": adata_of(data).obsm["zscores"], "denoised": adata_of(data).layers["denoised"]}
     compared = data.uns["mtopic"]["comparison"]["topics"]
     return [fingerprint(part) for part in (given, tables, columns, of_features, of_cells, compared)]
