@@ -52,12 +52,9 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     Examples
     --------
     >>> import mtopic as mt
-    >>> a, b = mt.datasets.simulate(n_obs=100), mt.datasets.simulate(n_obs=80)
-    >>> b.obs_names = ["b_" + name for name in b.obs_names]
-    >>> for mod in b.mod.values():
-    ...     mod.obs_names = ["b_" + name for name in mod.obs_names]
+    >>> mdata = mt.datasets.simulate(n_obs=180)
+    >>> a, b = mdata[:100].copy(), mdata[100:].copy()
     >>> a.mod["rna"] = a["rna"][:, :200].copy()
-    >>> a.update()
     >>> both = mt.pp.concat({"a": a, "b": b})
     >>> both.n_obs, int(both["rna"].varm["measured"]["a"].sum())
     (180, 200)
