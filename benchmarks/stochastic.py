@@ -70,13 +70,13 @@ def fit(folder: Path, n_topics: int, family: str, size: int, budget: float) -> I
     if not size:
         for n_iter in VI_STEPS:
             model.VI(n_iter, tol="auto" if n_iter == VI_STEPS[-1] else None)
-            yield line(f"VI, {len(model.elbo)} iterations")
+            yield line(f"VI, {len(model.elbo)} iteration{'s' * (len(model.elbo) > 1)}")
         return
     n_batches = round(budget * model.gamma.shape[0] / size) if budget else LATEST
     model.SVI(n_batches, size, tol=None if budget else "auto")
     n_seen = model.params()["n_batches"] * size
     yield line(
-        f"SVI, {size} a batch, {n_seen / model.gamma.shape[0]:.3g} epochs" + (" (stopped)" if not budget else "")
+        f"SVI, {size:,} a batch, {n_seen / model.gamma.shape[0]:.3g} epochs" + (" (stopped)" if not budget else "")
     )
 
 
