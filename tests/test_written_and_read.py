@@ -1,5 +1,7 @@
 """Data with a fit that were written and read: every tool and every plot finds in them what it found before."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from mudata import read_h5mu, read_zarr
 
 import mtopic as mt
 
-QUIET = {"n_jobs": 1, "verbose": False}
+QUIET: dict[str, Any] = {"n_jobs": 1, "verbose": False}
 NEW = mt.datasets.simulate(50, 4, modalities={"rna": 60, "atac": 90}, depth=300, rng=7)
 
 
@@ -48,6 +50,12 @@ def exported(data):
     mt.tl.export_params(model_of(data), data, "again")
 
 
+def transformed(data):
+    cells = new(data)
+    mt.tl.transform(data, cells, spatial_key="spatial", **QUIET)
+    return cells.obsm["topics"]
+
+
 TOOLS = {
     "MTM": lambda data: model_of(data).gamma,
     "sMTM": spatial_model,
@@ -63,9 +71,7 @@ TOOLS = {
     "topic_model": lambda data: mt.tl.topic_model(data, 3, n_iter=2, key_added="again", **QUIET),
     "topic_neighborhoods": lambda data: mt.tl.topic_neighborhoods(data, n_perms=10),
     "topic_quality": mt.tl.topic_quality,
-    "transform": lambda data: mt.tl.transform(data, new(data), spatial_key="spatial", copy=True, **QUIET).obsm[
-        "topics"
-    ],
+    "transform": transformed,
     "umap": lambda data: mt.tl.umap(data, n_jobs=1),
     "uncertainty": lambda data: mt.tl.uncertainty(data, n_jobs=1),
     "zscores": lambda data: mt.tl.zscores(data, mod=first(data)),
@@ -123,7 +129,7 @@ def made_by(call, data, fingerprint):
     """What a call gives and writes."""
     data = data.copy()
     given = call(data)
-    tables = {key: pd.DataFrame(value) for key, value in data.obsm.items() if key not in getattr(data, "mod", ())}
+    tables = {key: pd.DataFrame(value) for key, value in sorted(data.obsm.items()) if key not in getattr(data, "mod", ())}
     columns = {key: data.obs[key].astype(str) for key in ("topic", "domain", "topic_border")}
     return [fingerprint(part) for part in (given, tables, columns, adata_of(data).obsm["zscores"])]
 

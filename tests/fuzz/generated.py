@@ -213,7 +213,7 @@ PARTS = st.builds(
 
 
 @st.composite
-def cases(draw: st.DrawFn, most: int = 40, least: int = 1, **fixed: Any) -> Case:
+def cases(draw: st.DrawFn, /, most: int = 40, least: int = 1, **fixed: Any) -> Case:
     """Data that are allowed."""
     parts = draw(st.lists(PARTS, min_size=1, max_size=5))
     options: dict[str, st.SearchStrategy[Any]] = {
