@@ -90,3 +90,9 @@ def test_anndata_needs_no_modality(trained):
     mt.tl.zscores(adata)
     mt.tl.zscores(trained, mod="rna")
     np.testing.assert_array_equal(adata.obsm["zscores"], trained["rna"].obsm["zscores"])
+
+
+def test_a_modality_without_features(trained):
+    adata = trained["rna"][:, []].copy()
+    with pytest.raises(ValueError, match="modality 'X' has no features"):
+        mt.tl.zscores(adata)

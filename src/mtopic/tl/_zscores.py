@@ -53,7 +53,7 @@ def zscores(
     KeyError
         If there is no such modality or there are no such signatures.
     ValueError
-        If ``n_top`` is less than 1, ``thr`` is not positive, counts are not valid, or the
+        If the modality has no features, ``n_top`` is less than 1, ``thr`` is not positive, counts are not valid, or the
         file lacks observations or features.
 
     Examples
@@ -66,6 +66,8 @@ def zscores(
     (200, 5)
     """
     name, adata, weights = find_signatures(mdata, None if isinstance(mdata, AnnData) else mod, signatures)
+    if not len(weights):
+        raise ValueError(f"modality {name!r} has no features: there is nothing to score")
     if n_top < 1:
         raise ValueError(f"n_top={n_top}: a topic is scored by at least 1 feature")
     if thr is not None and not thr > 0:
