@@ -139,7 +139,9 @@ def made_by(call, data, fingerprint):
     """What a call gives and writes."""
     data = data.copy()
     given = call(data)
-    tables = {key: pd.DataFrame(value) for key, value in sorted(data.obsm.items()) if key not in getattr(data, "mod", ())}
+    tables = {
+        key: pd.DataFrame(value) for key, value in sorted(data.obsm.items()) if key not in getattr(data, "mod", ())
+    }
     columns = {key: data.obs[key].astype(str) for key in ("topic", "domain", "topic_border")}
     of_features = {key: pd.DataFrame(value) for key, value in sorted(adata_of(data).varm.items())}
     of_cells = {"zscores": adata_of(data).obsm["zscores"], "denoised": adata_of(data).layers["denoised"]}

@@ -84,7 +84,7 @@ class MTM(Stochastic):
     modalities, features, barcodes
         Names of modalities, of each modality's features, and of observations.
     preparation
-        Modality → what `mtopic.pp` had made of its ``X``, with idf and factor, for `transform`.
+        Modality → what ``mtopic.pp`` had made of its ``X``, with idf and factor, for `transform`.
 
     Raises
     ------
