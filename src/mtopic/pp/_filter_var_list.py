@@ -37,7 +37,7 @@ def filter_var_list(
     KeyError
         If a name is nowhere in the data; the nearest are offered.
     ValueError
-        If nothing would be left of a modality, or counts are not valid.
+        If nothing would be left of a modality, names occur twice, or counts are not valid.
 
     Examples
     --------
@@ -70,7 +70,9 @@ def opened(path: str | PathLike[str] | Data) -> tuple[Data, dict[str, AnnData]]:
     """The data, read if a file is named, and its modalities."""
     data = path if isinstance(path, AnnData | MuData) else read.h5mu(path)
     parts = modalities(data)
+    unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
     for mod, adata in parts.items():
+        unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
         unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
     return data, parts
 
