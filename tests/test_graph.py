@@ -304,8 +304,15 @@ class TestWeights:
         graph = built(points, method)
         weights = graph.weights(points, bandwidth)
         expected = np.exp(-((between(points) / bandwidth) ** 2) / 2) * edges(graph)
-        np.testing.assert_allclose(weights.toarray(), expected, rtol=1e-10)
+        np.testing.assert_allclose(weights.toarray(), expected, rtol=1e-10, atol=1e-100)
         assert (weights.format, weights.dtype, weights.has_sorted_indices) == ("csr", np.float64, True)
+
+    @pytest.mark.parametrize(("bandwidth", "entries"), [(0.1, 8), (0.05, 8), (0.0265, 0), (1e-6, 0)])
+    def test_weights_that_have_hardly_a_reciprocal_are_none(self, bandwidth, entries):
+        """At distance 1 these weigh 2e-22, 1e-87 and next to nothing; the third is no normal number."""
+        points = np.column_stack([np.arange(5.0), np.zeros(5)])
+        graph = _graph.build(points, 0.25, None)
+        assert graph.weights(points, bandwidth).nnz == entries
 
     @pytest.mark.parametrize("bandwidth", [None, "auto"])
     def test_the_bandwidth_is_the_median_distance_of_the_nearest(self, bandwidth):

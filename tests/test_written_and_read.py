@@ -173,6 +173,6 @@ def test_plots(both, plot):
         PLOTS[plot](each)
         figure = plt.gcf()
         figure.canvas.draw()
-        pictures.append(np.asarray(figure.canvas.buffer_rgba()).copy())
-    np.testing.assert_array_equal(*pictures)
+        pictures.append(np.asarray(figure.canvas.buffer_rgba(), dtype=float))
+    np.testing.assert_allclose(*pictures, atol=8)  # edges of letters
     assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) > 10

@@ -91,13 +91,6 @@ def test_alike_neighbours_lend_all():
     np.testing.assert_allclose(found, 2 * np.outer(totals, [0.6, 0.3, 0.1, 0.0]), rtol=1e-12)
 
 
-def test_weights_that_have_no_reciprocal_are_those_of_a_mean():
-    gamma, graph = np.random.default_rng(0).gamma(1, 3, (5, K)), chain(5)
-    expected = pseudocounts(NeighbourPrior(graph, 2.0), gamma, np.ones(5))
-    graph.data *= 2.0**-1060
-    np.testing.assert_allclose(pseudocounts(NeighbourPrior(graph, 2.0), gamma, np.ones(5)), expected, rtol=1e-3)
-
-
 def test_nothing_is_lent_across_a_sharp_border_once_the_descent_is_over():
     gamma = np.full((6, 2), 1e-9)
     gamma[:3, 0] = gamma[3:, 1] = 50

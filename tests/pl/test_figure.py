@@ -28,6 +28,7 @@ PLOTS = {
     "corr_heatmap": lambda data, **options: mt.pl.corr_heatmap(data.obsm["topics"], data.obsm["spatial"], **options),
     "borders": lambda data, **options: mt.pl.borders(data, **options),
     "convergence": lambda data, **options: mt.pl.convergence(data, **options),
+    "compare_topics": lambda data, **options: mt.pl.compare_topics(data, **options),
     "composition": lambda data, **options: mt.pl.composition(data, "layer", **options),
     "dotplot": lambda data, **options: mt.pl.dotplot(data, n_top=2, **options),
     "feature_activity": lambda data, **options: mt.pl.feature_activity(data, features=["gene1", "gene2"], **options),
@@ -56,6 +57,9 @@ def mdata(mdata):
     agreement = pd.Series(np.linspace(-0.2, 1, mdata.n_obs), mdata.obs_names)
     mdata.obsm["modality_agreement"] = pd.DataFrame({"rna": agreement, "atac": agreement})
     mdata.uns["mtopic"]["topic_shares"] = pd.DataFrame(0.5, topics, ["rna", "atac"])
+    donors = np.arange(mdata.n_obs) % 4
+    mdata.obs["donor"], mdata.obs["state"] = donors.astype(str), np.where(donors < 2, "ill", "well")
+    mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", features={})
     return mdata
 
 

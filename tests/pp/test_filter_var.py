@@ -123,3 +123,11 @@ def test_list_errors(tissue):
         mt.pp.filter_var_list(tissue, "rna_1")
     with pytest.raises(FileNotFoundError, match="no file"):
         mt.pp.filter_var_list("nowhere.h5mu", ["a"])
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_observations_that_occur_twice(tissue):
+    names = list(tissue["rna"].obs_names)
+    tissue["rna"].obs_names = [names[1], *names[1:]]
+    with pytest.raises(ValueError, match="observation names of modality 'rna' occur twice"):
+        mt.pp.filter_var_list(tissue, {"rna": ["rna_1"]})

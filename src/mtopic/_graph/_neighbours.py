@@ -12,6 +12,9 @@ from mtopic._warn import warn
 
 from ._sections import split
 
+LIGHTEST = 1e-100
+"""Weights below have hardly a reciprocal, and means of them none."""
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -52,7 +55,7 @@ class Graph:
 
         Returns
         -------
-        n_obs × n_obs, double precision, rows sorted. Neighbours so far away that they weigh 0 have no entry.
+        n_obs × n_obs, double precision, rows sorted. Neighbours so far away that they weigh less than 1e-100 have no entry.
         """
         given = _given(bandwidth)
         neighbours = self.neighbours()
@@ -69,6 +72,7 @@ class Graph:
         unit = _nearest(neighbours, far, sections) if given is None else np.full(neighbours.shape[0], given)
         with np.errstate(over="ignore"):
             neighbours.data = np.exp(-0.5 * (far / unit[_rows(neighbours)]) ** 2)
+        neighbours.data[neighbours.data < LIGHTEST] = 0
         neighbours.eliminate_zeros()
         return neighbours
 

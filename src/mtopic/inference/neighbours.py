@@ -36,8 +36,9 @@ def lent_by_neighbours(start, stop, indptr, indices, weights, roots, sharpness, 
             weight = weights[i] * special.dot(roots[d], roots[indices[i]]) ** sharpness
             for k in range(n_topics):
                 total[k] += weight * roots[indices[i], k] * roots[indices[i], k]
-        for k in range(n_topics):  # a mass may be so small that it has no reciprocal
-            out[d, k] = scale[d] * (total[k] / mass) if mass > 0 else 0.0
+        share = scale[d] / mass if mass > 0 else 0.0
+        for k in range(n_topics):
+            out[d, k] = share * total[k]
 
 
 @_jit

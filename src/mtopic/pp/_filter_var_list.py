@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic import read
-from mtopic._counts import raw_counts, unique
+from mtopic._counts import named_once, raw_counts
 from mtopic._slots import Data, absent, look_up, modalities
 
 from ._subset import with_counts
@@ -37,7 +37,7 @@ def filter_var_list(
     KeyError
         If a name is nowhere in the data; the nearest are offered.
     ValueError
-        If nothing would be left of a modality, or counts are not valid.
+        If nothing would be left of a modality, names occur twice, or counts are not valid.
 
     Examples
     --------
@@ -69,10 +69,7 @@ def filter_var_list(
 def opened(path: str | PathLike[str] | Data) -> tuple[Data, dict[str, AnnData]]:
     """The data, read if a file is named, and its modalities."""
     data = path if isinstance(path, AnnData | MuData) else read.h5mu(path)
-    parts = modalities(data)
-    for mod, adata in parts.items():
-        unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
-    return data, parts
+    return data, named_once(data)
 
 
 def keep_features(data: Data, features: Mapping[str, pd.Index], *, verbose: bool) -> Data:

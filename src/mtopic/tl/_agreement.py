@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 STANDARD_ERRORS = 3
 FEWEST_PAIRS = 10
-ALIKE = 1e-9
+ALIKE = 1e-5  # beyond what rounding makes of 0 in single precision
 LEAST = 0.1
 """Agreement that a fit finds where there is none, for it has seen the pairs."""
 

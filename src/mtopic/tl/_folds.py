@@ -9,7 +9,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._counts import Counts, raw_counts
+from mtopic._counts import Counts, named_once, raw_counts
 from mtopic._measured import MEASURED, batches, by_batch, n_features, n_observations
 from mtopic._mudata import quiet_mudata
 from mtopic._slots import Data, coordinates, modalities
@@ -32,7 +32,7 @@ def whole_counts(mdata: Data, place: str | None, batch_key: str | None = None) -
     ``obs["present"]`` of a modality says which observations have it.
     """
     parts = {}
-    for mod, adata in modalities(mdata).items():
+    for mod, adata in named_once(mdata).items():
         x = raw_counts(adata, mod)
         require_whole(x, mod)
         if not (x.data > 0).any():

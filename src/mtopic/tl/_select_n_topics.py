@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
 from mtopic._measured import warn_if_ignored
-from mtopic._slots import Data
+from mtopic._slots import Data, modalities
 
 from ._folds import BATCH, PLACE, Fold, whole_counts
 from ._mtm import MTM
@@ -110,6 +110,7 @@ def select_n_topics(
     >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
     ((9, 6), True)
     """
+    modalities(mdata)  # which says what is no data
     numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
     fits: dict[str, Any] = {
         "n_iter": n_iter,
