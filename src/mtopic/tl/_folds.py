@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, hstack
 from mtopic._counts import Counts, named_once, raw_counts
 from mtopic._measured import MEASURED, batches, by_batch, n_features, n_observations
 from mtopic._mudata import quiet_mudata
-from mtopic._slots import Data, coordinates, modalities
+from mtopic._slots import Data, coordinates
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
