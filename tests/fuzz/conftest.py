@@ -9,7 +9,7 @@ from mtopic.inference import fit
 from mtopic.inference.stochastic import overcomplete_start
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _few_batches() -> Iterator[None]:
     """A start of 4 batches, not 128, which few observations do not need."""
     with pytest.MonkeyPatch.context() as patch:

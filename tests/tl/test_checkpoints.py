@@ -252,10 +252,10 @@ def test_ctrl_c_in_the_middle_of_an_iteration(tissue, monkeypatch):
 
     original = Posterior.m_step
 
-    def interrupted(posterior, gamma):
+    def interrupted(*arguments):
         if len(model.elbo) == 2:
             signal.raise_signal(signal.SIGINT)
-        return original(posterior, gamma)
+        return original(*arguments)
 
     monkeypatch.setattr(Posterior, "m_step", interrupted)
     model = model_of(tissue)
