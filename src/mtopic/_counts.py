@@ -35,12 +35,10 @@ def read_counts(data: Data, *, raw: bool = False, dtype: DTypeLike = np.float32)
     With ``raw``, ``layers["counts"]`` is taken where it is present. One modality that is a CSR matrix of ``dtype`` is used
     in place. An observation that lacks a modality has an empty block there.
     """
-    parts = modalities(data)
-    obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+    parts = require_unique_names(data)
+    obs_names = data.obs_names
     matrices = {}
     for mod, adata in parts.items():
-        unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
-        unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
         layer = "counts" if raw and "counts" in adata.layers else None
         matrices[mod] = count_matrix(adata, mod, layer=layer)
         _require_counts(matrices[mod], mod, layer)
@@ -164,6 +162,16 @@ def _require_counts(x: CSR, mod: str, layer: str | None) -> None:
     if not (x.data > 0).any():
         slot = "X" if layer is None else f"layers[{layer!r}]"
         raise ValueError(f"{slot} of modality {mod!r} holds no counts: leave the modality out")
+
+
+def require_unique_names(data: Data) -> dict[str, AnnData]:
+    """The modalities; no observation and no feature of theirs may occur twice."""
+    parts = modalities(data)
+    unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+    for mod, adata in parts.items():
+        unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
+        unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
+    return parts
 
 
 def unique(names: pd.Index, what: str, way_out: str) -> pd.Index:

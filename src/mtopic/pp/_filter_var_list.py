@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic import read
-from mtopic._counts import raw_counts, unique
+from mtopic._counts import raw_counts, require_unique_names
 from mtopic._slots import Data, absent, look_up, modalities
 
 from ._subset import with_counts
@@ -69,12 +69,7 @@ def filter_var_list(
 def opened(path: str | PathLike[str] | Data) -> tuple[Data, dict[str, AnnData]]:
     """The data, read if a file is named, and its modalities."""
     data = path if isinstance(path, AnnData | MuData) else read.h5mu(path)
-    parts = modalities(data)
-    unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
-    for mod, adata in parts.items():
-        unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
-        unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
-    return data, parts
+    return data, require_unique_names(data)
 
 
 def keep_features(data: Data, features: Mapping[str, pd.Index], *, verbose: bool) -> Data:

@@ -9,9 +9,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._counts import raw_counts
+from mtopic._counts import raw_counts, require_unique_names
 from mtopic._mudata import quiet_mudata
-from mtopic._slots import Data, coordinates, modalities
+from mtopic._slots import Data, coordinates
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
@@ -28,7 +28,7 @@ PLACE = "spatial"
 def whole_counts(mdata: Data, place: str | None) -> MuData:
     """Raw counts alone, every observation in every modality, with the coordinates; they must be whole numbers."""
     parts = {}
-    for mod, adata in modalities(mdata).items():
+    for mod, adata in require_unique_names(mdata).items():
         x = raw_counts(adata, mod)
         require_whole(x, mod)
         if not (x.data > 0).any():

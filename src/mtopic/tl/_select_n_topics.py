@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
-from mtopic._slots import Data
+from mtopic._slots import Data, modalities
 
 from ._folds import PLACE, Fold, whole_counts
 from ._mtm import MTM
@@ -106,6 +106,7 @@ def select_n_topics(
     >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
     ((9, 6), True)
     """
+    modalities(mdata)
     numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
     fits: dict[str, Any] = {
         "n_iter": n_iter,
