@@ -172,6 +172,16 @@ def test_counts_that_cannot_be_halved(tissue):
         run(tissue)
 
 
+def test_other_data(tissue):
+    with pytest.raises(TypeError, match="expected an AnnData or a MuData, got str"):
+        mt.tl.select_n_topics("tissue.h5mu")
+    names = list(tissue["rna"].obs_names)
+    tissue["rna"].obs_names = [names[1], *names[1:]]
+    with pytest.raises(ValueError, match="observation names of modality 'rna' occur twice"):
+        run(tissue)
+    assert "CV_split" not in tissue.obs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_known_number_of_topics(seed):
