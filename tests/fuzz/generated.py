@@ -276,7 +276,7 @@ def content(value: Any) -> Any:
     if isinstance(value, pd.Series):
         return str(value.dtype), repr(list(value))
     if isinstance(value, np.ndarray):
-        whole = np.ascontiguousarray(value)
+        whole = np.ascontiguousarray(value, dtype=np.float64 if value.dtype == np.longdouble else None)  # has padding
         return value.dtype.str, value.shape, value.strides, hashlib.sha256(whole.tobytes()).hexdigest()
     return repr(value)
 
