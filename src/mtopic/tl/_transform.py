@@ -13,7 +13,7 @@ from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 
-from ._export_params import OF_AN_EARLIER_FIT, require_record
+from ._export_params import require_record, write_record
 from ._model import Model
 from ._new_counts import NewCounts
 from ._surroundings import Surroundings
@@ -136,6 +136,7 @@ def transform(
         library_key=library_key,
     )
     around = _surroundings(trained, data, where)
+    target = data.copy() if copy else data
     warn_empty(Counts(corpus, new.obs_names, new.features))
     posterior = new.posterior(corpus, n_jobs)
     with posterior.threads:
@@ -143,7 +144,6 @@ def transform(
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, trained.topics)
 
-    target = data.copy() if copy else data
     target.obsm[key_added] = proportions
     _write(target, head, _record(trained, new, posterior, around, batch_key), around)
     if verbose:
@@ -205,11 +205,11 @@ def _record(
 
 
 def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings | None) -> None:
-    key = f"{head}mtopic"
     if around is not None and "neighbors_key" not in around.params:
-        record["params"]["stored_graph"] = _graph.store(around.graph, target, key, f"{head}mtopic_spatial")
-    gone = (*OF_AN_EARLIER_FIT, "elbo", "stability")
-    target.uns[key] = {**{name: value for name, value in target.uns.get(key, {}).items() if name not in gone}, **record}
+        record["params"]["stored_graph"] = _graph.store(
+            around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial"
+        )
+    write_record(target, head, record)
 
 
 def _say(matched: pd.DataFrame) -> None:
