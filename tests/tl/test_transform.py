@@ -431,6 +431,8 @@ def test_bad_references(reference, cells):
     ):
         with pytest.raises(kind, match=message):
             mt.tl.transform(source, new, **options)
+    with pytest.raises(TypeError, match="expected an AnnData or a MuData, got csr_"):
+        mt.tl.transform(reference, new["rna"].X)
     broken = reference.copy()
     broken["atac"].varm["signatures"].iloc[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"varm\['signatures'\] of modality 'atac' .* not positive"):
