@@ -96,6 +96,24 @@ def test_anndata(tissue):
     assert adata.varm["signatures"].shape == (60, 4)
 
 
+def test_what_cannot_be_written_is_said_before_the_fit(tissue, tmp_path):
+    from anndata import read_h5ad
+
+    tissue["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    backed = read_h5ad(tmp_path / "rna.h5ad", backed="r")
+    tissue.uns["my_mtopic"] = "mine"
+    for data, options, said in (
+        (tissue, {"key_added": "a/b"}, "key_added='a/b': names of slots hold no '/'"),
+        (tissue, {"key_added": "my"}, r"uns\['my_mtopic'\] holds something .* give another key_added"),
+        (backed, {"copy": True}, "backed mode"),
+    ):
+        seen = []
+        with pytest.raises(ValueError, match=said):
+            mt.tl.topic_model(data, 4, callback=seen.append, verbose=False, **options)
+        assert not seen
+    backed.file.close()
+
+
 def test_nothing_is_written_when_it_fails(tissue, fingerprint):
     before = fingerprint(tissue)
     with pytest.raises(KeyError, match="did you mean 'spatial'"):

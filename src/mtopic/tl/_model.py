@@ -120,7 +120,7 @@ class Model(Fitted):
         Parameters
         ----------
         n_iter
-            Number of iterations, at most.
+            Number of iterations, at most. 0 leaves a fit as it is, but for starts that are still to be made.
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for in one E-step.
         schedule
@@ -142,7 +142,7 @@ class Model(Fitted):
         Raises
         ------
         ValueError
-            If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
+            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or ``tol`` negative; if the model was loaded without its data;
             if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
         TypeError
@@ -160,7 +160,8 @@ class Model(Fitted):
         >>> len(model.elbo)
         10
         """
-        self._check_sizes(n_iter=n_iter, max_iter_d=max_iter_d)
+        self._check_sizes(0 if self._fit.iterations else 1, n_iter=n_iter)
+        self._check_sizes(max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
         chosen = self._checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
         watch = Watch(self, callback, checkpoint, checkpoint_every, "iterations")
@@ -233,12 +234,12 @@ class Model(Fitted):
         posterior.threads = of.threads
         return fit
 
-    def _check_sizes(self, **sizes: int) -> None:
+    def _check_sizes(self, least: int = 1, /, **sizes: int) -> None:
         for name, value in sizes.items():
             if not isinstance(value, int | np.integer):
                 raise TypeError(f"{name}={value!r}: give a whole number")
-            if value < 1:
-                raise ValueError(f"{name}={value}: it must be at least 1")
+            if value < least:
+                raise ValueError(f"{name}={value}: it must be at least {least}")
         if not self._has_counts:
             raise ValueError(
                 "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
