@@ -18,6 +18,13 @@ def test_raw_counts_are_fitted(tissue):
     assert tissue.uns["mtopic"]["params"]["raw"]
 
 
+def test_prepared_counts_without_raw_ones_are_warned_of(tissue):
+    mt.pp.tfidf(tissue, mod="atac")
+    del tissue["atac"].layers["counts"]
+    with pytest.warns(UserWarning, match=r"'atac' was prepared by tfidf and has no layers\['counts'\]"):
+        mt.tl.topic_model(tissue, 4, n_iter=2, verbose=False)
+
+
 @pytest.mark.parametrize("spatial", [False, True])
 def test_it_is_the_model_and_the_export(tissue, spatial):
     by_hand, where = tissue.copy(), {"n_neighbors": 6, "spatial_key": "spatial"} if spatial else {}

@@ -1,6 +1,7 @@
 """What all models share: a posterior, its fit and its names."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -77,6 +78,8 @@ class Model(Fitted):
         self.interrupted = False
         self._raw = options.raw
         self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
+        if options.raw:
+            _warn_no_raw_counts(data, self.preparation)
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         seeds = [int(child.integers(2**63)) for child in self._rng.spawn(_checked_starts(options.n_init))]
@@ -281,6 +284,16 @@ class Model(Fitted):
         if self._starts is not None:
             name += f", start {self._starts.number + 1} of {self.n_init}"
         return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
+
+
+def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation]) -> None:
+    for mod, adata in modalities(data).items():
+        if preparation[mod].steps and "counts" not in adata.layers:
+            warnings.warn(
+                f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
+                "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
+                stacklevel=4,
+            )
 
 
 def _checked_starts(n_init: int) -> int:
