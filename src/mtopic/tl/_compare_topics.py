@@ -104,6 +104,8 @@ def compare_topics(
         ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the numbers of samples, ``n_group`` and ``n_reference``.
 
     Proportions come from the signatures of all samples. What changes in many features at once may therefore pass for another mixture of topics, and not for a change of signatures.
+    A topic that a sample has nothing of has the share there that the prior gives it, which is the larger the fewer counts its observations have: between groups of different
+    depth, differences of topics that both groups hardly have (``group`` and ``reference`` near ``alpha`` over the counts of an observation) are such.
     That the groups took part in the fit does no harm to a test, which compares values that were all made in the same way; to choose the groups by the topics does.
 
     Raises
@@ -172,7 +174,7 @@ def _require_same_features(data: Data, record: Mapping[str, Any], chosen: Mappin
         if table is not None and not table.to_numpy().all():
             raise ValueError(
                 f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of different wholes are not "
-                "compared: compare modalities that all have measured alike, or proportions alone with features={}"
+                "compared: compare modalities that all have measured alike, or, if every batch has both groups, proportions alone with features={}"
             )
 
 
