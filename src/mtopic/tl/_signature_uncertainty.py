@@ -45,7 +45,7 @@ def signature_uncertainty(
 
     The topics' proportions count as known, so intervals are a little short where observations are few or have few counts; and they
     keep away from 0, which the prior hardly believes in. With ``batch_key`` it counts as known too how much
-    of a topic each batch could measure, and intervals are far too short where batches have few features in common. That a fit may have found other topics than there are is not in them.
+    of a topic each batch could measure, which shortens the intervals of features that some batches lack. That a fit may have found other topics than there are is not in them.
 
     Raises
     ------
