@@ -60,7 +60,7 @@ class Model(Fitted):
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
         alpha, learns_alpha = read_alpha(options.alpha, n_topics)
         batch = batches(data, options.batch_key)
-        warn_if_ignored(data, options.batch_key)
+        warn_if_ignored(modalities(data), options.batch_key)
         require_measured(modalities(data), batch)
         counts = by_batch(read_counts(data, raw=options.raw, dtype=self._dtype), modalities(data), batch)
         eta, learns_eta = read_eta(options.eta, counts.features)

@@ -61,7 +61,7 @@ class NewCounts:
     def of(cls, trained: Trained, data: Data, batch_key: str | None) -> "NewCounts":
         """Find the training's features in new data, and say what is missing."""
         found, batch = modalities(data), batches(data, batch_key)
-        warn_if_ignored(data, batch_key)
+        warn_if_ignored(found, batch_key)
         obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
         parts = _named_as_trained(found, trained)
         if not len(obs_names):
