@@ -230,14 +230,6 @@ def test_bad_options(tissue, options, error, said):
     assert model.modality_weights is None
 
 
-@pytest.fixture(autouse=True)
-def _pythons_own_handler():
-    """In a background process Ctrl-C may be ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def interrupt(model):
     if len(model.elbo) in (3, 6):
         signal.raise_signal(signal.SIGINT)
