@@ -11,7 +11,7 @@ from pandas.api.types import is_bool_dtype
 from scipy.sparse import csr_array
 
 from ._counts import Counts
-from ._slots import Data, absent, categories, modalities
+from ._slots import Data, absent, categories
 from ._warn import warn
 from .inference.corpus import Corpus
 from .inference.panels import Panels
@@ -24,9 +24,9 @@ def batches(data: Data, key: str | None) -> pd.Series | None:
     return None if key is None else pd.Series(categories(data, key), index=data.obs_names)
 
 
-def warn_if_ignored(data: Data, key: str | None) -> None:
+def warn_if_ignored(parts: Mapping[str, AnnData], key: str | None) -> None:
     """Say that zeros will be taken for counts, if some were not measured and nobody says in which batch."""
-    for mod, adata in modalities(data).items() if key is None else ():
+    for mod, adata in parts.items() if key is None else ():
         table = adata.varm.get(MEASURED)
         if _is_table(table) and not table.to_numpy().all():
             warn(

@@ -1,5 +1,6 @@
 """Models in files: HDF5 behind a seal, the digest of all that follows, so that what was cut short or changed is never taken for a model."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -136,13 +137,12 @@ def _block(file: BinaryIO) -> bytes:
 
 def _flush_folder(folder: Path) -> None:
     """Have the new name on the disk too, where folders can be flushed."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _require_file(path: Path) -> None:

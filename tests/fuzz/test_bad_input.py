@@ -14,6 +14,8 @@ from tests.fuzz.generated import PLANNED, Case, Part, attempt, first_of, fuzz, p
 
 import mtopic as mt
 
+pytestmark = pytest.mark.slow
+
 READERS = {
     "MTM": lambda data, mod: mt.tl.MTM(data, 3, verbose=False),
     "sMTM": lambda data, mod: mt.tl.sMTM(data, 3, n_neighbors=2, verbose=False),

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import strategies as st
 from tests.fuzz.generated import cases, content, fuzz, parts_of, require_finite
 
 import mtopic as mt
+
+pytestmark = pytest.mark.slow
 
 NUMBERS = st.sampled_from([2, 3, 3, 5, 5, 9, 33, 200])
 HOW = {

@@ -1,11 +1,14 @@
 """Preparation of whatever counts are allowed."""
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from scipy import sparse
 from tests.fuzz.generated import attempt, cases, content, fuzz, parts_of
 
 import mtopic as mt
+
+pytestmark = pytest.mark.slow
 
 STEPS = {"tfidf": mt.pp.tfidf, "clr": mt.pp.clr}
 

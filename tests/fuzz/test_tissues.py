@@ -2,10 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import strategies as st
 from tests.fuzz.generated import attempt, cases, content, fuzz, require_finite
 
 import mtopic as mt
+
+pytestmark = pytest.mark.slow
 
 PLACES = {
     "plane": lambda rng, n: rng.random((n, 2)),

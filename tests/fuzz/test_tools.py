@@ -3,11 +3,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import strategies as st
 from mudata import MuData
 from tests.fuzz.generated import attempt, cases, content, first_of, fuzz, parts_of
 
 import mtopic as mt
+
+pytestmark = pytest.mark.slow
 
 CELLS = cases(least=2)
 

@@ -105,6 +105,8 @@ def test_errors(batches):
         mt.pp.concat({"a": one, "b": two["rna"]})
     with pytest.raises(TypeError, match="expected an AnnData or a MuData, got DataFrame"):
         mt.pp.concat({"a": pd.DataFrame()})
+    with pytest.raises(TypeError, match="data is a list: give a mapping from names"):
+        mt.pp.concat([one, two])
     with pytest.raises(ValueError, match="5 observation names of the batches occur twice, the first is 'a0'.*prefixes"):
         mt.pp.concat({"a": one, "b": one.copy()})
     with pytest.raises(ValueError, match="obs of batch 'a' has a column 'donor' already"):

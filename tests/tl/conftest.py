@@ -1,6 +1,16 @@
+import signal
+
 import pytest
 
 import mtopic as mt
+
+
+@pytest.fixture(autouse=True)
+def _pythons_own_handler():
+    """In a background process Ctrl-C may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -151,6 +151,18 @@ def test_the_checkpoint_of_a_converged_fit_says_so(tissue, path):
     assert_same_bits(again, model)
 
 
+def test_nothing_is_left_to_do(tissue, path):
+    model = model_of(tissue)
+    with pytest.raises(ValueError, match="n_iter=0: it must be at least 1"):
+        model.VI(0)
+    model.VI(12, tol=None, checkpoint=path)
+    again = mt.tl.load_model(path, tissue)
+    again.VI(12 - len(again.elbo), tol=None, checkpoint=path)
+    assert_same_bits(again, model)
+    with pytest.raises(ValueError, match="n_iter=-1: it must be at least 0"):
+        again.VI(-1)
+
+
 def test_what_was_learned_before_the_first_iteration_is_saved(path):
     def fail(model):
         raise RuntimeError("no")
@@ -205,6 +217,7 @@ def test_a_callback_that_fails_leaves_a_whole_iteration(tissue, n_jobs):
     [
         ({"callback": 3}, TypeError, "callback=3: give a function"),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every=0: it must be at least 1"),
+        ({"checkpoint_every": 2.5}, TypeError, "checkpoint_every=2.5: give a whole number"),
         ({"checkpoint": "nowhere/model.h5"}, FileNotFoundError, "there is no folder"),
     ],
 )
@@ -215,14 +228,6 @@ def test_bad_options(tissue, options, error, said):
             fit(2, **options)
     assert not model.fitted
     assert model.modality_weights is None
-
-
-@pytest.fixture(autouse=True)
-def _pythons_own_handler():
-    """In a background process Ctrl-C may be ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupt(model):

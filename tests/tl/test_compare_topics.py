@@ -330,3 +330,20 @@ def test_samples_that_are_all_alike_have_no_test():
     adata.obsm["topics"].loc[:] = 0.25
     table = compare(adata)["topics"]
     assert (table["difference"] == 0).all() and table[["p", "q"]].isna().all(axis=None)
+
+
+def test_signatures_of_batches(fitted):
+    """Those of a modality that not all batches have measured alike are refused, and no others."""
+    mdata = fitted.copy()
+    mdata.obs["batch"] = np.where(np.arange(mdata.n_obs) % 2, "a", "b")
+    mdata.uns["mtopic"]["params"]["batch_key"] = "batch"
+    assert set(compare(mdata)["signatures"]) == set(mdata.mod)
+    rna = mdata["rna"]
+    rna.varm["measured"] = pd.DataFrame({"a": True, "b": np.arange(rna.n_vars) > 0}, rna.var_names)
+    with pytest.raises(
+        ValueError, match=r"batches of obs\['batch'\] have not measured the same features of modality 'rna'"
+    ):
+        compare(mdata)
+    atac = {"atac": mdata["atac"].var_names[:2]}
+    assert set(compare(mdata, features=atac)["signatures"]) == {"atac"}
+    assert not compare(mdata, features={})["signatures"]

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import stat
 
 import h5py
 import numpy as np
@@ -405,6 +406,20 @@ def test_a_save_that_fails_leaves_the_earlier_file(tissue, path, monkeypatch, wh
     assert os.listdir(path.parent) == [path.name]
     model.save(path)
     assert len(mt.tl.load_model(path).elbo) == 4
+
+
+def test_a_file_system_on_which_folders_cannot_be_flushed(tissue, path, monkeypatch):
+    flush = os.fsync
+
+    def fails_for_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError("invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr("os.fsync", fails_for_folders)
+    model = make("variational", tissue, 1)
+    model.save(path)
+    assert_same(mt.tl.load_model(path), model)
 
 
 def test_places_that_cannot_be_written(tissue, tmp_path):

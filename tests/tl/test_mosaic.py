@@ -375,6 +375,16 @@ def test_preparation_by_batch(batches):
     np.testing.assert_allclose(new.obsm["topics"], again.obsm["topics"], atol=1e-5)
 
 
+@pytest.mark.parametrize("prepare", [mt.pp.tfidf, mt.pp.clr])
+def test_preparation_that_takes_features_for_zeros_says_so(batches, recwarn, prepare):
+    mdata = batches.copy()
+    del mdata["prot"].varm["measured"]
+    prepare(mdata, mod="prot")
+    assert not [one for one in recwarn if "batch_key" in str(one.message)]
+    with pytest.warns(UserWarning, match="of modality 'rna' says that batches lack features.*batch_key"):
+        prepare(mdata, mod="rna")
+
+
 @pytest.mark.parametrize("prepare", [True, False])
 def test_cross_validation_of_batches(batches, prepare):
     how = {"n_folds": 2, "n_iter": 12, "n_jobs": 1, "verbose": False, "prepare": prepare}

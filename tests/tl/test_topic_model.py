@@ -18,6 +18,13 @@ def test_raw_counts_are_fitted(tissue):
     assert tissue.uns["mtopic"]["params"]["raw"]
 
 
+def test_prepared_counts_without_raw_ones_are_warned_of(tissue):
+    mt.pp.tfidf(tissue, mod="atac")
+    del tissue["atac"].layers["counts"]
+    with pytest.warns(UserWarning, match=r"'atac' was prepared by tfidf and has no layers\['counts'\]"):
+        mt.tl.topic_model(tissue, 4, n_iter=2, verbose=False)
+
+
 @pytest.mark.parametrize("spatial", [False, True])
 def test_it_is_the_model_and_the_export(tissue, spatial):
     by_hand, where = tissue.copy(), {"n_neighbors": 6, "spatial_key": "spatial"} if spatial else {}
@@ -94,6 +101,24 @@ def test_anndata(tissue):
     mt.tl.topic_model(adata, 4, rng=np.random.default_rng(0), verbose=False)
     assert adata.obsm["topics"].shape == (150, 4)
     assert adata.varm["signatures"].shape == (60, 4)
+
+
+def test_what_cannot_be_written_is_said_before_the_fit(tissue, tmp_path):
+    from anndata import read_h5ad
+
+    tissue["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    backed = read_h5ad(tmp_path / "rna.h5ad", backed="r")
+    tissue.uns["my_mtopic"] = "mine"
+    for data, options, said in (
+        (tissue, {"key_added": "a/b"}, "key_added='a/b': names of slots hold no '/'"),
+        (tissue, {"key_added": "my"}, r"uns\['my_mtopic'\] holds something .* give another key_added"),
+        (backed, {"copy": True}, "backed mode"),
+    ):
+        seen = []
+        with pytest.raises(ValueError, match=said):
+            mt.tl.topic_model(data, 4, callback=seen.append, verbose=False, **options)
+        assert not seen
+    backed.file.close()
 
 
 def test_nothing_is_written_when_it_fails(tissue, fingerprint):

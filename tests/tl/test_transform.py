@@ -156,6 +156,9 @@ def test_what_follows_from_topics(reference, cells):
     assert (new.obsm["modality_agreement"].mean() > 0.8).all()
     with pytest.raises(KeyError, match="elbo"):
         mt.pl.convergence(new, show=False)
+    mt.tl.transform(reference, new, verbose=False)
+    assert set(new.obsm) == {"topics", *cells[1].obsm}
+    assert set(new.uns["mtopic"]) == {"params", "features", "version"}
 
 
 def test_threads_change_no_bit(reference, cells):
@@ -303,7 +306,10 @@ def test_counts_that_were_prepared_otherwise(cells, reference):
     model.VI(3)
     prepared = new.copy()
     mt.pp.scale_counts(prepared)
-    np.testing.assert_array_equal(transformed(reference, prepared), transformed(reference, new))
+    plain = mt.tl.MTM(cells[0], 5, verbose=False)
+    plain.VI(3)
+    for source in (reference, plain):
+        np.testing.assert_array_equal(transformed(source, prepared), transformed(source, new))
     for adata in prepared.mod.values():
         del adata.layers["counts"]
     for source, steps in ((model, "tfidf, scale_counts"), (reference, "nothing")):
@@ -425,6 +431,8 @@ def test_bad_references(reference, cells):
     ):
         with pytest.raises(kind, match=message):
             mt.tl.transform(source, new, **options)
+    with pytest.raises(TypeError, match="expected an AnnData or a MuData, got csr_"):
+        mt.tl.transform(reference, new["rna"].X)
     broken = reference.copy()
     broken["atac"].varm["signatures"].iloc[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"varm\['signatures'\] of modality 'atac' .* not positive"):

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
+from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._counts import CSR
-from mtopic._measured import batches, n_features
+from mtopic._measured import n_features
 from mtopic._slots import Data
 
 from ._prepare import transform_counts
@@ -40,7 +42,7 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
     Warns
     -----
     UserWarning
-        If values are not integers.
+        If values are not integers, or ``varm["measured"]`` is there and no ``batch_key``.
 
     Notes
     -----
@@ -55,11 +57,12 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
     True
     """
     target = mdata.copy() if copy else mdata
-    batch = batches(target, batch_key)
-    transform_counts(
-        target, mod, "clr", lambda x, adata, name: log_ratios(x, n_features(adata, name, batch, adata.var_names))
-    )
+    transform_counts(target, mod, "clr", _ratios, batch_key)
     return target if copy else None
+
+
+def _ratios(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
+    return log_ratios(x, n_features(adata, mod, batch, adata.var_names))
 
 
 def log_ratios(x: CSR, n_features: NDArray[np.int64]) -> CSR:

@@ -44,7 +44,7 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     Raises
     ------
     TypeError
-        If a batch is no AnnData or MuData, or there are both.
+        If ``data`` is no mapping, or a batch no AnnData or MuData, or there are both.
     ValueError
         If there is no batch, observation names occur twice, there is such a column already, a batch is the result of an earlier call that noted what
         was measured, or counts are not valid.
@@ -59,6 +59,8 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     >>> both.n_obs, int(both["rna"].varm["measured"]["a"].sum())
     (180, 200)
     """
+    if not isinstance(data, Mapping):
+        raise TypeError(f"data is a {type(data).__name__}: give a mapping from names of batches to MuData or AnnData")
     batches = {str(name): one for name, one in data.items()}
     parts = {name: modalities(one) for name, one in batches.items()}
     _require_joinable(batches, label)

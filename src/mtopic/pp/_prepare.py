@@ -1,21 +1,26 @@
 """What all preparation steps share: the raw counts they keep and the record they leave."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from mtopic._counts import CSR, count_matrix
+from mtopic._measured import batches, warn_if_ignored
 from mtopic._slots import Data, modality
 from mtopic._warn import warn
 
 RECORD = "mtopic"
 
 
-def transform_counts(data: Data, mod: str | None, step: str, transform: Callable[[CSR, AnnData, str], CSR]) -> None:
-    """Replace ``X`` of a modality by a transform of its counts; nothing is written if that fails."""
-    name, adata = modality(data, mod)
+Transform: TypeAlias = Callable[[CSR, AnnData, str, pd.Series | None], CSR]
+
+
+def transform_counts(data: Data, mod: str | None, step: str, transform: Transform, batch_key: str | None) -> None:
+    """Replace ``X`` of a modality by a transform of its counts, given its name and the batches; nothing is written if that fails."""
+    (name, adata), batch = modality(data, mod), batches(data, batch_key)
     require_memory(adata, name)
     if steps(adata):
         it = "adata" if data is adata else f"mdata[{name!r}]"
@@ -23,10 +28,11 @@ def transform_counts(data: Data, mod: str | None, step: str, transform: Callable
             f"X of modality {name!r} has been prepared by {', '.join(steps(adata))} already: {step} wants counts; "
             f"take them back with {it}.X = {it}.layers['counts'] and del {it}.uns['{RECORD}']['steps']"
         )
+    warn_if_ignored({name: adata}, batch_key)
     x = count_matrix(adata, name)
     if not np.array_equal(x.data, np.trunc(x.data)):
         warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts")
-    write(adata, transform(as_real(x), adata, name), step)
+    write(adata, transform(as_real(x), adata, name, batch), step)
 
 
 def require_memory(adata: AnnData, mod: str) -> None:

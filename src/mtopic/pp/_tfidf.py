@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._counts import CSR
-from mtopic._measured import batches, n_observations
+from mtopic._measured import n_observations
 from mtopic._slots import Data
 
 from ._prepare import transform_counts
@@ -52,7 +53,7 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
     Warns
     -----
     UserWarning
-        If values are not integers.
+        If values are not integers, or ``varm["measured"]`` is there and no ``batch_key``.
 
     Notes
     -----
@@ -67,13 +68,12 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
     ['tfidf']
     """
     target = mdata.copy() if copy else mdata
-    batch = batches(target, batch_key)
-    transform_counts(target, mod, "tfidf", lambda x, adata, name: _weigh(x, adata, n_observations(adata, name, batch)))
+    transform_counts(target, mod, "tfidf", _weigh, batch_key)
     return target if copy else None
 
 
-def _weigh(x: CSR, adata: AnnData, n_obs: NDArray[np.int64]) -> CSR:
-    weights = idf(x, n_obs)
+def _weigh(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
+    weights = idf(x, n_observations(adata, mod, batch))
     x.data *= weights.astype(x.dtype)[x.indices]
     adata.var[IDF] = weights
     return x

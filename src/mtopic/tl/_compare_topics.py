@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from mtopic._counts import raw_counts
+from mtopic._measured import batches, measured
 from mtopic._slots import Data, find_signatures, modalities, modality
 from mtopic.inference import kernels
 from mtopic.inference.execution import Threads
@@ -103,6 +104,8 @@ def compare_topics(
         ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the numbers of samples, ``n_group`` and ``n_reference``.
 
     Proportions come from the signatures of all samples. What changes in many features at once may therefore pass for another mixture of topics, and not for a change of signatures.
+    A topic that a sample has nothing of has the share there that the prior gives it, which is the larger the fewer counts its observations have: between groups of different
+    depth, differences of topics that both groups hardly have (``group`` and ``reference`` near ``alpha`` over the counts of an observation) are such.
     That the groups took part in the fit does no harm to a test, which compares values that were all made in the same way; to choose the groups by the topics does.
 
     Raises
@@ -130,7 +133,7 @@ def compare_topics(
     require_record(data, head, "prefix", prefix)
     theta = shares(data, f"{head}topics")
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
-    _require_same_features(data.uns.get(f"{head}mtopic", {}), chosen)
+    _require_same_features(data, data.uns.get(f"{head}mtopic", {}), chosen)
     design = samples(data, groupby, group, reference, sample_key, theta.notna().all(axis=1).to_numpy())
     means = np.array([theta.to_numpy()[rows].mean(axis=0) for rows in design.rows])
     topics = _topics(means, design, theta.columns, scale, sample_key, level)
@@ -164,13 +167,15 @@ def _check(scale: str, n_top: int, min_counts: float, level: float, n_jobs: int)
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
 
 
-def _require_same_features(record: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> None:
-    batch_key = record.get("params", {}).get("batch_key")
-    if chosen and batch_key is not None:
-        raise ValueError(
-            f"batches of obs[{batch_key!r}] have not measured the same features, and shares of different wholes are not compared: compare "
-            "proportions alone with features={}"
-        )
+def _require_same_features(data: Data, record: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> None:
+    key, parts = record.get("params", {}).get("batch_key"), modalities(data)
+    for mod in () if key is None else chosen:
+        table = measured(parts[mod], mod, batches(data, key))
+        if table is not None and not table.to_numpy().all():
+            raise ValueError(
+                f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of different wholes are not "
+                "compared: compare modalities that all have measured alike, or, if every batch has both groups, proportions alone with features={}"
+            )
 
 
 def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: int) -> dict[str, list[str]]:

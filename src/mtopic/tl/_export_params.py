@@ -12,7 +12,7 @@ from ._model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
 OF_AN_EARLIER_FIT = (
-    "topic_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd", "signatures_low", "signatures_high",
+    "topic_shares", "modality_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd", "signatures_low", "signatures_high",
     "comparison",
 )  # fmt: skip
 
@@ -97,9 +97,9 @@ def export_params(
     mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
+    _record(model, mdata, head, order, names)
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
-    _record(model, mdata, head, order, names)
 
 
 def require_record(data: Data, head: str, parameter: str, value: str | None) -> None:
@@ -125,10 +125,15 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray, topics: pd.
     fit: dict[str, Any] = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")
-    gone = (*OF_AN_EARLIER_FIT, "stability")
-    kept = {name: value for name, value in mdata.uns.get(key, {}).items() if name not in gone}
-    mdata.uns[key] = {**kept, **fit}
+    write_record(mdata, head, fit)
+
+
+def write_record(data: Data, head: str, record: dict[str, Any]) -> None:
+    """Put a record in place of the earlier one, and take away what was found out about that fit."""
+    gone = (*OF_AN_EARLIER_FIT, "elbo", "stability")
+    kept = {name: value for name, value in data.uns.get(f"{head}mtopic", {}).items() if name not in gone}
+    data.uns[f"{head}mtopic"] = {**kept, **record}
     for name in OF_AN_EARLIER_FIT:
-        mdata.obsm.pop(f"{head}{name}", None)
-        for adata in modalities(mdata).values():
+        data.obsm.pop(f"{head}{name}", None)
+        for adata in modalities(data).values():
             adata.varm.pop(f"{head}{name}", None)

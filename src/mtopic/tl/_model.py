@@ -1,6 +1,7 @@
 """What all models share: a posterior, its fit and its names."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -59,7 +60,7 @@ class Model(Fitted):
         look_up(FAMILIES, options.inference, "inference", "the families of updates")
         alpha, learns_alpha = read_alpha(options.alpha, n_topics)
         batch = batches(data, options.batch_key)
-        warn_if_ignored(data, options.batch_key)
+        warn_if_ignored(modalities(data), options.batch_key)
         require_measured(modalities(data), batch)
         counts = by_batch(read_counts(data, raw=options.raw, dtype=self._dtype), modalities(data), batch)
         eta, learns_eta = read_eta(options.eta, counts.features)
@@ -77,6 +78,8 @@ class Model(Fitted):
         self.interrupted = False
         self._raw = options.raw
         self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
+        if options.raw:
+            _warn_no_raw_counts(data, self.preparation)
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         seeds = [int(child.integers(2**63)) for child in self._rng.spawn(_checked_starts(options.n_init))]
@@ -120,7 +123,7 @@ class Model(Fitted):
         Parameters
         ----------
         n_iter
-            Number of iterations, at most.
+            Number of iterations, at most. 0 leaves a fit as it is, but for starts that are still to be made.
         max_iter_d
             Cap on the rounds that an observation's topics are iterated for in one E-step.
         schedule
@@ -142,7 +145,7 @@ class Model(Fitted):
         Raises
         ------
         ValueError
-            If ``n_iter``, ``max_iter_d`` or ``checkpoint_every`` is less than 1, or ``tol`` negative; if the model was loaded without its data;
+            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or ``tol`` negative; if the model was loaded without its data;
             if ``schedule="original"`` meets collapsed inference,
             a prior that is to be learned, or ``smoothing="prior"``.
         TypeError
@@ -160,7 +163,8 @@ class Model(Fitted):
         >>> len(model.elbo)
         10
         """
-        self._check_sizes(n_iter=n_iter, max_iter_d=max_iter_d)
+        self._check_sizes(0 if self._fit.iterations else 1, n_iter=n_iter)
+        self._check_sizes(max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
         chosen = self._checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
         watch = Watch(self, callback, checkpoint, checkpoint_every, "iterations")
@@ -233,12 +237,12 @@ class Model(Fitted):
         posterior.threads = of.threads
         return fit
 
-    def _check_sizes(self, **sizes: int) -> None:
+    def _check_sizes(self, least: int = 1, /, **sizes: int) -> None:
         for name, value in sizes.items():
             if not isinstance(value, int | np.integer):
                 raise TypeError(f"{name}={value!r}: give a whole number")
-            if value < 1:
-                raise ValueError(f"{name}={value}: it must be at least 1")
+            if value < least:
+                raise ValueError(f"{name}={value}: it must be at least {least}")
         if not self._has_counts:
             raise ValueError(
                 "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
@@ -280,6 +284,16 @@ class Model(Fitted):
         if self._starts is not None:
             name += f", start {self._starts.number + 1} of {self.n_init}"
         return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
+
+
+def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation]) -> None:
+    for mod, adata in modalities(data).items():
+        if preparation[mod].steps and "counts" not in adata.layers:
+            warnings.warn(
+                f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
+                "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
+                stacklevel=4,
+            )
 
 
 def _checked_starts(n_init: int) -> int:

@@ -61,7 +61,7 @@ class NewCounts:
     def of(cls, trained: Trained, data: Data, batch_key: str | None) -> "NewCounts":
         """Find the training's features in new data, and say what is missing."""
         found, batch = modalities(data), batches(data, batch_key)
-        warn_if_ignored(data, batch_key)
+        warn_if_ignored(found, batch_key)
         obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
         parts = _named_as_trained(found, trained)
         if not len(obs_names):
@@ -163,7 +163,7 @@ def _require_mass_of_batches(trained: Trained, parts: Mapping[str, AnnData], bat
 def _read(adata: AnnData, mod: str, trained: Trained) -> tuple[CSR, Preparation]:
     """Counts, and what they have still to go through: all that the training's had, or nothing if they bear its steps already."""
     wanted, done, has_raw = trained.steps(mod), tuple(steps(adata)), "counts" in adata.layers
-    if has_raw and (trained.raw or wanted.steps):
+    if has_raw and (trained.raw or wanted.steps or done):
         return count_matrix(adata, mod, layer="counts"), wanted
     if not done:
         return count_matrix(adata, mod), wanted
@@ -171,7 +171,7 @@ def _read(adata: AnnData, mod: str, trained: Trained) -> tuple[CSR, Preparation]
         return count_matrix(adata, mod), Preparation()
     raise ValueError(
         f"X of modality {mod!r} has been prepared by {', '.join(done)}, that of the training by {', '.join(wanted.steps) or 'nothing'}: "
-        "give raw counts, in X without uns['mtopic']['steps']" + ("" if has_raw else " or in layers['counts']")
+        "give raw counts, in layers['counts'] or in X without uns['mtopic']['steps']"
     )
 
 

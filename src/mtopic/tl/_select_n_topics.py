@@ -119,7 +119,7 @@ def select_n_topics(
         "spatial": {},
         "options": ({} if prepare else RAW) | ({} if batch_key is None else {"batch_key": BATCH}),
     }
-    warn_if_ignored(mdata, batch_key)
+    warn_if_ignored(modalities(mdata), batch_key)
     if is_spatial:
         fits["spatial"] = {"radius": radius, "n_neighbors": n_neighbors, "spatial_key": PLACE}
     counts = whole_counts(mdata, spatial_key if is_spatial else None, batch_key)

@@ -44,7 +44,8 @@ def signature_uncertainty(
         Limits of the intervals, in [0, 1].
 
     The topics' proportions count as known, so intervals are a little short where observations are few or have few counts; and they
-    keep away from 0, which the prior hardly believes in. That a fit may have found other topics than there are is not in them.
+    keep away from 0, which the prior hardly believes in. With ``batch_key`` it counts as known too how much
+    of a topic each batch could measure, which shortens the intervals of features that some batches lack. That a fit may have found other topics than there are is not in them.
 
     Raises
     ------

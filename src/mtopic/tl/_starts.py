@@ -53,10 +53,9 @@ class Starts:
     def over(self, fit: Fit, converged: bool, cut_short: bool) -> Fit:
         """Take note of a start that is over, unless it was cut short and is not the best; return the best."""
         self.passes += fit.passes
-        better = self.best is None or fit.elbo[-1] > self.best.elbo[-1]
-        if self.best is None or better:
-            self.best, self.kept, self.converged = fit, self.number, converged
-        if better or not cut_short:
+        if self.best is None or fit.elbo[-1] > self.best.elbo[-1]:
+            self.best, self.kept, self.converged, cut_short = fit, self.number, converged, False
+        if not cut_short:
             self.lam.append(fit.posterior.lam)
         return self.best
 

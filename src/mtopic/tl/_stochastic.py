@@ -94,7 +94,9 @@ class Stochastic(Model):
         >>> model.gamma.shape, len(model.elbo)
         ((1000, 5), 1)
         """
-        self._check_sizes(n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d)
+        self._check_sizes(
+            n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every
+        )
         chosen = self._checked_schedule(schedule)
         if schedule == "original" and self.graph is not None:
             raise ValueError("schedule='original': the original has no SVI with neighbours, fit with schedule='fast'")

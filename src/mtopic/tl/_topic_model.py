@@ -7,7 +7,7 @@ import numpy as np
 from mtopic._graph import Method
 from mtopic._slots import Data
 
-from ._export_params import export_params
+from ._export_params import export_params, require_record
 from ._model import Model
 from ._mtm import MTM
 from ._priors import ETA, Alpha, Eta
@@ -158,7 +158,8 @@ def topic_model(
             eta=ETA if eta is None else eta,
             **options,
         )
+    require_record(data, "" if key_added is None else f"{key_added}_", "key_added", key_added)
+    target = data.copy() if copy else data  # now, as a backed object has no copy
     model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
-    target = data.copy() if copy else data
     export_params(model, target, key_added)
     return target if copy else None

@@ -13,7 +13,7 @@ from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 
-from ._export_params import OF_AN_EARLIER_FIT, require_record
+from ._export_params import require_record, write_record
 from ._model import Model
 from ._new_counts import NewCounts
 from ._surroundings import Surroundings
@@ -42,14 +42,15 @@ def transform(
     """Topics of new observations by the signatures of a fit, which stay as they are.
 
     Every observation is begun anew and iterated until its proportions have settled (E-steps), with the priors and the weights of
-    modalities of the fit. The observations that were fitted come out as the fit has them, up to rounds that it had still to do.
+    modalities of the fit. The observations that were fitted come out as the fit has them, up to rounds that it had still to do; where neighbours were
+    the prior, they have to be given again. The correction of ``smoothing="original"`` is not made.
 
     Features are matched by name. Where some are missing, topics are told from what is left of the signatures, each scaled to sum 1: proportions
     are then those of the counts that can be seen. Features that the training did not have are left out.
 
     Counts are prepared like those of the training, with its statistics: a fit to what `mtopic.pp.tfidf`, `mtopic.pp.clr` and
     `mtopic.pp.scale_counts` had made takes the raw counts of ``data`` (``layers["counts"]``, else ``X``) through the same steps, with the stored
-    weights and factors. Only where no raw counts are left and ``X`` bears the same steps is it taken as it is.
+    weights and factors; means of clr are over the features of the fit, so choose features before it and not after. Only where no raw counts are left and ``X`` bears the same steps is it taken as it is.
 
     Parameters
     ----------
@@ -136,6 +137,7 @@ def transform(
         library_key=library_key,
     )
     around = _surroundings(trained, data, where)
+    target = data.copy() if copy else data
     warn_empty(Counts(corpus, new.obs_names, new.features))
     posterior = new.posterior(corpus, n_jobs)
     with posterior.threads:
@@ -143,7 +145,6 @@ def transform(
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, trained.topics)
 
-    target = data.copy() if copy else data
     target.obsm[key_added] = proportions
     _write(target, head, _record(trained, new, posterior, around, batch_key), around)
     if verbose:
@@ -152,12 +153,13 @@ def transform(
 
 
 def _require_free(data: Data, key: str, head: str) -> None:
+    parts = modalities(data)
     require_record(data, head, "key_added", key)
     if isinstance(data, MuData) and key in data.mod:
         raise ValueError(
             f"key_added={key!r}: obsm[{key!r}] says which observations modality {key!r} has, give another name"
         )
-    for mod, adata in modalities(data).items():
+    for mod, adata in parts.items():
         if f"{head}signatures" in adata.varm:
             raise ValueError(
                 f"modality {mod!r} of the data has varm['{head}signatures'], of a fit of its own, to which these topics would not "
@@ -205,11 +207,9 @@ def _record(
 
 
 def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings | None) -> None:
-    key = f"{head}mtopic"
     if around is not None and "neighbors_key" not in around.params:
-        record["params"]["stored_graph"] = _graph.store(around.graph, target, key, f"{head}mtopic_spatial")
-    gone = (*OF_AN_EARLIER_FIT, "elbo", "stability")
-    target.uns[key] = {**{name: value for name, value in target.uns.get(key, {}).items() if name not in gone}, **record}
+        record["params"]["stored_graph"] = _graph.store(around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial")
+    write_record(target, head, record)
 
 
 def _say(matched: pd.DataFrame) -> None:

@@ -45,8 +45,6 @@ class Watch:
         every: int,
         unit: str,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"checkpoint_every={every}: it must be at least 1")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback={callback!r}: give a function of the model")
         self._model, self._callback, self._every, self._unit = model, callback, every, unit
