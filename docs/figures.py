@@ -65,9 +65,7 @@ def neighbours() -> Figure:
             "neighbours as the prior": alike(mdata.obsm["neighbours_topics"], truth),
         }
     )
-    return mt.pl.topics(
-        mdata, x="spatial", topics="shown", ncols=3, vmin=0, vmax=1, figsize=(11, 3.4), return_fig=True
-    )
+    return mt.pl.topics(mdata, x="spatial", topics="shown", ncols=3, vmin=0, vmax=1, figsize=(11, 3.4), return_fig=True)
 
 
 def alike(found: pd.DataFrame, truth: pd.Series) -> pd.Series:

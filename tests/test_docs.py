@@ -9,7 +9,7 @@ import pytest
 import mtopic as mt
 
 ROOT = Path(__file__).parents[1]
-CODE = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^```(?:python|{code-block} python\n:caption: mtopic)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TOPICS = re.compile(r"(?<=n_topics=)\d+")
 SIMULATED = re.compile(r"(?<=n_obs=)\d+")

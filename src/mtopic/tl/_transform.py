@@ -216,4 +216,6 @@ def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings
 def _say(matched: pd.DataFrame) -> None:
     for mod, row in matched.iterrows():
         there = row["trained"] - row["missing"]
-        logger.info(f"{mod}: {there:,.0f} of {row['trained']:,.0f} features matched, {row['others']:,.0f} others left out")
+        logger.info(
+            f"{mod}: {there:,.0f} of {row['trained']:,.0f} features matched, {row['others']:,.0f} others left out"
+        )
