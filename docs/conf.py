@@ -72,4 +72,6 @@ nitpick_ignore_regex = [("py:.*", rf"({'|'.join([*intersphinx_packages, *sys.std
 
 html_theme = "sphinx_book_theme"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["mtopic.css"]
 html_theme_options = {"path_to_docs": "docs"}

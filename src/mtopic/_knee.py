@@ -27,7 +27,7 @@ def knee(curve: pd.Series, sensitivity: float) -> int | None:
     from kneed import KneeLocator
 
     if not sensitivity > 0:
-        raise ValueError(f"a knee's sensitivity of {sensitivity} is not possible: it must be positive")
+        raise ValueError(f"the knee has a sensitivity of {sensitivity}: it must be positive, such as 5")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = KneeLocator(

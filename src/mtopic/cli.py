@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+DEMO = """Written to {out}/, look first at the top:
+  topics.png                   how much of each topic every spot has
+  dominant_topics.png          the largest topic of every spot
+  signatures_rna.png, _atac    the genes and the peaks that make up each topic
+  corr_rna.png, _atac          topics beside the z-scores of their top features: the diagonal should be red
+  convergence.png              the objective of the fit, which levels off
+  trained.h5mu                 the data with all results, for mtopic.read.h5mu
+
+All of it on one page:         mtopic report {out}/trained.h5mu -o {out}/report.html
+Your own data:                 mtopic fit IN.h5mu -o OUT.h5mu --n-topics 20 --spatial-key spatial"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; bad input is one line on standard error and exit status 2."""
     arguments = _parser().parse_args(argv)
@@ -114,17 +126,17 @@ def _demo(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     n_topics = 10
-    print("Simulating 2,000 spots with RNA and ATAC counts from 10 known topics …")
+    print("Simulating a tissue: 2,000 spots with counts of 600 genes and 1,200 peaks, drawn from 10 known topics …")
     mdata = datasets.simulate(2000, n_topics, modalities={"rna": 600, "atac": 1200})
     for mod in mdata.mod:
         pp.tfidf(mdata, mod=mod)
     pp.scale_counts(mdata)
-    print("Fitting a spatial topic model (the first run compiles, later ones start at once) …")
+    print("Fitting a spatial topic model, which does not know them (the first run compiles for some seconds) …")
     model = tl.sMTM(mdata, n_topics=n_topics, radius=0.04, spatial_key="spatial", n_jobs=-1)
     model.VI(n_iter=200)
     tl.export_params(model, mdata)
 
-    print("Drawing …")
+    print(f"{model}\nDrawing …")
     pl.topics(mdata, x="spatial", save=out / "topics.png")
     pl.dominant_topics(mdata, x="spatial", save=out / "dominant_topics.png")
     pl.convergence(model, save=out / "convergence.png")
@@ -138,8 +150,9 @@ def _demo(arguments: argparse.Namespace) -> None:
     correlation = datasets.recovery(mdata)["correlation"]
     print(
         f"Known topics that came back: mean correlation {correlation.mean():.3f}, lowest {correlation.min():.3f} "
-        f"(1 is perfect).\nWritten to {out}/: trained.h5mu and {', '.join(sorted(p.name for p in out.glob('*.png')))}"
+        "(1 is perfect).\n"
     )
+    print(DEMO.format(out=out))
 
 
 def _fit(arguments: argparse.Namespace) -> None:

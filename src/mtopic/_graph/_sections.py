@@ -50,7 +50,7 @@ def split(sections: pd.CategoricalIndex | None, n_obs: int) -> dict[str | None, 
         return {None: np.arange(n_obs)}
     codes = np.asarray(sections.codes)
     if codes.size != n_obs:
-        raise ValueError(f"{codes.size} observations have a section, of {n_obs}")
+        raise ValueError(f"{codes.size} observations have a section, of {n_obs}: name the section of each")
     missing = np.flatnonzero(codes < 0)
     if missing.size:
         raise ValueError(

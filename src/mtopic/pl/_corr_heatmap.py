@@ -124,5 +124,5 @@ def _numbers(values: pd.DataFrame | ArrayLike, name: str) -> pd.DataFrame:
             raise ValueError(f"{name} has shape {array.shape}: tables are n_obs × variables")
         values = pd.DataFrame(array, columns=range(1, array.shape[1] + 1))
     if not values.shape[1]:
-        raise ValueError(f"{name} has no columns")
+        raise ValueError(f"{name} has no columns: give a table of observations × variables")
     return values.astype(np.float64)

@@ -125,7 +125,7 @@ def dominant_topics(
 def _dominant(proportions: pd.DataFrame, key: str) -> NDArray[np.intp]:
     values = proportions.to_numpy(dtype=np.float64)
     if not values.shape[1]:
-        raise ValueError(f"obsm[{key!r}] has no columns: there is no topic to draw")
+        raise ValueError(f"obsm[{key!r}] has no columns: name a table with a column for each topic")
     bad = np.isnan(values).any(axis=1)
     if bad.any():
         first = proportions.index[bad][0]

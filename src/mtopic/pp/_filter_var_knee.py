@@ -34,7 +34,7 @@ def filter_var_knee(
         Kneedle's S, a number or one for each modality by name; the larger, the more pronounced a bend must be, and the further
         on it is found. Modalities that a mapping leaves out keep all features.
     verbose
-        Print how many features go.
+        Say how many features go.
 
     Returns
     -------

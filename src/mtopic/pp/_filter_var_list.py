@@ -7,6 +7,7 @@ from mudata import MuData
 
 from mtopic import read
 from mtopic._counts import named_once, raw_counts
+from mtopic._log import logger
 from mtopic._slots import Data, absent, look_up, modalities
 
 from ._subset import with_counts
@@ -25,7 +26,7 @@ def filter_var_list(
         Names of features. A name is kept in every modality that has it, ``"mod:name"`` in that one. Or a mapping from modalities
         to names; modalities that it leaves out keep all features.
     verbose
-        Print how many features go.
+        Say how many features go.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def keep_features(data: Data, features: Mapping[str, pd.Index], *, verbose: bool
     keep = {mod: adata.var_names.isin(features[mod]) for mod, adata in parts.items()}
     if verbose:
         for mod, kept in keep.items():
-            print(f"{mod}: {kept.sum():,} of {kept.size:,} features kept, {kept.size - kept.sum():,} dropped")
+            logger.info(f"{mod}: {kept.sum():,} of {kept.size:,} features kept, {kept.size - kept.sum():,} dropped")
     return with_counts(data, counts, keep, data.obs_names)
 
 

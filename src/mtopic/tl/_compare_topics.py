@@ -160,7 +160,7 @@ def _check(scale: str, n_top: int, min_counts: float, level: float, n_jobs: int)
     if n_top < 1:
         raise ValueError(f"n_top={n_top}: compare at least 1 feature of each topic, or none with features={{}}")
     if not min_counts > 0:
-        raise ValueError(f"min_counts={min_counts}: a signature takes some counts")
+        raise ValueError(f"min_counts={min_counts}: it must be positive, as a signature takes some counts")
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1")
     if n_jobs == 0:
@@ -195,7 +195,9 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
             raise ValueError(f"{slot} has other topics than the proportions: export both from one fit")
         weights = table.to_numpy(dtype=np.float64)
         if not (np.isfinite(weights).all() and (weights > 0).all()):
-            raise ValueError(f"{slot} holds values that are not positive and finite")
+            raise ValueError(
+                f"{slot} holds values that are not positive and finite: export the fit again with mtopic.tl.export_params"
+            )
         if features is None:
             first = np.unique(np.argsort(-weights / weights.sum(axis=0), axis=0, kind="stable")[:n_top])
             chosen[mod] = list(adata.var_names[first])

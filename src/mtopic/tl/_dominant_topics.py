@@ -49,7 +49,7 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     proportions = table(data, topics)
     names = proportions.columns.astype(str)
     if not len(names):
-        raise ValueError(f"obsm[{topics!r}] has no columns: there is no topic to be dominant")
+        raise ValueError(f"obsm[{topics!r}] has no columns: name a table with a column for each topic")
     if not names.is_unique:
         raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
     write_category(data, key_added, _largest(proportions.to_numpy(dtype=np.float64)), names)

@@ -75,6 +75,9 @@ def _signatures(data: Data, key: str, topics: pd.Index) -> NDArray[np.float64]:
             )
         lam = values.to_numpy(dtype=np.float64)
         if not (np.isfinite(lam).all() and (lam > 0).all()):
-            raise ValueError(f"varm[{key!r}] of modality {name!r} holds values that are not positive and finite")
+            raise ValueError(
+                f"varm[{key!r}] of modality {name!r} holds values that are not positive and finite: "
+                "export the fit again with mtopic.tl.export_params"
+            )
         parts.append(lam)
     return np.concatenate(parts)

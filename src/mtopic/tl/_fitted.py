@@ -21,6 +21,7 @@ from mtopic.inference.panels import Panels
 from mtopic.inference.posterior import Posterior
 from mtopic.pp._preparation import Preparation
 
+from . import _summary
 from ._priors import alpha_by_topic, eta_by_feature, eta_by_modality
 from ._stability import by_topic
 from ._starts import Starts
@@ -316,13 +317,10 @@ class Fitted:
         return known
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{mod} {len(names)}" for mod, names in self.features.items())
-        state = f"{self._fit.iterations} iterations" if self.fitted else "not fitted"
-        if self.elbo:
-            state += f", ELBO per count {self.elbo[-1] / self.n_counts:.5f}"
-        if self.converged:
-            state += ", converged"
-        return f"{type(self).__name__}({len(self.barcodes)} observations × [{sizes}], {self.n_topics} topics; {state})"
+        return _summary.line(self)
+
+    def _repr_html_(self) -> str:
+        return _summary.table(self)
 
 
 def _generator(state: dict[str, Any]) -> np.random.Generator:

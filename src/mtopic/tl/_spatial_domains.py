@@ -162,11 +162,11 @@ def _numbers(n_domains: int | None, candidates: Sequence[int], n_obs: int) -> li
 
 def _check(n_rings: int, n_runs: int, n_init: int) -> None:
     if n_rings < 0:
-        raise ValueError(f"n_rings={n_rings}: 0 or more rings of neighbours")
+        raise ValueError(f"n_rings={n_rings}: give 0 or more rings of neighbours")
     if n_runs < 2:
         raise ValueError(f"n_runs={n_runs}: stability compares 2 runs or more")
     if n_init < 1:
-        raise ValueError(f"n_init={n_init}: at least 1 start")
+        raise ValueError(f"n_init={n_init}: it must be at least 1")
 
 
 def _write(data: Data, key: str, labels: NDArray[np.intp], known: NDArray[np.bool_], result: dict[str, Any]) -> None:

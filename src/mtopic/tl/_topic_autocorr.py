@@ -73,7 +73,7 @@ def topic_autocorr(
     True
     """
     if n_perms is not None and n_perms < 1:
-        raise ValueError(f"n_perms={n_perms}: at least 1 permutation, or None for none")
+        raise ValueError(f"n_perms={n_perms}: give at least 1 permutation, or None for none")
     proportions = shares(data, topics)
     varying = proportions.columns[proportions.max() > proportions.min()]
     if not len(varying):
@@ -81,7 +81,9 @@ def topic_autocorr(
     known = np.flatnonzero(proportions.notna().all(axis=1))
     weights = _graph.find(data, neighbors_key).connectivities[known][:, known]
     if not weights.nnz:
-        raise ValueError(f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours")
+        raise ValueError(
+            f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours, build it with a larger radius"
+        )
     private = AnnData(proportions.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
     seed = int(np.random.default_rng(rng).integers(2**31))

@@ -124,10 +124,16 @@ def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:
     values = proportions.to_numpy(dtype=np.float64)
     values = values[~np.isnan(values).any(axis=1)]
     if not values.size:
-        raise ValueError(f"obsm[{key!r}] holds no proportions")
+        raise ValueError(
+            f"obsm[{key!r}] holds no proportions: they are missing for all observations; "
+            "name a table that mtopic.tl.export_params wrote"
+        )
     total = values.sum(axis=1, keepdims=True)
     if (values < 0).any() or not np.isfinite(total).all() or not (total > 0).all():
-        raise ValueError(f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros")
+        raise ValueError(
+            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
+            "name a table that mtopic.tl.export_params wrote"
+        )
     return values / total
 
 

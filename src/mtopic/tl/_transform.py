@@ -8,6 +8,7 @@ from mudata import MuData
 from mtopic import __version__, _graph
 from mtopic._counts import Counts, warn_empty
 from mtopic._graph import Method
+from mtopic._log import logger
 from mtopic._slots import Data, modalities
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
@@ -215,4 +216,6 @@ def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings
 def _say(matched: pd.DataFrame) -> None:
     for mod, row in matched.iterrows():
         there = row["trained"] - row["missing"]
-        print(f"{mod}: {there:,.0f} of {row['trained']:,.0f} features matched, {row['others']:,.0f} others left out")
+        logger.info(
+            f"{mod}: {there:,.0f} of {row['trained']:,.0f} features matched, {row['others']:,.0f} others left out"
+        )

@@ -1,0 +1,23 @@
+"""The logger ``mtopic``: what functions tell with ``verbose=True``, a line each on standard output."""
+
+import logging
+import sys
+from typing import TextIO
+
+
+class _Printer(logging.StreamHandler[TextIO]):
+    """Writes to what is standard output at the time, as notebooks and tests exchange it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stdout
+
+
+logger = logging.getLogger("mtopic")
+if not logger.handlers:
+    logger.addHandler(_Printer())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,101 @@
+"""The documentation: its code runs, its figures can be made, and what the README links to is there."""
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+import mtopic as mt
+
+ROOT = Path(__file__).parents[1]
+CODE = re.compile(r"^```(?:python|{code-block} python\n:caption: mtopic)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+TOPICS = re.compile(r"(?<=n_topics=)\d+")
+SIMULATED = re.compile(r"(?<=n_obs=)\d+")
+
+
+def tissue(**options):
+    return mt.datasets.simulate(n_obs=150, n_topics=3, modalities={"rna": 60, "atac": 90}, **options)
+
+
+def start():
+    tissue().write("tissue.h5mu")
+    whole = tissue()
+    return {"rna": whole["rna"], "atac": whole["atac"], "adata": whole["rna"]}
+
+
+def concepts():
+    mdata = tissue()
+    mt.tl.topic_model(mdata, n_topics=3, spatial_key="spatial", verbose=False)
+    return {"mt": mt, "mdata": mdata, "cells": tissue(spatial=False)}
+
+
+def sections():
+    whole = tissue(n_sections=3)
+    parts = [whole[whole.obs["section"] == name].copy() for name in whole.obs["section"].cat.categories]
+    for part in parts:
+        del part.obs["section"]
+    return {"mt": mt, **dict(zip(("first", "second", "third"), parts, strict=True))}
+
+
+def coming_from():
+    import scanpy
+
+    whole = tissue()
+    return {"mt": mt, "sc": scanpy, "mdata": whole, "adata": whole["rna"].copy(), "atac": whole["atac"].copy()}
+
+
+def pipelines():
+    mdata = tissue()
+    mt.tl.topic_model(mdata, n_topics=3, verbose=False)
+    Path("results").mkdir()
+    mdata.write("results/kidney.h5mu")
+    return {}
+
+
+def readme():
+    tissue().write("tissue.h5mu")
+    return {}
+
+
+PAGES = {
+    "README.md": readme,
+    "docs/index.md": dict,
+    "docs/start.md": start,
+    "docs/concepts.md": concepts,
+    "docs/sections.md": sections,
+    "docs/coming_from.md": coming_from,
+    "docs/pipelines.md": pipelines,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_code_of_pages_runs(page, tmp_path, monkeypatch):
+    """All of it in one go, as a reader would; on small data, with few topics."""
+    monkeypatch.chdir(tmp_path)
+    code = "".join(CODE.findall((ROOT / page).read_text(encoding="utf-8")))
+    assert code
+    code = TOPICS.sub("3", SIMULATED.sub("150", code))
+    code = re.sub(r"Ks=\[.*?\]", "Ks=[2, 3]", code)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(code, page, "exec"), {"__name__": "__main__", **PAGES[page]()})
+
+
+def test_the_readme_links_to_what_is_there():
+    links = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_figures_are_small_and_used():
+    figures = sorted((ROOT / "docs" / "_static").glob("*.png"))
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    script = (ROOT / "docs" / "figures.py").read_text(encoding="utf-8")
+    assert figures
+    for figure in figures:
+        assert figure.stat().st_size < 150_000, figure.name
+        assert f"_static/{figure.name}" in pages
+        assert f"def {figure.stem}()" in script

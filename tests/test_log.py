@@ -1,0 +1,54 @@
+"""What functions tell goes through one logger, which can be silenced and listened to."""
+
+import logging
+
+import pytest
+
+import mtopic as mt
+
+
+@pytest.fixture
+def level():
+    logger = logging.getLogger("mtopic")
+    before = logger.level
+    yield logger.setLevel
+    logger.setLevel(before)
+
+
+def keep_ten(**options):
+    mdata = mt.datasets.simulate(n_obs=50, n_topics=2, modalities={"rna": 30})
+    return mt.pp.filter_var_list(mdata, mdata["rna"].var_names[:10], **options)
+
+
+def test_messages_are_lines_on_standard_output(capsys):
+    keep_ten()
+    captured = capsys.readouterr()
+    assert captured.out == "rna: 10 of 30 features kept, 20 dropped\n"
+    assert captured.err == ""
+
+
+def test_new_features_that_were_matched(capsys):
+    mdata = mt.datasets.simulate(n_obs=60, n_topics=2, modalities={"rna": 30})
+    mt.tl.topic_model(mdata, n_topics=2, verbose=False)
+    mt.tl.transform(mdata, mdata[:10].copy())
+    assert capsys.readouterr().out == "rna: 30 of 30 features matched, 0 others left out\n"
+
+
+def test_messages_can_be_turned_off(capsys, level):
+    keep_ten(verbose=False)
+    level("WARNING")
+    keep_ten()
+    assert capsys.readouterr().out == ""
+
+
+def test_messages_can_be_listened_to(capsys):
+    heard = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    logger = logging.getLogger("mtopic")
+    logger.addHandler(handler)
+    try:
+        keep_ten()
+    finally:
+        logger.removeHandler(handler)
+    assert heard == ["rna: 10 of 30 features kept, 20 dropped"]
