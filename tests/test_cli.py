@@ -30,6 +30,22 @@ def test_fit_raw_counts(raw, tmp_path, capsys):
     assert captured.err == ""
 
 
+def test_fit_raw_counts_in_space(raw, tmp_path, capsys):
+    """Neighbours are those of topic_model, of which a small tissue has some."""
+    assert run("fit", raw, "-o", tmp_path / "out.h5mu", "--n-topics", 3, "--spatial-key", "spatial", "--quiet") == 0
+    trained = mt.read.h5mu(tmp_path / "out.h5mu")
+    expected = mt.read.h5mu(raw)
+    mt.tl.topic_model(expected, 3, spatial_key="spatial", verbose=False)
+    np.testing.assert_array_equal(trained.obsm["topics"], expected.obsm["topics"])
+    assert trained.uns["mtopic"]["params"]["n_neighbors"] == 6
+    assert capsys.readouterr().err == ""
+
+
+def test_python_m_runs_the_command():
+    done = subprocess.run([sys.executable, "-m", "mtopic", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"mtopic {mt.__version__}\n"
+
+
 def test_fit_prepared_counts_in_space(raw, tmp_path):
     options = [
         "--n-topics",

@@ -29,8 +29,9 @@ def test_messages_are_lines_on_standard_output(capsys):
 
 def test_new_features_that_were_matched(capsys):
     mdata = mt.datasets.simulate(n_obs=60, n_topics=2, modalities={"rna": 30})
+    new = mdata[:10].copy()
     mt.tl.topic_model(mdata, n_topics=2, verbose=False)
-    mt.tl.transform(mdata, mdata[:10].copy())
+    mt.tl.transform(mdata, new)
     assert capsys.readouterr().out == "rna: 30 of 30 features matched, 0 others left out\n"
 
 

@@ -175,6 +175,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     }  # fmt: skip
     if not arguments.prepare:  # as topic_model
         common |= {"raw": True} | ({} if where else {"inference": "collapsed", "alpha": "auto", "eta": "auto"})
+        if where and not {"radius", "n_neighbors"} & set(where):
+            where["n_neighbors"] = 6
     model: tl.MTM | tl.sMTM = tl.sMTM(mdata, **common, **where) if where else tl.MTM(mdata, **common)
     model.VI(n_iter=arguments.n_iter)
     if model.interrupted:
