@@ -62,6 +62,7 @@ intersphinx_packages = {
     "python": "https://docs.python.org/3/",
     "scanpy": "https://scanpy.readthedocs.io/en/stable/",
     "scipy": "https://docs.scipy.org/doc/scipy/",
+    "spatialdata": "https://spatialdata.scverse.org/en/stable/",
     "squidpy": "https://squidpy.readthedocs.io/en/stable/",
 }
 if "READTHEDOCS" in os.environ:

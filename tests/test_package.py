@@ -4,12 +4,14 @@ import inspect
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anndata import AnnData
 
 import mtopic
 
@@ -134,6 +136,32 @@ def test_own_functions_follow_the_convention_of_scanpy(name):
     assert "copy" not in by_position
     if "copy" in parameters:
         assert parameters["copy"].default is False
+        assert parameters["copy"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_has_a_copy_returns_none_or_the_copy(name):
+    signature = inspect.signature(PUBLIC[name])
+    returns = typing.get_args(signature.return_annotation)
+    assert ("copy" in signature.parameters) == (type(None) in returns and AnnData in returns)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_public_name_is_left_out_of_all(part):
+    module = getattr(mtopic, part)
+    own = {
+        name
+        for name, thing in vars(module).items()
+        if callable(thing) and not name.startswith("_") and thing.__module__.startswith(module.__name__)
+    }
+    assert own == set(module.__all__)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_documentation_begins_with_one_line(name):
+    first, *rest = (CALLABLES[name].__doc__ or "").split("\n")
+    assert first == first.strip() != ""
+    assert not rest or not rest[0].strip()
 
 
 @pytest.mark.parametrize("name", CALLABLES)

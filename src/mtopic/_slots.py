@@ -1,8 +1,9 @@
 """Where things are in the user's object: modalities, coordinates, tables; and what is said when they are not there."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,34 @@ from numpy.typing import NDArray
 Data: TypeAlias = AnnData | MuData
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 ANNDATA_MODALITY = "X"
+
+
+def takes_spatialdata(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function take a SpatialData wherever it takes an AnnData: it works on the one table, which bears the results."""
+
+    @wraps(function)
+    def with_tables(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*map(its_table, args), **{name: its_table(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
+
+    return with_tables
+
+
+def its_table(value: T) -> T | AnnData:
+    """The one table of a SpatialData, which is known by its name, for importing its package takes seconds; else the value."""
+    if "SpatialData" not in [kind.__name__ for kind in type(value).__mro__]:
+        return value
+    tables: Mapping[str, AnnData] = value.tables  # type: ignore[attr-defined]
+    if not tables:
+        raise ValueError("the SpatialData has no table: topics are found in the counts of one")
+    if len(tables) > 1:
+        names = ", ".join(map(repr, tables))
+        raise ValueError(
+            f"the SpatialData has {len(tables)} tables, {names}: give the one that is meant, sdata.tables[name]"
+        )
+    return next(iter(tables.values()))
 
 
 def modalities(data: Data) -> dict[str, AnnData]:

@@ -78,3 +78,11 @@ def test_topic_without_weight(adata, value):
     adata.varm["signatures"]["topic_3"] = value
     with pytest.raises(ValueError, match="the weights of 'topic_3' sum to 0.0"):
         mtopic.get.signatures(adata)
+
+
+def test_as_a_net():
+    mdata = mtopic.datasets.simulate(60, 3, modalities={"rna": 20})
+    table = mtopic.get.signatures(mdata, "rna", key="true_signatures", n_top=5)
+    net = mtopic.get.signatures(mdata, "rna", key="true_signatures", n_top=5, as_net=True)
+    assert list(net.columns) == ["source", "target", "weight"]
+    assert net.to_numpy().tolist() == table[["topic", "feature", "weight"]].to_numpy().tolist()

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._slots import Data, table
+from mtopic._slots import Data, table, takes_spatialdata
 
 
+@takes_spatialdata
 def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
     """Match found topics with known ones and say how well each came back.
 

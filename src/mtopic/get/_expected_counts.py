@@ -2,10 +2,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 from mtopic.tl._expected import expected
 
 
+@takes_spatialdata
 def expected_counts(
     data: Data,
     mod: str | None,

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from mtopic import _slots
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 
+@takes_spatialdata
 def signatures(
     data: Data,
     mod: str | None = None,
@@ -16,6 +17,7 @@ def signatures(
     key: str = "signatures",
     n_top: int | None = None,
     topics: str | Sequence[str] | None = None,
+    as_net: bool = False,
 ) -> pd.DataFrame:
     """The features of each topic by falling weight, a row each.
 
@@ -31,6 +33,8 @@ def signatures(
         How many features of each topic; all if not given.
     topics
         Which topics, and in which order; all if not given.
+    as_net
+        Name the columns ``source``, ``target`` and ``weight``, without ranks, as decoupler takes a net: topics are then scored in other data.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def signatures(
     weights = (chosen / totals).to_numpy()
     order = np.argsort(-weights, axis=0, kind="stable")[:n_top]
     n_rows, n_topics = order.shape
-    return pd.DataFrame(
+    tidy = pd.DataFrame(
         {
             "topic": np.repeat(chosen.columns.to_numpy(), n_rows),
             "feature": chosen.index.to_numpy()[order.T.ravel()],
@@ -76,6 +80,7 @@ def signatures(
             "weight": np.take_along_axis(weights, order, axis=0).T.ravel(),
         }
     )
+    return tidy.drop(columns="rank").rename(columns={"topic": "source", "feature": "target"}) if as_net else tidy
 
 
 def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from mtopic._slots import Data, absent, find_signatures
+from mtopic._slots import Data, absent, find_signatures, takes_spatialdata
 
 from ._signatures import choose
 
@@ -19,6 +19,7 @@ CERTAIN = 1e12
 """Counts behind a share whose standard deviation is 0."""
 
 
+@takes_spatialdata
 def top_features(
     data: Data,
     mod: str | None = None,

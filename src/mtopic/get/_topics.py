@@ -1,6 +1,5 @@
 """Topics as an AnnData."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from mtopic import _slots
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
+from mtopic._warn import warn
 
 SPATIAL = "spatial"
 
 
+@takes_spatialdata
 def topics(data: Data, *, key: str = "topics") -> AnnData:
     """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
 
@@ -99,7 +100,7 @@ def _coordinates(data: Data) -> NDArray[np.float64] | None:
         except KeyError:
             continue
         except (TypeError, ValueError) as error:
-            warnings.warn(f"the topics come without obsm['spatial']: {error}", stacklevel=4)
+            warn(f"the topics come without obsm['spatial']: {error}")
             return None
     return None
 

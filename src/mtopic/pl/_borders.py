@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic._slots import Data, absent
+from mtopic._slots import Data, absent, takes_spatialdata
 
 from ._figure import Limit, Save, colour_bar, colour_map, limits, page
 from ._spots import Spots
@@ -16,6 +16,7 @@ SIZE = 1.75
 """Side of the panel, in units of one of several."""
 
 
+@takes_spatialdata
 def borders(
     data: Data,
     x: str = "coords",

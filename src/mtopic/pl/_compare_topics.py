@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, absent
+from mtopic._slots import Data, absent, takes_spatialdata
 
 from ._figure import Save, page
 
 MADE_BY = "mtopic.tl.compare_topics"
 
 
+@takes_spatialdata
 def compare_topics(
     data: Data,
     *,

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, column, table
+from mtopic._slots import Data, column, table, takes_spatialdata
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 from ._figure import legend as draw_legend
 
 
+@takes_spatialdata
 def composition(
     data: Data,
     groupby: str,

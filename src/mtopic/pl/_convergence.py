@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, look_up
+from mtopic._slots import Data, look_up, takes_spatialdata
 
 from ._figure import Save, page
 
@@ -20,6 +20,7 @@ MARKED = 100
 """Iterations up to which each has a marker of its own."""
 
 
+@takes_spatialdata
 def convergence(
     model_or_data: "Model | Data",
     *,

@@ -7,13 +7,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, absent, table
+from mtopic._slots import Data, absent, table, takes_spatialdata
 
 from ._figure import Save, page
 from ._figure import legend as draw_legend
 from ._spots import Spots
 
 
+@takes_spatialdata
 def dominant_topics(
     mdata: Data,
     x: str = "coords",

@@ -9,12 +9,13 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, absent, look_up, modalities
+from mtopic._slots import Data, absent, look_up, modalities, takes_spatialdata
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
+@takes_spatialdata
 def feature_activity(
     mdata: Data,
     x: str = "coords",

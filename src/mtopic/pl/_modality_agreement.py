@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mtopic._palette import Palette, colours
-from mtopic._slots import Data, absent, categories, table
+from mtopic._slots import Data, absent, categories, table, takes_spatialdata
 
 from ._figure import Save, page
 from ._heatmap import draw, name_cells
@@ -22,6 +22,7 @@ WIDTH = 0.8
 """Height of a row of boxes, of which rows are 1 apart."""
 
 
+@takes_spatialdata
 def modality_agreement(
     data: Data,
     groupby: str | None = None,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, coordinates, table
+from mtopic._slots import Data, coordinates, table, takes_spatialdata
 
 from ._figure import Save, page
 from ._figure import legend as draw_legend
@@ -19,6 +19,7 @@ CORNERS = 60
 """Corners of a whole pie's edge."""
 
 
+@takes_spatialdata
 def scatter_pie(
     mdata: Data,
     topics: str = "topics",

@@ -6,11 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtopic._cross_validation import one_standard_error, plateau, saturating, summary
-from mtopic._slots import Data, look_up
+from mtopic._slots import Data, look_up, takes_spatialdata
 
 from ._figure import Save, page
 
 
+@takes_spatialdata
 def select_n_topics(
     mdata: Data,
     *,

@@ -6,7 +6,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 from mtopic.get import signatures as top_features
 
 from ._figure import SMALL, Save, colour_map, page
@@ -18,6 +18,7 @@ LETTER_WIDTH = 0.62
 """Width of a letter in units of the font size."""
 
 
+@takes_spatialdata
 def signatures(
     mdata: Data,
     mod: str | None = None,

@@ -4,12 +4,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._slots import Data, modality, table
+from mtopic._slots import Data, modality, table, takes_spatialdata
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
+@takes_spatialdata
 def zscores(
     mdata: Data,
     mod: str | None = None,

@@ -5,11 +5,12 @@ from numpy.typing import NDArray
 
 from mtopic._counts import CSR
 from mtopic._measured import n_features
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._prepare import transform_counts
 
 
+@takes_spatialdata
 def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Centred log-ratio of each observation, kept non-negative: log1p(x / g).
 

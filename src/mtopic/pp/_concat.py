@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from mtopic._counts import raw_counts, unique
 from mtopic._measured import MEASURED
 from mtopic._mudata import quiet_mudata
-from mtopic._slots import ANNDATA_MODALITY, Data, modalities
+from mtopic._slots import ANNDATA_MODALITY, Data, its_table, modalities
 
 from ._tfidf import IDF
 
@@ -61,7 +61,7 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"data is a {type(data).__name__}: give a mapping from names of batches to MuData or AnnData")
-    batches = {str(name): one for name, one in data.items()}
+    batches = {str(name): its_table(one) for name, one in data.items()}
     parts = {name: modalities(one) for name, one in batches.items()}
     _require_joinable(batches, label)
     names = dict.fromkeys(mod for mods in parts.values() for mod in mods)

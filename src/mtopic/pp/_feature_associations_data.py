@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, find_signatures
+from mtopic._slots import Data, find_signatures, takes_spatialdata
 
 
+@takes_spatialdata
 def feature_associations_data(
     mdata: Data, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
 ) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:

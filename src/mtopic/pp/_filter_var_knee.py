@@ -3,7 +3,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from mtopic._knee import importance, knee
-from mtopic._slots import Data, look_up
+from mtopic._slots import Data, look_up, takes_spatialdata
 from mtopic._warn import warn
 
 from ._filter_var_list import keep_features, opened
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mtopic.tl._model import Model
 
 
+@takes_spatialdata
 def filter_var_knee(
     path: str | PathLike[str] | Data,
     model: "Model",

@@ -8,11 +8,12 @@ from mudata import MuData
 from mtopic import read
 from mtopic._counts import named_once, raw_counts
 from mtopic._log import logger
-from mtopic._slots import Data, absent, look_up, modalities
+from mtopic._slots import Data, absent, look_up, modalities, takes_spatialdata
 
 from ._subset import with_counts
 
 
+@takes_spatialdata
 def filter_var_list(
     path: str | PathLike[str] | Data, var: Iterable[str] | Mapping[str, Iterable[str]], *, verbose: bool = True
 ) -> Data:

@@ -5,12 +5,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from mtopic._counts import CSR, raw_counts, unique
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 
 from ._prepare import require_memory
 from ._subset import Keep, become, with_counts
 
 
+@takes_spatialdata
 def permute(
     mdata: Data, subset: int | None = None, seed: int = 2291, copy: bool = False, sparse_mode: bool = False
 ) -> Data | None:

@@ -1,11 +1,12 @@
 import numpy as np
 
 from mtopic._counts import count_matrix
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 
 from ._prepare import RECORD, as_real, require_memory, steps, write
 
 
+@takes_spatialdata
 def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
     """Scale each modality as a whole so that its observations have ``counts_per_cell`` on average.
 

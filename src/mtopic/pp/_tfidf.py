@@ -5,13 +5,14 @@ from numpy.typing import NDArray
 
 from mtopic._counts import CSR
 from mtopic._measured import n_observations
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._prepare import transform_counts
 
 IDF = "mtopic_idf"
 
 
+@takes_spatialdata
 def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
 

@@ -3,11 +3,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mtopic import _graph
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._shares import shares
 
 
+@takes_spatialdata
 def borders(
     data: Data, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
 ) -> None:

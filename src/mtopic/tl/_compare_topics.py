@@ -8,7 +8,7 @@ from scipy.sparse import csc_array
 
 from mtopic._counts import raw_counts
 from mtopic._measured import batches, measured
-from mtopic._slots import Data, find_signatures, modalities, modality
+from mtopic._slots import Data, find_signatures, modalities, modality, takes_spatialdata
 from mtopic.inference import kernels
 from mtopic.inference.execution import Threads
 
@@ -27,6 +27,7 @@ ROUNDS, PRIOR_COUNTS = 30, 100
 """Steps from the signatures of all samples to those of one, and how many counts the former stand for there."""
 
 
+@takes_spatialdata
 def compare_topics(
     data: Data,
     groupby: str,

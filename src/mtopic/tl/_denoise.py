@@ -3,11 +3,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 
 from ._expected import expected
 
 
+@takes_spatialdata
 def denoise(
     data: Data,
     mod: str | None,

@@ -1,11 +1,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, table
+from mtopic._slots import Data, table, takes_spatialdata
 
 from ._category import write_category
 
 
+@takes_spatialdata
 def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
     """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
 

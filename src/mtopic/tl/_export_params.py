@@ -6,7 +6,7 @@ import pandas as pd
 
 from mtopic import __version__, _graph
 from mtopic._counts import matched
-from mtopic._slots import Data, modalities, topic_name
+from mtopic._slots import Data, modalities, takes_spatialdata, topic_name
 
 from ._model import Model
 
@@ -17,6 +17,7 @@ OF_AN_EARLIER_FIT = (
 )  # fmt: skip
 
 
+@takes_spatialdata
 def export_params(
     model: Model,
     mdata: Data,

@@ -1,7 +1,7 @@
 import os
 
 from mtopic._model_file import incomplete, read
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._mtm import MTM
 from ._smtm import sMTM
@@ -9,6 +9,7 @@ from ._smtm import sMTM
 MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
+@takes_spatialdata
 def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 

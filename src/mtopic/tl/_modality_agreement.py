@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._modality_shares import modality_shares, modality_totals
-from mtopic._slots import Data, categories, modalities
+from mtopic._slots import Data, categories, modalities, takes_spatialdata
 from mtopic._warn import warn
 from mtopic.inference.witnesses import hear
 
@@ -16,6 +16,7 @@ from ._shares import shares
 SEED = 2291
 
 
+@takes_spatialdata
 def modality_agreement(
     data: Data, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

@@ -1,7 +1,6 @@
 """What all models share: a posterior, its fit and its names."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from mtopic._counts import read_counts, warn_empty, warn_unheard
 from mtopic._measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._slots import Data, look_up, modalities
+from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, initial
@@ -289,10 +289,9 @@ class Model(Fitted):
 def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation]) -> None:
     for mod, adata in modalities(data).items():
         if preparation[mod].steps and "counts" not in adata.layers:
-            warnings.warn(
+            warn(
                 f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
                 "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
-                stacklevel=4,
             )
 
 

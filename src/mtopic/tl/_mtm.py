@@ -3,7 +3,7 @@ from typing import Literal
 
 import numpy as np
 
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._model import Options
 from ._priors import Alpha, Eta
@@ -116,6 +116,7 @@ class MTM(Stochastic):
     (200, 5)
     """
 
+    @takes_spatialdata
     def __init__(
         self,
         mdata: Data,

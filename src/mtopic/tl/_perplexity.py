@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._completion import completed, halves, require_whole
 from ._model import Model
@@ -9,6 +9,7 @@ from ._new_counts import NewCounts
 from ._trained import Trained
 
 
+@takes_spatialdata
 def perplexity(
     model_or_reference: Model | Data,
     data: Data,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
 from mtopic._measured import warn_if_ignored
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 
 from ._folds import BATCH, PLACE, Fold, whole_counts
 from ._mtm import MTM
@@ -23,6 +23,7 @@ RAW: dict[str, Any] = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 
+@takes_spatialdata
 def select_n_topics(
     mdata: Data,
     Ks: Iterable[int] = (5, 20, 40, 60, 80, 100),

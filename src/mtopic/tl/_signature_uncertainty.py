@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.inference.weights import dispersion
 
@@ -9,6 +9,7 @@ from ._exported import read_evidence
 from ._intervals import limits
 
 
+@takes_spatialdata
 def signature_uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

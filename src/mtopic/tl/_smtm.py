@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from mtopic import _graph
 from mtopic._graph import Graph, Method
 from mtopic._model_file import State
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
 
@@ -128,6 +128,7 @@ class sMTM(Stochastic):
 
     graph: Graph
 
+    @takes_spatialdata
     def __init__(
         self,
         mdata: Data,

@@ -6,7 +6,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import _graph
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 from mtopic._warn import warn
 
 from ._category import write_category
@@ -18,6 +18,7 @@ VARIANCE_KEPT = 0.99
 """By the principal components: neighbouring rings are much alike, and a mixture takes time with the square of the dimensions."""
 
 
+@takes_spatialdata
 def spatial_domains(
     data: Data,
     n_domains: int | None = None,

@@ -4,7 +4,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic import _graph
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._shares import shares
 
@@ -12,6 +12,7 @@ STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 """For each of squidpy's modes the statistic's name in its table and in ours."""
 
 
+@takes_spatialdata
 def topic_autocorr(
     data: Data,
     topics: str = "topics",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mtopic._graph import Method
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._export_params import export_params, require_record
 from ._model import Model
@@ -15,6 +15,7 @@ from ._smtm import sMTM
 from ._watch import Callback
 
 
+@takes_spatialdata
 def topic_model(
     data: Data,
     n_topics: int = 20,

@@ -4,11 +4,12 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic import _graph
-from mtopic._slots import Data
+from mtopic._slots import Data, takes_spatialdata
 
 from ._shares import shares
 
 
+@takes_spatialdata
 def topic_neighborhoods(
     data: Data,
     topics: str = "topics",

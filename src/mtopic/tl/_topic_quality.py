@@ -7,9 +7,10 @@ from scipy.sparse import csc_array
 from scipy.special import entr
 
 from mtopic._counts import CSR, raw_counts
-from mtopic._slots import Data, find_signatures, modalities, table
+from mtopic._slots import Data, find_signatures, modalities, table, takes_spatialdata
 
 
+@takes_spatialdata
 def topic_quality(
     data: Data,
     topics: str = "topics",

@@ -9,7 +9,7 @@ from mtopic import __version__, _graph
 from mtopic._counts import Counts, warn_empty
 from mtopic._graph import Method
 from mtopic._log import logger
-from mtopic._slots import Data, modalities
+from mtopic._slots import Data, modalities, takes_spatialdata
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
@@ -23,6 +23,7 @@ from ._trained import Trained
 TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "evidence")
 
 
+@takes_spatialdata
 def transform(
     model_or_reference: Model | Data,
     data: Data,

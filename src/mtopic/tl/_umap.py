@@ -5,9 +5,10 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, modalities, table
+from mtopic._slots import Data, modalities, table, takes_spatialdata
 
 
+@takes_spatialdata
 def umap(
     mdata: Data,
     x: str = "topics",

@@ -3,7 +3,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import _graph
-from mtopic._slots import Data, coordinates
+from mtopic._slots import Data, coordinates, takes_spatialdata
 from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
@@ -14,6 +14,7 @@ from ._exported import fit_params, read_evidence
 from ._intervals import limits
 
 
+@takes_spatialdata
 def uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

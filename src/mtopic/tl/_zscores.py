@@ -7,11 +7,12 @@ from scipy.sparse import csr_array
 
 from mtopic import read
 from mtopic._counts import CSR, count_matrix, raw_counts
-from mtopic._slots import Data, find_signatures, modality
+from mtopic._slots import Data, find_signatures, modality, takes_spatialdata
 
 SCALE = 10_000
 
 
+@takes_spatialdata
 def zscores(
     mdata: Data,
     raw_data_path: str | PathLike[str] | None = None,

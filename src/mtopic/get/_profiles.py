@@ -1,0 +1,53 @@
+"""Signatures as an AnnData."""
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from mtopic._slots import Data, find_signatures, takes_spatialdata
+
+
+@takes_spatialdata
+def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> AnnData:
+    r"""The signatures as an AnnData whose observations are the topics, for enrichment of gene sets and for heatmaps.
+
+    ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells which gene sets each topic is rich in.
+
+    Parameters
+    ----------
+    data
+        MuData or AnnData with ``varm[key]`` (features × topics), as :func:`mtopic.tl.export_params` writes it.
+    mod
+        Modality; may be left out where there is only one.
+    key
+        Where the signatures are.
+
+    Returns
+    -------
+    AnnData
+        Topics × features, float64, with a copy of the modality's ``var``. ``X`` holds :math:`\ln (\beta_{kv} / \bar\beta_v)`, how much more of a feature a topic has
+        than topics on average, so that features that are frequent everywhere say nothing; ``layers["shares"]`` holds :math:`\beta_{kv}`, whose rows sum to 1.
+
+    Raises
+    ------
+    KeyError
+        If there is no such modality or table; the nearest names are offered.
+    ValueError
+        If the modality is not named where there are several, or weights are not positive.
+
+    Examples
+    --------
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5)
+    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    >>> profiles = mt.get.profiles(mdata, "rna")
+    >>> profiles.shape, profiles.obs_names[0]
+    ((5, 300), 'topic_1')
+    """
+    name, adata, table = find_signatures(data, mod, key)
+    weights = table.to_numpy(dtype=np.float64).T
+    if not (weights > 0).all():
+        raise ValueError(f"varm[{key!r}] of modality {name!r}: {(~(weights > 0)).sum()} weights are not positive")
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    topics = pd.DataFrame(index=table.columns.astype(str))
+    return AnnData(np.log(shares / shares.mean(axis=0)), topics, adata.var.copy(), layers={"shares": shares})
