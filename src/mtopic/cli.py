@@ -174,7 +174,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         "modality_weights": arguments.modality_weights or ("equal" if arguments.prepare else "auto"),
     }  # fmt: skip
     if not arguments.prepare:  # as topic_model
-        common |= {"raw": True} | ({} if where else {"inference": "collapsed", "alpha": "auto", "eta": "auto"})
+        common |= {"raw": True, "alpha": "auto"} | ({} if where else {"inference": "collapsed", "eta": "auto"})
         if where and not {"radius", "n_neighbors"} & set(where):
             where["n_neighbors"] = 6
     model: tl.MTM | tl.sMTM = tl.sMTM(mdata, **common, **where) if where else tl.MTM(mdata, **common)
