@@ -77,6 +77,7 @@ def test_embedding_of_the_data_by_dominant_topic_and_a_feature(mu, mdata, drawn)
     np.testing.assert_allclose(drawn(second), np.sort(mdata["rna"].obs_vector("rna_1")))
 
 
+@pytest.mark.slow
 def test_a_graph_of_nearest_neighbours_over_modalities_stands_beside_topics(mu, mdata):
     import scanpy as sc
 
