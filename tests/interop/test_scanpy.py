@@ -43,6 +43,7 @@ def test_paga_of_dominant_topics(near):
     assert near.uns["paga"]["connectivities"].shape == (n, n)
 
 
+@pytest.mark.slow
 def test_embedding(near, drawn):
     import scanpy as sc
 
