@@ -270,7 +270,7 @@ def test_unknown_dtype_and_schedule(tissue):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"n_iter": 0}, {"max_iter_d": 0}, {"tol": -1.0}], ids=lambda arguments: next(iter(arguments))
+    "arguments", [{"n_iter": -1}, {"max_iter_d": 0}, {"tol": -1.0}], ids=lambda arguments: next(iter(arguments))
 )
 def test_bad_fit_arguments_leave_the_model_as_it_was(tissue, arguments):
     model = fit(tissue, 3)
