@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 
 
-def test_a_backed_file_is_fitted_as_the_same_in_memory(rna, tmp_path):
+def test_a_backed_file_is_fitted_as_the_same_in_memory(tmp_path):
     adata = mt.datasets.simulate(100, 3, modalities={"rna": 40}, depth=200)["rna"]
     adata.write_h5ad(tmp_path / "counts.h5ad")
     backed = read_h5ad(tmp_path / "counts.h5ad", backed="r")
@@ -73,7 +73,7 @@ def promised():
         yield re.sub("<[a-z]+>", lambda found: names[found[0]], path)
 
 
-@pytest.mark.parametrize("path", promised())
+@pytest.mark.parametrize("path", list(promised()))
 def test_every_path_of_the_page_is_there(file, path):
     assert path in file
 

@@ -25,13 +25,16 @@ def test_neighbours_by_topics_have_like_topics(near):
     np.testing.assert_allclose(near.obsp["distances"][rows, columns].A1, apart, atol=1e-4)
 
 
-def test_leiden_finds_the_regions(near):
+def test_clusters_of_leiden_are_of_one_dominant_topic(near):
     pytest.importorskip("igraph")
     import scanpy as sc
-    from sklearn.metrics import adjusted_rand_score
 
     sc.tl.leiden(near, flavor="igraph", n_iterations=2, directed=False)
-    assert adjusted_rand_score(near.obs["leiden"], near.obs["topic"]) > 0.5
+    inside = near.obs.groupby("leiden", observed=True)["topic"].agg(
+        lambda topic: topic.value_counts(normalize=True).max()
+    )
+    assert len(inside) > 1
+    assert inside.mean() > 0.8
 
 
 def test_paga_of_dominant_topics(near):
