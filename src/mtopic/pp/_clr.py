@@ -47,7 +47,7 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
 
     Notes
     -----
-    `muon.prot.pp.clr` centres features and may give negative values, which topic models cannot use.
+    `muon.prot.pp.clr` divides each protein by its own mean over the observations, and two of its flavours give negative values, which topic models cannot use.
 
     Examples
     --------
