@@ -66,7 +66,7 @@ WHERE = {
 }
 
 
-@fuzz(150, case=SPOTS, who=WHO, lent=LENT, n_topics=st.sampled_from([2, 3, 8]), **WHERE)
+@fuzz(120, case=SPOTS, who=WHO, lent=LENT, n_topics=st.sampled_from([2, 3, 8]), **WHERE)
 def test_spatial_models(case, who, lent, n_topics, **where):
     data = placed(case, **where)
     library = {"library_key": "section"} if where["sections"] > 1 else {}

@@ -105,7 +105,7 @@ def shuffled(data, rng, fewer):
     return MuData(parts) if hasattr(data, "mod") else parts["X"]
 
 
-@fuzz(160, case=CELLS, n_topics=st.sampled_from([2, 3, 20]), fewer=st.sampled_from([0, 0, 1]), seed=st.integers(0, 99))
+@fuzz(120, case=CELLS, n_topics=st.sampled_from([2, 3, 20]), fewer=st.sampled_from([0, 0, 1]), seed=st.integers(0, 99))
 def test_transform(case, n_topics, fewer, seed):
     reference = fitted(case, n_topics)
     data = shuffled(case.build(), np.random.default_rng(seed), fewer)
