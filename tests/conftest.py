@@ -1,6 +1,7 @@
 """What all tests share: the real data, and figures that need no screen."""
 
 import hashlib
+import logging
 import os
 import sys
 import warnings
@@ -30,6 +31,15 @@ settings.register_profile(
 settings.load_profile("mtopic")
 
 NO_DATA = "real data not found: set MTOPIC_SHARED to the folder that has data/ and reference/"
+
+
+@pytest.fixture
+def log_level() -> Iterator[Callable[[str], None]]:
+    """Sets from which level on mtopic tells something; afterwards it is as it was."""
+    logger = logging.getLogger("mtopic")
+    before = logger.level
+    yield logger.setLevel
+    logger.setLevel(before)
 
 
 @pytest.fixture(scope="session")

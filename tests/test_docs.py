@@ -71,6 +71,7 @@ PAGES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("log_level")
 @pytest.mark.parametrize("page", PAGES)
 def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     """All of it in one go, as a reader would; on small data, with few topics."""

@@ -2,17 +2,7 @@
 
 import logging
 
-import pytest
-
 import mtopic as mt
-
-
-@pytest.fixture
-def level():
-    logger = logging.getLogger("mtopic")
-    before = logger.level
-    yield logger.setLevel
-    logger.setLevel(before)
 
 
 def keep_ten(**options):
@@ -35,9 +25,9 @@ def test_new_features_that_were_matched(capsys):
     assert capsys.readouterr().out == "rna: 30 of 30 features matched, 0 others left out\n"
 
 
-def test_messages_can_be_turned_off(capsys, level):
+def test_messages_can_be_turned_off(capsys, log_level):
     keep_ten(verbose=False)
-    level("WARNING")
+    log_level("WARNING")
     keep_ten()
     assert capsys.readouterr().out == ""
 

@@ -5,6 +5,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from . import _log
+
 if TYPE_CHECKING:
     from . import datasets, get, pl, pp, read, tl
 
