@@ -60,7 +60,7 @@ def test_topics_from_obsm(adata, fitted):
 
 
 def test_topics_ranked_by_a_column(adata):
-    dc.tl.rankby_obsm(adata, "topics", obs_keys=["region"])
-    ranked = adata.uns["rank_obsm"]
+    dc.tl.rankby_obsm(adata, "topics")
+    ranked = adata.uns["rank_obsm"].query("obs == 'region'")
     assert set(ranked["obsm"]) == set(adata.obsm["topics"].columns)
     assert (ranked["padj"] < 0.01).all()
