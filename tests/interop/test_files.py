@@ -95,7 +95,7 @@ def test_categories_graph_and_trace_by_h5py_alone(file, fitted):
     topic, graph = file["obs/topic"], file["obsp/spatial_connectivities"]
     names = np.array(texts(topic["categories"]))
     assert list(names[topic["codes"][:]]) == list(fitted.obs["topic"])
-    csr = csr_matrix((graph["data"][:], graph["indices"][:], graph["indptr"][:]), shape=graph.attrs["shape"])
+    csr = csr_matrix((graph["data"][:], graph["indices"][:], graph["indptr"][:]), shape=tuple(graph.attrs["shape"]))
     assert (csr != fitted.obsp["spatial_connectivities"]).nnz == 0
     np.testing.assert_array_equal(file["uns/mtopic/elbo"][:], fitted.uns["mtopic"]["elbo"])
     assert file["uns/mtopic/params/n_topics"][()] == 4
