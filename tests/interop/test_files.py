@@ -101,4 +101,4 @@ def test_categories_graph_and_trace_by_h5py_alone(file, fitted):
     assert file["uns/mtopic/params/n_topics"][()] == 4
     assert file["uns/mtopic/version"].asstr()[()] == mt.__version__
     rows = file["obsmap/rna"][:]
-    assert texts(file["mod/rna/obs/_index"])[rows[5] - 1] == texts(file["obs/_index"])[5]
+    assert texts(file["mod/rna/obs/_index"])[int(rows[5]) - 1] == texts(file["obs/_index"])[5]
