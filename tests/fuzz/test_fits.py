@@ -33,7 +33,7 @@ def fitted(data, n_topics, how, dtype="float32"):
 
 
 @fuzz(
-    200, case=cases(), n_topics=NUMBERS, how=st.sampled_from(list(HOW)), dtype=st.sampled_from(["float32", "float64"])
+    110, case=cases(), n_topics=NUMBERS, how=st.sampled_from(list(HOW)), dtype=st.sampled_from(["float32", "float64"])
 )
 def test_models(case, n_topics, how, dtype):
     data = case.build()
@@ -56,7 +56,7 @@ def shares(gamma):
     return gamma / gamma.sum(axis=1, keepdims=True)
 
 
-@fuzz(120, case=cases(shuffled=True, overlap="all"), n_topics=st.integers(2, 6))
+@fuzz(230, case=cases(shuffled=True, overlap="all"), n_topics=st.integers(2, 6))
 def test_the_order_of_observations(case, n_topics):
     there, in_order = (
         fitted(data.build(plain=True), n_topics, "original", "float64")
@@ -66,7 +66,7 @@ def test_the_order_of_observations(case, n_topics):
     np.testing.assert_allclose(shares(there.gamma[at]), shares(in_order.gamma), atol=1e-3)
 
 
-@fuzz(90, case=cases(), n_topics=st.sampled_from([2, 3, 8, 50]))
+@fuzz(50, case=cases(), n_topics=st.sampled_from([2, 3, 8, 50]))
 def test_topic_model(case, n_topics):
     data = case.build()
     before = content(data)

@@ -5,7 +5,7 @@ from scipy.special import gammaln
 
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.posterior import Posterior
-from mtopic.inference.uncertainty import moments
+from mtopic.inference.uncertainty import moments, signature_variance
 
 WEIGHTS = np.array([1.0, 0.4])
 
@@ -52,6 +52,23 @@ def test_against_plain_numpy(weights, alpha, eta):
         m, v = expected(counts[d], lam, theta[d], alpha, eta, worth, (9, 6))
         np.testing.assert_allclose(mean[d], m, atol=1e-5)
         np.testing.assert_allclose(variance[d], v, rtol=2e-3)
+
+
+@pytest.mark.parametrize("worth", [(1.0, 1.0), (1.0, 0.25)])
+def test_signatures_against_plain_numpy(worth):
+    rng = np.random.default_rng(1)
+    theta, eta, sizes = rng.dirichlet(np.ones(4), 40), 0.05, (9, 6)
+    counts, lam = rng.poisson(3, (40, 15)), eta + 30 * rng.random((15, 4))
+    blocks = np.split(np.arange(15), [9])
+    beta = np.concatenate([lam[b] / lam[b].sum(axis=0) for b in blocks])
+    expected = np.empty_like(beta)
+    for v, w in enumerate(np.repeat(worth, sizes)):
+        r = theta * beta[v] / (theta @ beta[v])[:, None]
+        precision = eta * np.eye(4) + w * np.einsum("d,dj,dk", counts[:, v], r, r)
+        expected[v] = beta[v] ** 2 * (1 - beta[v]) * np.diag(np.linalg.inv(precision))
+    expected = np.minimum(expected, beta * (1 - beta) / (1 + eta * np.repeat(sizes, sizes)[:, None]))
+    found = signature_variance(fitted(counts, lam, theta, eta=eta), np.array(worth))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_where_every_count_tells_its_topic_it_is_the_dirichlet():
