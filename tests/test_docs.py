@@ -1,6 +1,7 @@
 """The documentation: its code runs, its figures can be made, and what the README links to is there."""
 
 import re
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_the_readme_links_to_what_is_there():
     links = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_badges_are_true():
+    readme, settings = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / "pyproject.toml").read_bytes()
+    settings = tomllib.loads(settings.decode())
+    [versions] = re.findall(r"\[!\[Python (.*?)\]", readme)
+    [licence] = re.findall(r"\[!\[License: (.*?)\]", readme)
+    supported = [kind.rpartition(" ")[2] for kind in settings["project"]["classifiers"] if " :: 3." in kind]
+    assert versions.split(" | ") == supported
+    assert licence == settings["project"]["license"]
+    assert settings["tool"]["mypy"]["strict"]
+    assert settings["tool"]["ruff"]["lint"]["select"]
 
 
 def test_figures_are_small_and_used():
