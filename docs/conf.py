@@ -7,6 +7,8 @@ from datetime import datetime
 from importlib.metadata import metadata
 from pathlib import Path
 
+import numpy.typing
+
 HERE = Path(__file__).parent
 
 info = metadata("mtopic")
@@ -49,6 +51,8 @@ napoleon_custom_sections = [("Attributes", "params_style"), "Returns"]  # prose,
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 python_use_unqualified_type_names = True
+# By its name: written out, it fills a screen.
+numpy.typing.ArrayLike = type("ArrayLike", (), {"__module__": "numpy.typing"})
 
 # Names of other packages are linked where their inventories can be fetched, and are plain text elsewhere.
 intersphinx_packages = {
