@@ -69,9 +69,9 @@ def select_n_topics(
     seed
         Seed of folds, halves and fits.
     prepare
-        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are and fits as :func:`mtopic.tl.topic_model`
-        does (collapsed inference, learned priors): the choice for topics of raw counts. Preparation makes much of each count where they are
-        few, and then speaks for few topics.
+        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are, for topics of raw
+        counts as :func:`mtopic.tl.topic_model` finds them: collapsed inference and learned priors, all modalities with the same weight.
+        Preparation makes much of each count where they are few, and then speaks for few topics.
     plateau_threshold
         Share of the largest slope of the curve at which it counts as flat.
     verbose

@@ -47,7 +47,7 @@ def transform(
     modalities of the fit. The observations that were fitted come out as the fit has them, up to rounds that it had still to do; where neighbours were
     the prior, they have to be given again. The correction of ``smoothing="original"`` is not made.
 
-    Features are matched by name. Where some are missing, topics are told from what is left of the signatures, each scaled to sum 1: proportions
+    Features are matched by name. Where some are missing, topics are inferred from what is left of the signatures, each scaled to sum 1: proportions
     are then those of the counts that can be seen. Features that the training did not have are left out.
 
     Counts are prepared like those of the training, with its statistics: a fit to what `mtopic.pp.tfidf`, `mtopic.pp.clr` and
