@@ -28,6 +28,8 @@ def dead(folder: Path) -> list[str]:
         for path in folder.rglob("*.html")
         if "_static" not in path.parts
     }
+    if not pages:
+        raise SystemExit(f"there is no page in {folder}")
     found = []
     for path, page in pages.items():
         for link in sorted(page.links):

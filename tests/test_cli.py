@@ -130,7 +130,7 @@ def test_help_and_version(command, capsys):
 
 @pytest.mark.slow
 def test_demo_as_a_program(tmp_path):
-    command = [sys.executable, "-m", "mtopic.cli", "demo", "--out", str(tmp_path / "demo")]
+    command = [sys.executable, "-m", "mtopic", "demo", "--out", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     correlation = float(done.stdout.split("mean correlation ")[1].split(",")[0])
     assert correlation > 0.9

@@ -1,11 +1,14 @@
-"""The documentation: its code runs, its figures can be made, and what the README links to is there."""
+"""The documentation: the code of most pages runs, each figure has its maker, and what the README links to is there."""
 
 import re
+import runpy
 import tomllib
 import warnings
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from mudata import MuData
 
 import mtopic as mt
 
@@ -55,6 +58,23 @@ def pipelines():
     return {}
 
 
+def saving():
+    return {"mt": mt, "mdata": tissue()}
+
+
+def new_data():
+    cells = mt.datasets.simulate(n_obs=300, n_topics=3, modalities={"rna": 60, "atac": 90}, spatial=False)
+    cells.obs["cell_type"] = cells.obsm["true_topics"].idxmax(axis=1)
+    return {"mt": mt, "reference": cells[:200].copy(), "new": cells[200:].copy()}
+
+
+def mosaic():
+    whole = tissue()
+    rna, atac = whole["rna"], whole["atac"]
+    panel = MuData({"rna": rna[75:, :40].copy()})
+    return {"mt": mt, "rna": rna, "atac": atac[:100].copy(), "atlas": MuData({"rna": rna[:75].copy()}), "panel": panel}
+
+
 def readme():
     tissue().write("tissue.h5mu")
     return {}
@@ -68,6 +88,9 @@ PAGES = {
     "docs/sections.md": sections,
     "docs/coming_from.md": coming_from,
     "docs/pipelines.md": pipelines,
+    "docs/saving.md": saving,
+    "docs/new_data.md": new_data,
+    "docs/mosaic.md": mosaic,
 }
 
 
@@ -95,21 +118,30 @@ def test_the_readme_links_to_what_is_there():
 def test_badges_are_true():
     readme, settings = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / "pyproject.toml").read_bytes()
     settings = tomllib.loads(settings.decode())
-    [versions] = re.findall(r"\[!\[Python (.*?)\]", readme)
-    [licence] = re.findall(r"\[!\[License: (.*?)\]", readme)
+    badges = {
+        text: unquote(shown)
+        for text, shown in re.findall(r"\[!\[(.*?)\]\(https://img.shields.io/badge/(\S+)\)\]", readme)
+    }
     supported = [kind.rpartition(" ")[2] for kind in settings["project"]["classifiers"] if " :: 3." in kind]
-    assert versions.split(" | ") == supported
-    assert licence == settings["project"]["license"]
+    licence = settings["project"]["license"]
+    assert badges["Python " + " | ".join(supported)] == f"python-{'_|_'.join(supported)}-blue"
+    assert badges[f"License: {licence}"] == f"license-{licence.replace('-', '--')}-blue"
+    assert badges["Checked with mypy, strict"] == "mypy-strict-blue"
     assert settings["tool"]["mypy"]["strict"]
-    assert settings["tool"]["ruff"]["lint"]["select"]
+
+
+def test_the_version_is_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    for file in ("CITATION.cff", ".github/ecosystem/meta.yaml"):
+        assert re.findall(r"^version: (\S+)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE) == [version], (
+            file
+        )
 
 
 def test_figures_are_small_and_used():
     figures = sorted((ROOT / "docs" / "_static").glob("*.png"))
     pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
-    script = (ROOT / "docs" / "figures.py").read_text(encoding="utf-8")
-    assert figures
+    assert set(runpy.run_path(str(ROOT / "docs" / "figures.py"))["FIGURES"]) == {figure.stem for figure in figures}
     for figure in figures:
         assert figure.stat().st_size < 150_000, figure.name
         assert f"_static/{figure.name}" in pages
-        assert f"def {figure.stem}()" in script

@@ -1,6 +1,8 @@
 """What functions tell goes through one logger, which can be silenced and listened to."""
 
 import logging
+import subprocess
+import sys
 
 import mtopic as mt
 
@@ -43,3 +45,25 @@ def test_messages_can_be_listened_to(capsys):
     finally:
         logger.removeHandler(handler)
     assert heard == ["rna: 10 of 30 features kept, 20 dropped"]
+
+
+def heard_by(before):
+    """What a script prints that does something with the logger before it imports the package."""
+    script = f"""
+import logging, sys
+{before}
+import mtopic as mt
+cells = mt.datasets.simulate(n_obs=50, n_topics=2, modalities={{"rna": 30}})
+mt.pp.filter_var_list(cells, cells["rna"].var_names[:10])
+"""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+
+def test_a_handler_that_was_there_first_is_the_only_one():
+    done = heard_by('logging.getLogger("mtopic").addHandler(logging.StreamHandler(sys.stderr))')
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1] == "rna: 10 of 30 features kept, 20 dropped"
+
+
+def test_a_level_that_was_there_first_stays():
+    assert heard_by('logging.getLogger("mtopic").setLevel("WARNING")').stdout == ""

@@ -19,5 +19,5 @@ class _Printer(logging.StreamHandler[TextIO]):
 logger = logging.getLogger("mtopic")
 if not logger.handlers:
     logger.addHandler(_Printer())
-    logger.setLevel(logger.level or logging.INFO)
     logger.propagate = False
+logger.setLevel(logger.level or logging.INFO)

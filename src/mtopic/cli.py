@@ -1,18 +1,14 @@
 """The command ``mtopic``."""
 
 import argparse
+import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from . import __version__
-
-if TYPE_CHECKING:
-    from mudata import MuData
-
 
 DEMO = """Written to {out}/, look first at the top:
   topics.png                   how much of each topic every spot has
@@ -22,7 +18,7 @@ DEMO = """Written to {out}/, look first at the top:
   convergence.png              the objective of the fit, which levels off
   trained.h5mu                 the data with all results, for mtopic.read.h5mu
 
-All of it on one page:         mtopic report {out}/trained.h5mu -o {out}/report.html
+All of it on one page:         mtopic report {trained} -o {report}
 Your own data:                 mtopic fit IN.h5mu -o OUT.h5mu --n-topics 20 --spatial-key spatial"""
 
 
@@ -152,7 +148,8 @@ def _demo(arguments: argparse.Namespace) -> None:
         f"Known topics that came back: mean correlation {correlation.mean():.3f}, lowest {correlation.min():.3f} "
         "(1 is perfect).\n"
     )
-    print(DEMO.format(out=out))
+    trained, page = (shlex.quote(str(out / name)) for name in ("trained.h5mu", "report.html"))
+    print(DEMO.format(out=out, trained=trained, report=page))
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -182,7 +179,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     if model.interrupted:
         raise KeyboardInterrupt
     tl.export_params(model, mdata)
-    _write_whole(mdata, arguments.output)
+    _write_whole(mdata.write, arguments.output)
     print(f"{model}\nwritten to {arguments.output}")
 
 
@@ -198,7 +195,7 @@ def _report(arguments: argparse.Namespace) -> None:
     mdata = read.h5mu(arguments.input)
     title = arguments.title or arguments.input.stem
     page = report(mdata, title, x=arguments.x, groupby=arguments.groupby, n_top=arguments.n_top)
-    arguments.output.write_text(page, encoding="utf-8")
+    _write_whole(lambda path: path.write_text(page, encoding="utf-8"), arguments.output)
     print(f"written to {arguments.output}")
 
 
@@ -209,13 +206,9 @@ def _require_writable(path: Path) -> None:
         raise IsADirectoryError(f"{path} is a folder: name the file to write")
 
 
-def _write_whole(mdata: "MuData", path: Path) -> None:
+def _write_whole(write: Callable[[Path], object], path: Path) -> None:
     """Write next to the target, then put in place: no half-written file is left there."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mtopic-") as folder:
-        draft = Path(folder) / "draft.h5mu"
-        mdata.write(draft)
+        draft = Path(folder) / path.with_suffix(path.suffix or ".h5mu").name
+        write(draft)
         draft.replace(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

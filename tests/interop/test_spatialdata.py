@@ -108,6 +108,8 @@ def test_coordinates_are_the_centroids_of_the_shapes(counts):
     table = sdata["table"]
     table.obsm["spatial"] = get_centroids(sdata["spots"]).compute().loc[table.obs["spot"]].to_numpy()
     np.testing.assert_allclose(table.obsm["spatial"], points)
+    mt.tl.topic_model(sdata, 4, spatial_key="spatial", n_iter=2, **QUIET)
+    assert table.uns["mtopic"]["params"]["spatial_key"] == "spatial"
 
 
 @pytest.mark.parametrize("name", TAKE_DATA)

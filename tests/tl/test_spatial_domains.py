@@ -197,7 +197,6 @@ def test_colours_of_the_user_are_kept(stripes):
 
 
 def test_leiden(stripes):
-    pytest.importorskip("igraph")
     for n_domains in (2, 3, 6):
         mt.tl.spatial_domains(stripes, n_domains, method="leiden")
         assert list(stripes.obs["domain"].cat.categories) == [str(d + 1) for d in range(n_domains)]
@@ -209,7 +208,6 @@ def test_leiden(stripes):
 
 
 def test_leiden_chooses_a_number(stripes):
-    pytest.importorskip("igraph")
     mt.tl.spatial_domains(stripes, method="leiden", candidates=[2, 3, 6], n_runs=4)
     assert len(stripes.obs["domain"].cat.categories) == stripes.uns["domain"]["params"]["n_domains"]
     assert list(stripes.uns["domain"]["stability"]["n_domains"]) == [2, 3, 6]

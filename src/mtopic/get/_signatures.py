@@ -41,7 +41,7 @@ def signatures(
     DataFrame
         With columns ``topic``, ``feature``, ``rank`` (1 is the largest weight; equal weights keep the order of the
         features) and ``weight`` (share of the topic's total over all features of the modality, so that the weights
-        of a whole topic sum to 1).
+        of a whole topic sum to 1); with ``as_net`` ``source``, ``target`` and ``weight``.
 
     Raises
     ------

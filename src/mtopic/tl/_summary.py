@@ -44,9 +44,8 @@ def table(model: "Fitted") -> str:
 def _progress(model: "Fitted") -> str:
     if not model.fitted:
         return "not fitted"
-    done = [(model._fit.iterations, "iteration"), (model._fit.steps, "batch")]
-    plural = {"iteration": "iterations", "batch": "batches"}
-    return " and ".join(f"{n:,} {unit if n == 1 else plural[unit]}" for n, unit in done if n)
+    done = [(model._fit.iterations, "iteration", "iterations"), (model._fit.steps, "batch", "batches")]
+    return " and ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in done if n)
 
 
 def _elbo(model: "Fitted") -> str:
