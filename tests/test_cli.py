@@ -96,6 +96,8 @@ def test_files_and_folders_that_are_not_there(raw, tmp_path, capsys):
     assert "did you mean 'raw.h5mu'" in capsys.readouterr().err
     assert run("fit", raw, "-o", tmp_path / "nowhere" / "out.h5mu") == 2
     assert "create it first" in capsys.readouterr().err
+    assert run("fit", raw, "-o", tmp_path / "out.h5ad") == 2
+    assert "files are named .h5mu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("preparation", ["rna", "rna=log", "=tfidf"])

@@ -45,6 +45,8 @@ def test_priors_by_topic_and_feature_are_shown_as_ranges():
     assert cells[cells.index("prior of proportions, α") + 1] == "0.1 to 2"
     assert cells[cells.index("prior of signatures, η") + 1] == "0.02 to 0.7"
     assert cells[cells.index("starts") + 1] == "2"
+    weights = mdata.uns["mtopic"]["params"]["modality_weights"]
+    assert cells[cells.index("weights of modalities") + 1] == f"rna {weights['rna']:.3g}, atac {weights['atac']:.3g}"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The one door between annotated data and arrays of counts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -139,6 +139,19 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
         x.eliminate_zeros()
     _check_values(x, adata, mod, slot)
     return x
+
+
+def warn_fractions(counts: Counts, but: Collection[str]) -> None:
+    """Say which modalities, other than those of ``but``, have values that are not whole numbers, as logarithms have."""
+    rows, names = counts.corpus.rows, list(counts.features)
+    at = np.flatnonzero(rows.data != np.trunc(rows.data))
+    found, first = np.unique(np.searchsorted(counts.corpus.offsets, rows.indices[at], "right") - 1, return_index=True)
+    for mod, value in zip([names[n] for n in found], rows.data[at[first]], strict=True):
+        if mod not in but:
+            warn(
+                f"what is taken for raw counts of modality {mod!r} are not whole numbers, such as {value:.3g}: topics of logarithms or normalised values are "
+                "others. Put the counts into layers['counts'], unless these are counts that were corrected for background"
+            )
 
 
 def has_raw_layer(data: Data) -> bool:

@@ -30,6 +30,8 @@ PARAMS = {
     "n_init": "starts",
     "radius": "radius",
     "n_neighbors": "neighbours",
+    "strength": "strength of neighbours",
+    "modality_weights": "weights of modalities",
 }
 STYLE = """
 :root { color-scheme: light; }
@@ -91,7 +93,7 @@ def report(
 def _fit(mdata: Data) -> Iterator[str]:
     fit = mdata.uns.get("mtopic", {})
     params = fit.get("params", {})
-    rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if name in params]
+    rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if params.get(name) is not None]
     if rows:
         yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
     if len(fit.get("elbo", ())):
@@ -100,6 +102,8 @@ def _fit(mdata: Data) -> Iterator[str]:
 
 def _shown(name: str, value: Any) -> Any:
     """What to show of a parameter; of one that is not the same for all topics or features the range."""
+    if name == "modality_weights":
+        return ", ".join(f"{mod} {weight:.3g}" for mod, weight in value.items())
     if isinstance(value, Mapping):
         numbers = np.concatenate([np.ravel(part) for part in value.values()])
         return f"{numbers.min():g} to {numbers.max():g}"

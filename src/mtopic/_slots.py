@@ -50,7 +50,7 @@ def modalities(data: Data) -> dict[str, AnnData]:
         return {ANNDATA_MODALITY: data}
     if not isinstance(data, MuData):
         raise TypeError(
-            f"expected an AnnData, a MuData or a SpatialData, got {type(data).__name__}: read the file with mtopic.read.h5mu"
+            f"expected an AnnData or a MuData, got {type(data).__name__}: read the file with mtopic.read.h5mu"
         )
     if data.axis != 0:
         raise ValueError(f"the MuData shares axis {data.axis}: topics need modalities that share observations (axis=0)")

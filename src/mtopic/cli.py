@@ -200,6 +200,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _require_writable(path: Path) -> None:
+    if path.suffix == ".h5ad":
+        raise ValueError(f"{path}: a MuData is written, whose files are named .h5mu")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}: create it first")
     if path.is_dir():

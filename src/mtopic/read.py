@@ -81,5 +81,8 @@ def _require_mudata(path: Path) -> None:
         if "mod" in file:
             return
         if file.attrs.get("encoding-type") == "anndata" or {"X", "obs", "var"} <= set(file):
-            raise _NotMuDataError(f"{str(path)!r} holds an AnnData, not a MuData: read it with anndata.read_h5ad")
+            raise _NotMuDataError(
+                f"{str(path)!r} holds an AnnData, not a MuData: read it with anndata.read_h5ad, which mtopic.tl.topic_model takes as it is; for the command "
+                "line, write MuData({'rna': adata})"
+            )
     raise _NotMuDataError(f"{str(path)!r} is an HDF5 file without modalities, so not an h5mu")

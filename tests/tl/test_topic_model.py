@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,20 @@ def test_prepared_counts_without_raw_ones_are_warned_of(tissue):
     mt.pp.tfidf(tissue, mod="atac")
     del tissue["atac"].layers["counts"]
     with pytest.warns(UserWarning, match=r"'atac' was prepared by tfidf and has no layers\['counts'\]"):
+        mt.tl.topic_model(tissue, 4, n_iter=2, verbose=False)
+
+
+def test_logarithms_in_place_of_counts_are_warned_of(tissue):
+    tissue["atac"].X = tissue["atac"].X.log1p()
+    with pytest.warns(
+        UserWarning, match=r"of modality 'atac' are not whole numbers, such as 1.1.*layers\['counts'\]"
+    ) as said:
+        mt.tl.topic_model(tissue, 4, n_iter=2, verbose=False)
+    assert len([one for one in said if "whole numbers" in str(one.message)]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        mt.tl.MTM(tissue, 4, verbose=False)
+        tissue["atac"].layers["counts"] = tissue["atac"].X.expm1().rint()
         mt.tl.topic_model(tissue, 4, n_iter=2, verbose=False)
 
 

@@ -51,7 +51,7 @@ def fit_params(data: Data, head: str) -> Mapping[str, Any]:
     key = f"{head}mtopic"
     known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "params" in value]
     if key not in known:
-        raise KeyError(f"{absent(key, known, 'fit', 'uns')}; mtopic.tl.export_params writes it")
+        raise KeyError(f"{absent(key, known, 'fit', 'uns')}; mtopic.tl.topic_model or export_params writes it")
     params: Mapping[str, Any] = data.uns[key]["params"]
     return params
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from mtopic._counts import read_counts, warn_empty, warn_unheard
+from mtopic._counts import Counts, read_counts, warn_empty, warn_fractions, warn_unheard
 from mtopic._measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._slots import Data, look_up, modalities
 from mtopic._warn import warn
@@ -62,7 +62,8 @@ class Model(Fitted):
         batch = batches(data, options.batch_key)
         warn_if_ignored(modalities(data), options.batch_key)
         require_measured(modalities(data), batch)
-        counts = by_batch(read_counts(data, raw=options.raw, dtype=self._dtype), modalities(data), batch)
+        given = read_counts(data, raw=options.raw, dtype=self._dtype)
+        counts = by_batch(given, modalities(data), batch)
         eta, learns_eta = read_eta(options.eta, counts.features)
         warn_empty(counts)
         self.n_topics = int(n_topics)
@@ -79,7 +80,7 @@ class Model(Fitted):
         self._raw = options.raw
         self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
         if options.raw:
-            _warn_no_raw_counts(data, self.preparation)
+            _warn_no_raw_counts(data, self.preparation, given)
         self._schedule = "none"
         self._rng = np.random.default_rng(seed)
         seeds = [int(child.integers(2**63)) for child in self._rng.spawn(_checked_starts(options.n_init))]
@@ -286,13 +287,14 @@ class Model(Fitted):
         return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
 
 
-def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation]) -> None:
-    for mod, adata in modalities(data).items():
-        if preparation[mod].steps and "counts" not in adata.layers:
-            warn(
-                f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
-                "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
-            )
+def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation], counts: Counts) -> None:
+    lost = [mod for mod, adata in modalities(data).items() if preparation[mod].steps and "counts" not in adata.layers]
+    for mod in lost:
+        warn(
+            f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
+            "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
+        )
+    warn_fractions(counts, lost)
 
 
 def _checked_starts(n_init: int) -> int:
