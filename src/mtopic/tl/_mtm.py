@@ -98,7 +98,8 @@ class MTM(Stochastic):
     Warns
     -----
     UserWarning
-        If observations have no counts, or only in modalities of weight 0, or ``varm["measured"]`` is there and no ``batch_key``.
+        If observations have no counts, or only in modalities of weight 0, or ``varm["measured"]`` is there and no ``batch_key``; with
+        ``raw``, if what is taken for raw counts was prepared or has values that are not whole numbers.
 
     References
     ----------
