@@ -156,6 +156,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
     from . import pp, read, tl
 
+    if arguments.output.suffix == ".h5ad":
+        raise ValueError(f"{arguments.output}: a MuData is written, whose files are named .h5mu")
     _require_writable(arguments.output)
     mdata = read.h5mu(arguments.input)
     for mod, how in arguments.prepare:
@@ -200,8 +202,6 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _require_writable(path: Path) -> None:
-    if path.suffix == ".h5ad":
-        raise ValueError(f"{path}: a MuData is written, whose files are named .h5mu")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}: create it first")
     if path.is_dir():
