@@ -32,7 +32,7 @@ def seconds_of_bound(model: Posterior) -> float:
     of_columns = columns.indptr, columns.indices, columns.data, t, b
     tasks = [
         lambda: threads.run(kernels.sufficient_statistics, columns.indptr, *of_columns, out, by_feature),
-        lambda: threads.run(kernels.blend_statistics, columns.indptr, *of_columns, 0.0, 1.0, np.zeros(1), out, out),
+        lambda: threads.run(kernels.gradient_step, columns.indptr, *of_columns, 0.0, 1.0, np.zeros(1), out, out),
         lambda: threads.sum(reductions.sum_log_gamma, gamma),
         lambda: model.bound(0.0),
     ]

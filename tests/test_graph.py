@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mudata import MuData
 from scipy.sparse import csr_array, csr_matrix
 
-from mtopic import _graph
+from mtopic._data import graph as _graph
 
 METHODS = {
     "radius": {"radius": 0.3, "n_neighbors": None},

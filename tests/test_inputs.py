@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 import mtopic as mt
-from mtopic._counts import read_counts, warn_empty
+from mtopic._data.counts import read_counts, warn_empty
 
 CONTAINERS = {
     "csr_matrix": sparse.csr_matrix,

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import mtopic as mt
-from mtopic._counts import in_order, read_counts
-from mtopic._measured import batches, by_batch
-from mtopic._slots import modalities
+from mtopic._data.counts import in_order, read_counts
+from mtopic._data.measured import batches, by_batch
+from mtopic._data.slots import modalities
 
 
 @pytest.fixture

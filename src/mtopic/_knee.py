@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ._slots import look_up
+from mtopic._data.slots import look_up
 
 if TYPE_CHECKING:
-    from .tl._model import Model
+    from mtopic.model.model import Model
 
 
 def importance(model: "Model", mod: str) -> pd.Series:

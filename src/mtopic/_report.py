@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from mtopic._data.slots import Data, modalities, table
+
 from . import __version__, get, pl, tl
-from ._slots import Data, modalities, table
 
 DPI = 150
 MOST_CATEGORIES = 40

@@ -8,7 +8,7 @@ import h5py
 import mudata
 from mudata import MuData
 
-from ._mudata import quiet_mudata
+from mtopic._data.quiet import quiet_mudata
 
 __all__ = ["h5mu"]
 

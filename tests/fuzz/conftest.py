@@ -6,12 +6,12 @@ from functools import partial
 import pytest
 
 from mtopic.inference import fit
-from mtopic.inference.stochastic import overcomplete_start
+from mtopic.inference.stochastic import initial_signatures
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _few_batches() -> Iterator[None]:
     """A start of 4 batches, not 128, which few observations do not need."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "overcomplete_start", partial(overcomplete_start, steps=4))
+        patch.setattr(fit, "initial_signatures", partial(initial_signatures, steps=4))
         yield

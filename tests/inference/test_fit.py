@@ -6,7 +6,7 @@ import pytest
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES
 from mtopic.inference.schedule import EXPLORE, Plan, batches_have_settled
-from mtopic.inference.stochastic import STEPS, stochastic_step
+from mtopic.inference.stochastic import STEPS, svi_step
 
 from .test_posterior import posterior
 
@@ -25,7 +25,7 @@ def test_a_step_is_a_stochastic_update(family):
     fit, batch = fit_of(family), np.array([4, 9, 17, 3])
     before = replace(fit.posterior, gamma=fit.posterior.gamma.copy())
     expected = np.empty_like(before.lam)
-    gamma, passes = stochastic_step(before, batch, 0.3, 100, expected, atol=1e-6)
+    gamma, passes = svi_step(before, batch, 0.3, 100, expected, atol=1e-6)
     fit.step(COLD, batch, 0.3, None)
     np.testing.assert_array_equal(fit.posterior.lam, expected)
     np.testing.assert_array_equal(fit.posterior.gamma[batch], gamma)

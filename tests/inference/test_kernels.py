@@ -243,8 +243,10 @@ def test_blended_statistics(rng, x, dtype, tolerance, shift):
     expected = 0.75 * lam + 3 * plain_statistics(x, t[:, :K].astype(float), b[:, :K].astype(float))
     expected += np.asarray(shift)[:, None]
     for out in (np.empty_like(lam), lam):
-        blend = (dtype(0.75), dtype(3), np.asarray(shift, dtype))
-        kernels.blend_statistics(0, V, columns.indptr, columns.indices, columns.data, t, b, *blend, lam, out)
+        amounts = (dtype(0.75), dtype(3), np.asarray(shift, dtype))
+        kernels.gradient_step(
+            0, V, columns.indptr, columns.indices, columns.data, t, b, *amounts, lam, out
+        )
         np.testing.assert_allclose(out, expected, rtol=tolerance * 10, atol=tolerance * 10)
 
 
@@ -322,9 +324,9 @@ def test_what_neighbours_lend(rng, dtype, tolerance, sharpness):
     roots = np.sqrt(roots).astype(dtype)
     graph, out = csr_array(weights), np.full((D, K), np.nan, dtype)
     args = (graph.indptr, graph.indices, graph.data, roots, sharpness, scale, out)
-    neighbours.lent_by_neighbours(3, D, *args)
+    neighbours.neighbour_pseudocounts(3, D, *args)
     assert np.isnan(out[:3]).all()
-    neighbours.lent_by_neighbours(0, 3, *args)
+    neighbours.neighbour_pseudocounts(0, 3, *args)
     roots = roots.astype(float)
     for d in range(D):
         lent = sum(
@@ -341,7 +343,7 @@ def test_neighbours_of_no_weight_lend_nothing(rng):
     roots, graph = np.sqrt(rng.dirichlet(np.ones(K), 3)), csr_array(np.ones((3, 3)))
     graph.data[:3] = 0
     out = np.full((3, K), np.nan)
-    neighbours.lent_by_neighbours(0, 3, graph.indptr, graph.indices, graph.data, roots, 8.0, np.full(3, 100.0), out)
+    neighbours.neighbour_pseudocounts(0, 3, graph.indptr, graph.indices, graph.data, roots, 8.0, np.full(3, 100.0), out)
     assert (out[0] == 0).all()
     assert (out[1:] > 0).all()
 

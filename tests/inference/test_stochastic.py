@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, Posterior, initial
-from mtopic.inference.stochastic import merged, overcomplete_start, stochastic_step
+from mtopic.inference.stochastic import initial_signatures, merged, svi_step
 
 from .test_posterior import SAME, UNEVEN, posterior
 
@@ -17,7 +17,7 @@ from .test_posterior import SAME, UNEVEN, posterior
 def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
     model = posterior(family)
     out = np.empty_like(model.lam)
-    gamma, passes = stochastic_step(model, np.arange(30), 1.0, 100, out, atol=1e-4)
+    gamma, passes = svi_step(model, np.arange(30), 1.0, 100, out, atol=1e-4)
     expected, rounds = model.e_step(np.ones_like(model.gamma), 100, atol=1e-4)
     np.testing.assert_allclose(gamma, expected, rtol=1e-12)
     np.testing.assert_allclose(out, model.m_step(expected)[0], rtol=1e-10)
@@ -29,13 +29,13 @@ def test_a_step_moves_by_the_rate_and_counts_repeated_observations(given):
     model = posterior("variational", **given)
     gamma, lam = model.gamma.copy(), model.lam.copy()
     out = np.empty_like(lam)
-    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
+    svi_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
     moved = (out - 0.75 * lam) / 0.25 - np.reshape(model.eta, (-1, 1))
     expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 30 / 3
     assert moved.sum() == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(model.gamma, gamma)
     np.testing.assert_array_equal(model.lam, lam)
-    stochastic_step(model, np.array([3, 3, 7]), 0.25, 100, model.lam, atol=1e-4)
+    svi_step(model, np.array([3, 3, 7]), 0.25, 100, model.lam, atol=1e-4)
     np.testing.assert_allclose(model.lam, out, rtol=1e-15 * 4)
 
 
@@ -52,7 +52,7 @@ def start_of(corpus, n_topics, n_jobs=1):
     begun.update(begun.gamma.astype(np.float32), begun.lam.astype(np.float32))
     begun.threads = Threads(n_jobs)
     with begun.threads:
-        return begun, *overcomplete_start(begun, np.random.default_rng(1))
+        return begun, *initial_signatures(begun, np.random.default_rng(1))
 
 
 def test_a_start_finds_planted_topics():
@@ -77,7 +77,7 @@ def test_merged_topics_take_their_places_by_their_evidence():
     corpus, _ = planted()
     alpha, eta = np.array([0.3, 0.05, 2.0, 0.1, 0.5, 0.05]), np.linspace(0.01, 0.5, 80)
     even, uneven = (initial(corpus, 6, np.random.default_rng(0), a, eta) for a in (alpha.mean(), alpha))
-    lam, ordered = (overcomplete_start(begun, np.random.default_rng(1))[0] for begun in (even, uneven))
+    lam, ordered = (initial_signatures(begun, np.random.default_rng(1))[0] for begun in (even, uneven))
     evidence = (ordered - eta[:, None]).sum(axis=0)
     np.testing.assert_array_equal(np.argsort(evidence), np.argsort(alpha, kind="stable"))
     np.testing.assert_array_equal(ordered[:, ordered[0].argsort()], lam[:, lam[0].argsort()])
@@ -89,7 +89,7 @@ def test_evidence_is_counted_by_the_weights_of_modalities():
     corpus = corpus.weighted(np.array([1.0, 0.0]))
     alpha = np.arange(1.0, 7)
     begun = initial(corpus, 6, np.random.default_rng(0), alpha, 0.01)
-    lam, _ = overcomplete_start(begun, np.random.default_rng(1))
+    lam, _ = initial_signatures(begun, np.random.default_rng(1))
     assert (np.diff(lam[corpus.blocks[0]].sum(axis=0)) > 0).all()
 
 

@@ -196,5 +196,5 @@ def test_weighted_corpora_share_their_counts(counts):
     assert np.shares_memory(weighted.evidence.indices, corpus.rows.indices)
     assert corpus.evidence is corpus.rows
     for other in (weighted.part(np.array([3, 1])), weighted.scaled(2.0), weighted.astype(np.dtype(np.float32))):
-        np.testing.assert_array_equal(other.worth, [1.0, 0.5])
+        np.testing.assert_array_equal(other.modality_weights, [1.0, 0.5])
     assert replace(corpus).weights is None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import mtopic as mt
-from mtopic import _model_file
 from mtopic.inference.schedule import EXPLORE
+from mtopic.model import file as _model_file
 
 COLLAPSED = {"inference": "collapsed", "alpha": "auto", "eta": "auto", "modality_weights": "auto"}
 SPATIAL = {"spatial_key": "spatial", "n_neighbors": 6}

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 import mtopic as mt
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.schedule import DESCEND, EXPLORE, WINDOW
-from mtopic.inference.stochastic import overcomplete_start
+from mtopic.inference.stochastic import initial_signatures
 from mtopic.inference.strength import learned_prior
 
 
@@ -388,9 +388,9 @@ def test_the_start_of_short_fits_to_all_observations_serves_the_fit(monkeypatch)
 
     def counted(*arguments):
         calls.append(1)
-        return overcomplete_start(*arguments)
+        return initial_signatures(*arguments)
 
-    monkeypatch.setattr("mtopic.inference.fit.overcomplete_start", counted)
+    monkeypatch.setattr("mtopic.inference.fit.initial_signatures", counted)
     whole = fitted(data, 2, n_topics=8, n_neighbors=6)
     assert not calls
     monkeypatch.setattr("mtopic.inference.strength.LARGEST", 400)

@@ -11,7 +11,8 @@ from scipy.sparse import block_diag, csr_array, csr_matrix
 from sklearn.metrics import adjusted_rand_score
 
 import mtopic as mt
-from mtopic.tl import _partitions, _rings
+from mtopic.tl import _partitions
+from mtopic.tl import _ring_means as _rings
 
 SIDE = 18
 MEANS = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4]])

@@ -136,7 +136,7 @@ def test_the_bound_is_that_of_plain_numpy(tissue, tmp_path):
 def test_vi_goes_on_without_a_new_start(tissue, monkeypatch):
     model = make("variational", tissue)
     model.SVI(20, 50)
-    monkeypatch.setattr("mtopic.inference.fit.overcomplete_start", None)
+    monkeypatch.setattr("mtopic.inference.fit.initial_signatures", None)
     model.VI(40, tol=None)
     assert (np.diff(model.elbo) >= -1e-12 * abs(model.elbo[-1])).all()  # it refines from the first iteration on
     model.SVI(8, 50, tol=None)

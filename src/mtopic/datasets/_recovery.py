@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._slots import Data, table, takes_spatialdata
+from mtopic._data.slots import Data, table, takes_spatialdata
 
 
 @takes_spatialdata

@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mtopic._slots import Data, takes_spatialdata
-from mtopic.tl._expected import expected
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model.expected import expected
 
 
 @takes_spatialdata

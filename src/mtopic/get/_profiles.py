@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._slots import Data, find_signatures, takes_spatialdata
+from mtopic._data.slots import Data, find_signatures, takes_spatialdata
 
 
 @takes_spatialdata

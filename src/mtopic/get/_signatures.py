@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mtopic import _slots
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data import slots as _slots
+from mtopic._data.slots import Data, takes_spatialdata
 
 
 @takes_spatialdata

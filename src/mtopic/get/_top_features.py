@@ -6,7 +6,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from mtopic._slots import Data, absent, find_signatures, takes_spatialdata
+from mtopic._data.slots import Data, absent, find_signatures, takes_spatialdata
 
 from ._signatures import choose
 

@@ -9,8 +9,8 @@ from mudata import MuData
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic import _slots
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data import slots as _slots
+from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._warn import warn
 
 SPATIAL = "spatial"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from .panels import Panels
+from .measured_sets import MeasuredSets
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Corpus:
     rows: csr_array
     offsets: NDArray[np.int64]
     weights: NDArray[np.float64] | None = None
-    panels: Panels | None = None
+    panels: MeasuredSets | None = None
 
     @cached_property
     def columns(self) -> csc_array:
@@ -43,7 +43,7 @@ class Corpus:
         return (
             self.rows
             if self.weights is None
-            else self._with(self.rows.data * self.untied.by_feature()[self.rows.indices])
+            else self._with(self.rows.data * self.one_modality_per_set.by_feature()[self.rows.indices])
         )
 
     @cached_property
@@ -54,7 +54,7 @@ class Corpus:
     @cached_property
     def by_modality(self) -> NDArray[np.float64]:
         """The counts of each observation in each modality, D × M, whatever their weight."""
-        blocks = self.untied.blocks
+        blocks = self.one_modality_per_set.blocks
         sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in blocks]
         return self.summed(np.stack(sums, axis=1))
 
@@ -64,7 +64,7 @@ class Corpus:
         return float(self.rows.sum(dtype=np.float64))
 
     @cached_property
-    def untied(self) -> "Corpus":
+    def one_modality_per_set(self) -> "Corpus":
         """The same counts with every panel as a modality of its own, which has no feature in common with another."""
         if self.panels is None:
             return self
@@ -93,13 +93,13 @@ class Corpus:
         return [slice(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
 
     @property
-    def worth(self) -> NDArray[np.float64]:
+    def modality_weights(self) -> NDArray[np.float64]:
         """The weight of each modality."""
         return np.ones(len(self.blocks)) if self.weights is None else self.weights
 
     def by_feature(self) -> NDArray[np.floating]:
         """The weight of each feature, that of its modality."""
-        return np.repeat(self.worth, np.diff(self.offsets)).astype(self.dtype)
+        return np.repeat(self.modality_weights, np.diff(self.offsets)).astype(self.dtype)
 
     @classmethod
     def without_counts(
@@ -109,7 +109,7 @@ class Corpus:
         weights: NDArray[np.float64] | None,
         totals: NDArray[np.float64],
         by_modality: NDArray[np.float64],
-        panels: Panels | None = None,
+        panels: MeasuredSets | None = None,
     ) -> Self:
         """A corpus of which the totals are known, and no count."""
         n_columns = int((offsets if panels is None else panels.offsets)[-1])

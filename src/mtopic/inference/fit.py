@@ -13,7 +13,7 @@ from .execution import Array, Threads
 from .likelihood import log_likelihood
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
-from .stochastic import STEPS, blend, overcomplete_start
+from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
 SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "evidence")
@@ -120,7 +120,7 @@ class Fit:
         """One E-step and one M-step; what they find is taken all at once at the end."""
         now, passes = replace(self.posterior, pseudocounts=None), 0.0
         if plan.start and not self.started:
-            lam, passes = overcomplete_start(now, np.random.default_rng(self.start_seed))
+            lam, passes = initial_signatures(now, np.random.default_rng(self.start_seed))
             now = replace(now, lam=lam)
         if isinstance(spatial, NeighbourPrior) and not plan.explore:
             now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.threads, descent=plan.descent))
@@ -146,7 +146,7 @@ class Fit:
         self.posterior.gamma = self._uncorrected = self._uncorrected.copy()
         if not self.started:
             rng = np.random.default_rng(self.start_seed)
-            self.take_start(*overcomplete_start(self.posterior, rng, largest=size))
+            self.take_start(*initial_signatures(self.posterior, rng, largest=size))
 
     def step(self, plan: schedule.Plan, batch: NDArray[np.integer], rate: float, spatial: SpatialTerm | None) -> None:
         """Move λ, and priors that are learned, by ``rate`` towards what a batch says of all; γ of the batch is taken in place.
@@ -162,12 +162,12 @@ class Fit:
             sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.threads, descent=plan.descent)
         sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
         after = replace(of, lam=np.empty_like(of.lam), pseudocounts=None)
-        blend(sample, rate, of.corpus.n_obs, after.lam)
+        natural_gradient_step(sample, rate, of.corpus.n_obs, after.lam)
         if self.learns_alpha and not lends:
             after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
         if self.learns_eta:
             after.eta = after.learned_eta()
-        likelihood = float((log_likelihood(sample, sample.corpus) @ sample.corpus.worth).sum())
+        likelihood = float((log_likelihood(sample, sample.corpus) @ sample.corpus.modality_weights).sum())
         share = sample.corpus.rows.nnz / max(1, of.corpus.rows.nnz)
         self._take_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
 

@@ -11,7 +11,7 @@ from .fit import Fit
 from .likelihood import log_likelihood
 from .posterior import Posterior, initial
 from .spatial import NeighbourPrior
-from .stochastic import STEPS, overcomplete_start
+from .stochastic import STEPS, initial_signatures
 
 LONGEST, SETTLED, ROUNDS = 20, 5e-3, 3
 
@@ -45,7 +45,7 @@ class HeldOut:
         self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self._common.begin(shown.dtype, 1)
         posterior.threads = of.threads
-        self.lam, passes = overcomplete_start(posterior, rng, steps)
+        self.lam, passes = initial_signatures(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
         self.passes = passes * self._share
         self.advance(schedule.EXPLORE)

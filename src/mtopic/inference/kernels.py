@@ -302,7 +302,7 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
 
 
 @_jit
-def blend_statistics(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
+def gradient_step(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
     """Write keep · λ_v + scale · s_v + shift_v, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``.
 
     ``shift`` has one entry for all features or one each.

@@ -21,7 +21,7 @@ def root_shares(start, stop, values, out):
 
 
 @_jit_reassociate
-def lent_by_neighbours(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
+def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
     """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
 
     Likeness is the Bhattacharyya coefficient of the two rows to the power ``sharpness``. A row without neighbours becomes zero.

@@ -90,7 +90,7 @@ class Posterior:
         """
         t, observed = self.topics(gamma)
         counts, by_column = self.statistics(t)
-        blocks = self.corpus.untied.blocks
+        blocks = self.corpus.one_modality_per_set.blocks
         parts = self.corpus.summed(np.array([by_column[block].sum() for block in blocks]))
         observed += self._worth(parts)
         panels = self.corpus.panels
@@ -102,7 +102,7 @@ class Posterior:
             gathered = panels.gathered(m, block, counts)
             eta = priors.part(self.eta, block)
             lam[block] = gathered.most_likely(self.lam[block], eta)
-            parts[m] = gathered.beyond(lam[block], eta, logarithm)
+            parts[m] = gathered.bound_correction(lam[block], eta, logarithm)
         return lam, observed + self._worth(parts)
 
     def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
@@ -129,20 +129,20 @@ class Posterior:
     def signatures(self) -> Array:
         """The expectation of the signatures, columns × padded K, each column scaled by its largest topic."""
         if self._signatures is None:
-            of = self.untied()
+            of = self.one_modality_per_set()
             b = np.empty((len(of.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
             for block in of.corpus.blocks:
                 FAMILIES[self.family].expectation(of.lam[block], b[block], self.threads)
             self._signatures = b
         return self._signatures
 
-    def untied(self) -> "Posterior":
+    def one_modality_per_set(self) -> "Posterior":
         """The same with every panel as a modality of its own: for all that leaves λ as it is."""
         panels = self.corpus.panels
         if panels is None:
             return self
         eta = priors.part(self.eta, panels.features)
-        return replace(self, corpus=self.corpus.untied, lam=self.lam[panels.features], eta=eta)
+        return replace(self, corpus=self.corpus.one_modality_per_set, lam=self.lam[panels.features], eta=eta)
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
@@ -159,7 +159,9 @@ class Posterior:
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
         eta = priors.symmetric(self.eta)
-        return FAMILIES[self.family].learned_eta(self._lam_by_modality(), self.corpus.worth, eta, self.threads)
+        return FAMILIES[self.family].learned_eta(
+            self._lam_by_modality(), self.corpus.modality_weights, eta, self.threads
+        )
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
@@ -173,7 +175,7 @@ class Posterior:
 
     def _worth(self, parts: Iterable[float]) -> float:
         """The sum over modalities of what each adds to the bound, times its weight."""
-        return float(sum(weight * part for weight, part in zip(self.corpus.worth, parts, strict=True)))
+        return float(sum(weight * part for weight, part in zip(self.corpus.modality_weights, parts, strict=True)))
 
     def _lam_by_modality(self) -> list[Array]:
         return [self.lam[block] for block in self.corpus.blocks]

@@ -89,7 +89,7 @@ def merged_v_log_v(start, stop, pairs, topics, out):
 
 
 @_jit
-def merged_in_panels(start, stop, pairs, by_feature, by_panel, features, ends, out):
+def merged_in_sets(start, stop, pairs, by_feature, by_panel, features, ends, out):
     """Write, for each pair of topics, the likelihood of their counts together under the signature that explains them best.
 
     Of one modality: ``by_feature`` has the counts of topics, V × K, ``by_panel`` their sums over each panel, whose features are

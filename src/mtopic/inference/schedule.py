@@ -11,7 +11,7 @@ class Plan:
     """One E-step: ``cold`` starts every observation at γ = 1 and not at its last γ; it ends after ``rounds`` at the latest.
 
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the collapsed
-    family, whatever the model's; with ``start``, signatures come from `stochastic.overcomplete_start`. ``isolated``: the spatial
+    family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`. ``isolated``: the spatial
     correction takes in observations without neighbours. ``descent``: how far the spatial prior
     still has to come down, from 1 to 0.
     """

@@ -41,7 +41,7 @@ class NeighbourPrior:
         threads.run(neighbours.root_shares, np.arange(len(gamma) + 1), gamma, roots)
         sharpness = SHARPNESS * (1 - descent)
         args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
-        threads.run(neighbours.lent_by_neighbours, graph.indptr, *args)
+        threads.run(neighbours.neighbour_pseudocounts, graph.indptr, *args)
         return pseudocounts
 
     def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from . import kernels, priors, reductions
 from .execution import Array
-from .panels import Panels
+from .measured_sets import MeasuredSets
 from .posterior import Posterior
 
 STEPS, SMALLEST_BATCH, ROUNDS = 128, 50, 10
 EXCESS = 2
 
 
-def stochastic_step(
+def svi_step(
     posterior: Posterior,
     batch: NDArray[np.integer],
     rate: float,
@@ -40,11 +40,11 @@ def stochastic_step(
         gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
     )
     sample.gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
-    blend(sample, rate, corpus.n_obs, out)
+    natural_gradient_step(sample, rate, corpus.n_obs, out)
     return sample.gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
 
-def blend(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
+def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
     """Write into ``out`` λ of ``sample`` moved by ``rate`` towards what γ says that λ would be of ``n_obs`` such observations."""
     t, _ = sample.topics(sample.gamma)
     corpus, columns, real = sample.corpus, sample.corpus.columns, sample.lam.dtype.type
@@ -52,7 +52,7 @@ def blend(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
     if corpus.panels is None:
         amounts = keep, scale, np.atleast_1d(np.asarray(rate * sample.eta, real))
         args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *amounts, sample.lam, out)
-        sample.threads.run(kernels.blend_statistics, columns.indptr, *args)
+        sample.threads.run(kernels.gradient_step, columns.indptr, *args)
         return
     counts, _ = sample.statistics(t)
     for m, block in enumerate(corpus.blocks):
@@ -61,7 +61,7 @@ def blend(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
         out[block] = keep * sample.lam[block] + (scale * expected + added)
 
 
-def overcomplete_start(
+def initial_signatures(
     posterior: Posterior, rng: np.random.Generator, steps: int = STEPS, largest: int | None = None
 ) -> tuple[Array, float]:
     """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
@@ -90,14 +90,14 @@ def overcomplete_start(
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0
     for step, batch in enumerate(np.array_split(order, steps)):
-        _, done = stochastic_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
+        _, done = svi_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
     if corpus.panels is None:
         return in_order(posterior, merged(many, posterior.n_topics)), passes
     gamma, done = many.e_step(np.ones((corpus.n_obs, n_topics), dtype), ROUNDS, rtol=1e-2)
     counts, _ = many.statistics(many.topics(gamma)[0])
-    lam = merged_in_panels(many, corpus.panels, posterior.n_topics, counts)
+    lam = merged_in_sets(many, corpus.panels, posterior.n_topics, counts)
     return in_order(posterior, lam), passes + EXCESS * (done + 1)
 
 
@@ -142,7 +142,7 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     return lam
 
 
-def merged_in_panels(posterior: Posterior, panels: Panels, n_topics: int, counts: Array) -> Array:
+def merged_in_sets(posterior: Posterior, panels: MeasuredSets, n_topics: int, counts: Array) -> Array:
     """As `merged`, by the ``counts`` of each column, columns × topics, as they were seen.
 
     A topic of one panel has in the features of others only what was expected, which must not keep it from its like.
@@ -153,10 +153,10 @@ def merged_in_panels(posterior: Posterior, panels: Panels, n_topics: int, counts
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         total, out = np.zeros(len(pairs)), np.empty(len(pairs))
-        for part, weight in zip(parts, corpus.worth, strict=True):
+        for part, weight in zip(parts, corpus.modality_weights, strict=True):
             ends = np.cumsum([0, *map(len, part.features)])
             args = (pairs, part.by_feature, part.by_panel, np.concatenate(part.features), ends, out)
-            posterior.threads.run(reductions.merged_in_panels, np.arange(len(pairs) + 1), *args)
+            posterior.threads.run(reductions.merged_in_sets, np.arange(len(pairs) + 1), *args)
             total += weight * out
         return total
 

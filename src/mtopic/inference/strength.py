@@ -55,10 +55,10 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
 
     @cache
     def score(rung: int) -> NDArray[np.float64]:
-        return held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)) @ shown.worth
+        return held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)) @ shown.modality_weights
 
     best = _climb(score, FIRST)
-    gain = score(best) - held_out.log_likelihood() @ shown.worth
+    gain = score(best) - held_out.log_likelihood() @ shown.modality_weights
     prior = None
     if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
         prior = NeighbourPrior(neighbours, STEP ** (best + _weakest(score, best)))

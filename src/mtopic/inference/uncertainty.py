@@ -20,12 +20,12 @@ ROUNDS, TOLERANCE = 300, 1e-4
 
 def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of θ, D × K each."""
-    fitted = fitted.untied()
+    fitted = fitted.one_modality_per_set()
     corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
     gamma = fitted.gamma.astype(np.float64)
     modality = np.repeat(np.arange(len(corpus.blocks)), np.diff(corpus.offsets))
     totals = np.array([lam[block].sum(axis=0) for block in corpus.blocks])
-    weights, prior = corpus.worth[modality], fitted.prior().astype(np.float64)
+    weights, prior = corpus.modality_weights[modality], fitted.prior().astype(np.float64)
     mean, variance = np.empty_like(gamma), np.empty_like(gamma)
     theta = gamma / gamma.sum(axis=1, keepdims=True)
     rows = corpus.rows
@@ -39,7 +39,7 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def signature_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variance of each feature's share in each topic, V × K, with θ taken as known; ``worth`` of a count by modality."""
     beta, panels = _means(fitted), fitted.corpus.panels
-    relative = _relative_variance(fitted.untied(), worth if panels is None else worth[panels.modality])
+    relative = _relative_variance(fitted.one_modality_per_set(), worth if panels is None else worth[panels.modality])
     if panels is not None:
         known = np.zeros_like(beta)
         np.add.at(known, panels.features, 1 / relative)

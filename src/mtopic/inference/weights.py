@@ -79,7 +79,10 @@ def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float6
     """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
     eta = eta if shown.panels is None else priors.part(eta, shown.panels.features)
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
-    parts = [(hidden.rows[:, block], np.log(counts[block] / counts[block].sum())) for block in shown.untied.blocks]
+    parts = [
+        (hidden.rows[:, block], np.log(counts[block] / counts[block].sum()))
+        for block in shown.one_modality_per_set.blocks
+    ]
     return shown.summed(np.stack([x @ log_share for x, log_share in parts], axis=1))
 
 
@@ -89,7 +92,7 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
     1 where there are none: of one feature, or of no counts.
     """
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
-    corpus, of, sums = of.corpus, of.untied(), []
+    corpus, of, sums = of.corpus, of.one_modality_per_set(), []
     for block in of.corpus.blocks:
         x = of.corpus.rows[:, block]
         n = np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mtopic._data.slots import Data, absent, takes_spatialdata
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, absent, takes_spatialdata
 
 from ._figure import Save, page
 

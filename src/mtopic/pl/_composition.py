@@ -7,8 +7,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from mtopic._data.slots import Data, column, table, takes_spatialdata
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, column, table, takes_spatialdata
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 from ._figure import legend as draw_legend

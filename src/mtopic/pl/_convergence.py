@@ -9,12 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, look_up, takes_spatialdata
+from mtopic._data.slots import Data, look_up, takes_spatialdata
 
 from ._figure import Save, page
 
 if TYPE_CHECKING:
-    from mtopic.tl._model import Model
+    from mtopic.model.model import Model
 
 MARKED = 100
 """Iterations up to which each has a marker of its own."""

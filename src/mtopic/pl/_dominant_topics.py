@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mtopic._data.slots import Data, absent, table, takes_spatialdata
 from mtopic._palette import Palette, stored_or
-from mtopic._slots import Data, absent, table, takes_spatialdata
 
 from ._figure import Save, page
 from ._figure import legend as draw_legend

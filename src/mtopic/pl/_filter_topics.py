@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtopic._slots import topic_name
+from mtopic._data.slots import topic_name
 
 from ._figure import Save, page
 
 if TYPE_CHECKING:
-    from mtopic.tl._model import Model
+    from mtopic.model.model import Model
 
 THRESHOLD = 0.01
 

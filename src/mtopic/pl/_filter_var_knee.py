@@ -11,7 +11,7 @@ from mtopic._knee import importance, knee
 from ._figure import Save, page
 
 if TYPE_CHECKING:
-    from mtopic.tl._model import Model
+    from mtopic.model.model import Model
 
 
 def filter_var_knee(

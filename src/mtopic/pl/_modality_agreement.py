@@ -10,8 +10,8 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from mtopic._data.slots import Data, absent, categories, table, takes_spatialdata
 from mtopic._palette import Palette, colours
-from mtopic._slots import Data, absent, categories, table, takes_spatialdata
 
 from ._figure import Save, page
 from ._heatmap import draw, name_cells

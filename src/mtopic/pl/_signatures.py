@@ -6,7 +6,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data.slots import Data, takes_spatialdata
 from mtopic.get import signatures as top_features
 
 from ._figure import SMALL, Save, colour_map, page

@@ -8,7 +8,7 @@ from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mtopic._slots import Data, coordinates
+from mtopic._data.slots import Data, coordinates
 
 from ._figure import marker_line, marker_width
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._slots import Data, absent, takes_spatialdata
+from mtopic._data.slots import Data, absent, takes_spatialdata
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._slots import Data, modality, table, takes_spatialdata
+from mtopic._data.slots import Data, modality, table, takes_spatialdata
 
 from ._figure import Limit, Save, limits
 from ._maps import maps

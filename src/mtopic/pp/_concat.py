@@ -6,10 +6,10 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
-from mtopic._counts import raw_counts, unique
-from mtopic._measured import MEASURED
-from mtopic._mudata import quiet_mudata
-from mtopic._slots import ANNDATA_MODALITY, Data, its_table, modalities
+from mtopic._data.counts import raw_counts, unique
+from mtopic._data.measured import MEASURED
+from mtopic._data.quiet import quiet_mudata
+from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
 
 from ._tfidf import IDF
 

@@ -2,14 +2,14 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from mtopic._data.slots import Data, look_up, takes_spatialdata
 from mtopic._knee import importance, knee
-from mtopic._slots import Data, look_up, takes_spatialdata
 from mtopic._warn import warn
 
 from ._filter_var_list import keep_features, opened
 
 if TYPE_CHECKING:
-    from mtopic.tl._model import Model
+    from mtopic.model.model import Model
 
 
 @takes_spatialdata

@@ -6,9 +6,9 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic import read
-from mtopic._counts import named_once, raw_counts
+from mtopic._data.counts import named_once, raw_counts
+from mtopic._data.slots import Data, absent, look_up, modalities, takes_spatialdata
 from mtopic._log import logger
-from mtopic._slots import Data, absent, look_up, modalities, takes_spatialdata
 
 from ._subset import with_counts
 

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from mtopic._counts import CSR, raw_counts, unique
-from mtopic._slots import Data, modalities, takes_spatialdata
+from mtopic._data.counts import CSR, raw_counts, unique
+from mtopic._data.slots import Data, modalities, takes_spatialdata
 
 from ._prepare import require_memory
 from ._subset import Keep, become, with_counts

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._counts import CSR, count_matrix
-from mtopic._measured import batches, warn_if_ignored
-from mtopic._slots import Data, modality
+from mtopic._data.counts import CSR, count_matrix
+from mtopic._data.measured import batches, warn_if_ignored
+from mtopic._data.slots import Data, modality
 from mtopic._warn import warn
 
 RECORD = "mtopic"

@@ -1,7 +1,7 @@
 import numpy as np
 
-from mtopic._counts import count_matrix
-from mtopic._slots import Data, modalities, takes_spatialdata
+from mtopic._data.counts import count_matrix
+from mtopic._data.slots import Data, modalities, takes_spatialdata
 
 from ._prepare import RECORD, as_real, require_memory, steps, write
 

@@ -9,9 +9,9 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._counts import CSR
-from mtopic._mudata import quiet_mudata
-from mtopic._slots import ANNDATA_MODALITY, Data, modalities
+from mtopic._data.counts import CSR
+from mtopic._data.quiet import quiet_mudata
+from mtopic._data.slots import ANNDATA_MODALITY, Data, modalities
 
 from ._prepare import RECORD
 

@@ -3,9 +3,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._counts import CSR
-from mtopic._measured import n_observations
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data.counts import CSR
+from mtopic._data.measured import n_observations
+from mtopic._data.slots import Data, takes_spatialdata
 
 from ._prepare import transform_counts
 

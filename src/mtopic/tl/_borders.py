@@ -2,10 +2,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic import _graph
-from mtopic._slots import Data, takes_spatialdata
-
-from ._shares import shares
+from mtopic._data import graph
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, takes_spatialdata
 
 
 @takes_spatialdata
@@ -51,7 +50,7 @@ def borders(
     True
     """
     proportions = shares(data, topics)
-    neighbours = _graph.find(data, neighbors_key).neighbours()
+    neighbours = graph.find(data, neighbors_key).neighbours()
     data.obs[key_added] = _mean_distance(np.sqrt(proportions.to_numpy()), neighbours)
 
 

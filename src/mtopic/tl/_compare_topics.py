@@ -6,16 +6,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from mtopic._counts import raw_counts
-from mtopic._measured import batches, measured
-from mtopic._slots import Data, find_signatures, modalities, modality, takes_spatialdata
+from mtopic._data.counts import raw_counts
+from mtopic._data.measured import batches, measured
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, find_signatures, modalities, modality, takes_spatialdata
 from mtopic.inference import kernels
 from mtopic.inference.execution import Threads
+from mtopic.model.expected import known_features
 
-from ._expected import known_features
 from ._export_params import require_record
 from ._samples import Samples, samples
-from ._shares import shares
 from ._welch import adjusted, welch
 
 Features = Mapping[str, Sequence[str]] | Sequence[str] | None

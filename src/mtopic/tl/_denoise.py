@@ -3,9 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mtopic._slots import Data, modalities, takes_spatialdata
-
-from ._expected import expected
+from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic.model.expected import expected
 
 
 @takes_spatialdata

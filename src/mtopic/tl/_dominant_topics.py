@@ -1,9 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, table, takes_spatialdata
-
-from ._category import write_category
+from mtopic._data.category import write_category
+from mtopic._data.slots import Data, table, takes_spatialdata
 
 
 @takes_spatialdata

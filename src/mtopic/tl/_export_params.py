@@ -4,11 +4,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtopic import __version__, _graph
-from mtopic._counts import matched
-from mtopic._slots import Data, modalities, takes_spatialdata, topic_name
-
-from ._model import Model
+from mtopic import __version__
+from mtopic._data import graph
+from mtopic._data.counts import matched
+from mtopic._data.slots import Data, modalities, takes_spatialdata, topic_name
+from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
 OF_AN_EARLIER_FIT = (
@@ -122,7 +122,7 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray, topics: pd.
     key = f"{head}mtopic"
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
-        params["stored_graph"] = _graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
+        params["stored_graph"] = graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
     fit: dict[str, Any] = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")

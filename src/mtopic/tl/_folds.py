@@ -9,18 +9,17 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._counts import Counts, named_once, raw_counts
-from mtopic._measured import MEASURED, batches, by_batch, n_features, n_observations
-from mtopic._mudata import quiet_mudata
-from mtopic._slots import Data, coordinates
+from mtopic._data.counts import Counts, named_once, raw_counts
+from mtopic._data.measured import MEASURED, batches, by_batch, n_features, n_observations
+from mtopic._data.quiet import quiet_mudata
+from mtopic._data.slots import Data, coordinates
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
+from mtopic.model.completion import completed, halves, require_whole
+from mtopic.model.model import Model
 from mtopic.pp._clr import log_ratios
 from mtopic.pp._tfidf import idf
-
-from ._completion import completed, halves, require_whole
-from ._model import Model
 
 COUNTS_PER_CELL = 10_000
 PLACE, PRESENT, BATCH = "spatial", "present", "batch"

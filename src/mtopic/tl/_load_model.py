@@ -1,7 +1,7 @@
 import os
 
-from mtopic._model_file import incomplete, read
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model.file import incomplete, read
 
 from ._mtm import MTM
 from ._smtm import sMTM

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._modality_shares import modality_shares, modality_totals
-from mtopic._slots import Data, categories, modalities, takes_spatialdata
+from mtopic._data.modality_shares import modality_shares, modality_totals
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, categories, modalities, takes_spatialdata
 from mtopic._warn import warn
-from mtopic.inference.witnesses import hear
+from mtopic.inference.by_modality import leave_modality_out
+from mtopic.model.exported import read_fit
 
 from ._agreement import Pairs, is_chance, is_half
-from ._exported import read_fit
-from ._shares import shares
 
 SEED = 2291
 
@@ -96,15 +96,15 @@ def modality_agreement(
     if fitted.n_topics < 2:
         raise ValueError(f"obsm['{head}topics'] has one topic: there is nothing to agree on")
     totals = modality_totals(counts)
-    found = hear(fitted, np.random.default_rng(SEED))
+    found = leave_modality_out(fitted, np.random.default_rng(SEED))
     pairs = {
         mod: Pairs.of(one, other, _known(totals, mod))
         for mod, one, other in zip(totals.columns, found.alone, found.others, strict=True)
     }
     agreement = pd.DataFrame({mod: pair.agreement() for mod, pair in pairs.items()}, index=totals.index)
     explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, totals.columns)
-    weights = dict(zip(totals.columns, fitted.corpus.worth, strict=True))
-    results = {"topic_shares": _shares_of_sum(explained.clip(lower=0) * fitted.corpus.worth)}
+    weights = dict(zip(totals.columns, fitted.corpus.modality_weights, strict=True))
+    results = {"topic_shares": _shares_of_sum(explained.clip(lower=0) * fitted.corpus.modality_weights)}
     if groups is not None:
         results["modality_agreement"] = agreement.groupby(groups, observed=True).mean().rename(index=str)
 

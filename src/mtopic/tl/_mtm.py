@@ -3,11 +3,10 @@ from typing import Literal
 
 import numpy as np
 
-from mtopic._slots import Data, takes_spatialdata
-
-from ._model import Options
-from ._priors import Alpha, Eta
-from ._stochastic import Stochastic
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model.model import Options
+from mtopic.model.priors import Alpha, Eta
+from mtopic.model.stochastic import Stochastic
 
 
 class MTM(Stochastic):

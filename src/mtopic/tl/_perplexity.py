@@ -1,12 +1,11 @@
 import numpy as np
 import pandas as pd
 
-from mtopic._slots import Data, takes_spatialdata
-
-from ._completion import completed, halves, require_whole
-from ._model import Model
-from ._new_counts import NewCounts
-from ._trained import Trained
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model.completion import completed, halves, require_whole
+from mtopic.model.model import Model
+from mtopic.model.new_counts import NewCounts
+from mtopic.model.reference import Reference
 
 
 @takes_spatialdata
@@ -69,7 +68,7 @@ def perplexity(
     """
     if n_jobs == 0:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-    trained = Trained.of(model_or_reference, prefix)
+    trained = Reference.of(model_or_reference, prefix)
     new = NewCounts.of(trained, data, batch_key)
     generator = np.random.default_rng(rng)
     given, scored = {}, {}

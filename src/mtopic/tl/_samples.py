@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, absent, categories
+from mtopic._data.slots import Data, absent, categories
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mtopic._cross_validation import one_standard_error, plateau, summary
-from mtopic._measured import warn_if_ignored
-from mtopic._slots import Data, modalities, takes_spatialdata
+from mtopic._data.measured import warn_if_ignored
+from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic.model.stability import of_matched
 
 from ._folds import BATCH, PLACE, Fold, whole_counts
 from ._mtm import MTM
 from ._smtm import sMTM
-from ._stability import of_matched
 
 RAW: dict[str, Any] = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"

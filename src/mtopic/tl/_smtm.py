@@ -5,17 +5,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic import _graph
-from mtopic._graph import Graph, Method
-from mtopic._model_file import State
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data import graph
+from mtopic._data.graph import Graph, Method
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._data.spatial_graph import SpatialGraph
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior
-
-from ._model import Options
-from ._priors import Alpha, Eta
-from ._stochastic import Stochastic
-from ._surroundings import Surroundings
+from mtopic.model.file import State
+from mtopic.model.model import Options
+from mtopic.model.priors import Alpha, Eta
+from mtopic.model.stochastic import Stochastic
 
 
 class sMTM(Stochastic):
@@ -158,7 +157,7 @@ class sMTM(Stochastic):
         options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init, batch_key)
         super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
         self._smoothing, self.strength = _checked(smoothing, strength)
-        around = Surroundings.of(
+        around = SpatialGraph.of(
             mdata,
             spatial_key=spatial_key,
             radius=radius,
@@ -170,9 +169,9 @@ class sMTM(Stochastic):
         )
         self.graph, self._weights, self._where = around.graph, around.weights, around.params
         neighbours = around.graph.neighbours()
-        _graph.warn_isolated(neighbours if smoothing == "original" else around.weights)
+        graph.warn_isolated(neighbours if smoothing == "original" else around.weights)
         self._correction = Correction.from_points(
-            neighbours, None if around.points is None else _graph.scaled(around.points, around.sections)
+            neighbours, None if around.points is None else graph.scaled(around.points, around.sections)
         )
         self._prior: NeighbourPrior | None = None
         if smoothing != "original":

@@ -5,14 +5,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic import _graph
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data import graph
+from mtopic._data.category import write_category
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._warn import warn
 
-from ._category import write_category
 from ._partitions import partition, stability
-from ._rings import surroundings
-from ._shares import shares
+from ._ring_means import surroundings
 
 VARIANCE_KEPT = 0.99
 """By the principal components: neighbouring rings are much alike, and a mixture takes time with the square of the dimensions."""
@@ -121,8 +121,8 @@ def spatial_domains(
     known = proportions.notna().all(axis=1).to_numpy()
     numbers = _numbers(n_domains, candidates, int(known.sum()))
     _check(n_rings, n_runs, n_init)
-    neighbours = _graph.find(data, neighbors_key).neighbours()
-    _graph.warn_isolated(neighbours)
+    neighbours = graph.find(data, neighbors_key).neighbours()
+    graph.warn_isolated(neighbours)
     points = surroundings(proportions.to_numpy(), neighbours, n_rings)[known]
     if np.ptp(points, axis=0).max() == 0:
         raise ValueError(f"obsm[{topics!r}]: all observations have the same topics, there are no domains")

@@ -3,10 +3,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic import _graph
-from mtopic._slots import Data, takes_spatialdata
-
-from ._shares import shares
+from mtopic._data import graph
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, takes_spatialdata
 
 STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 """For each of squidpy's modes the statistic's name in its table and in ours."""
@@ -80,7 +79,7 @@ def topic_autocorr(
     if not len(varying):
         raise ValueError(f"obsm[{topics!r}]: every topic is equal everywhere, there is nothing to compare")
     known = np.flatnonzero(proportions.notna().all(axis=1))
-    weights = _graph.find(data, neighbors_key).connectivities[known][:, known]
+    weights = graph.find(data, neighbors_key).connectivities[known][:, known]
     if not weights.nnz:
         raise ValueError(
             f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours, build it with a larger radius"
@@ -88,7 +87,7 @@ def topic_autocorr(
     private = AnnData(proportions.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
     seed = int(np.random.default_rng(rng).integers(2**31))
-    with _graph.quiet_squidpy() as sq:
+    with graph.quiet_squidpy() as sq:
         found = {
             mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, show_progress_bar=False, **options)
             for mode in STATISTICS

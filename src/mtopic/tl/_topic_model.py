@@ -4,15 +4,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mtopic._graph import Method
-from mtopic._slots import Data, takes_spatialdata
+from mtopic._data.graph import Method
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model.model import Model
+from mtopic.model.monitor import Callback
+from mtopic.model.priors import ETA, Alpha, Eta
 
 from ._export_params import export_params, require_record
-from ._model import Model
 from ._mtm import MTM
-from ._priors import ETA, Alpha, Eta
 from ._smtm import sMTM
-from ._watch import Callback
 
 
 @takes_spatialdata

@@ -3,10 +3,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic import _graph
-from mtopic._slots import Data, takes_spatialdata
-
-from ._shares import shares
+from mtopic._data import graph
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, takes_spatialdata
 
 
 @takes_spatialdata
@@ -88,13 +87,13 @@ def topic_neighborhoods(
     if len(names) < 2:
         raise ValueError(f"obsm[{topics!r}] has 1 topic: enrichment needs 2 or more")
     known = np.flatnonzero(proportions.notna().all(axis=1))
-    neighbours = _graph.find(data, neighbors_key).neighbours()[known][:, known]
+    neighbours = graph.find(data, neighbors_key).neighbours()[known][:, known]
     dominant = pd.Categorical.from_codes(proportions.iloc[known].to_numpy().argmax(axis=1), names)
     obs = pd.DataFrame({"topic": dominant}, index=proportions.index[known])
     private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
     seed = int(np.random.default_rng(rng).integers(2**31))
     options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs, "show_progress_bar": verbose}
-    with _graph.quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
+    with graph.quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
         found = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
     scores = np.where(np.isfinite(found.zscore), found.zscore, np.nan)
     data.uns[key_added] = {

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.special import entr
 
-from mtopic._counts import CSR, raw_counts
-from mtopic._slots import Data, find_signatures, modalities, table, takes_spatialdata
+from mtopic._data.counts import CSR, raw_counts
+from mtopic._data.slots import Data, find_signatures, modalities, table, takes_spatialdata
 
 
 @takes_spatialdata

@@ -5,20 +5,21 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from mtopic import __version__, _graph
-from mtopic._counts import Counts, warn_empty
-from mtopic._graph import Method
+from mtopic import __version__
+from mtopic._data import graph
+from mtopic._data.counts import Counts, warn_empty
+from mtopic._data.graph import Method
+from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._data.spatial_graph import SpatialGraph
 from mtopic._log import logger
-from mtopic._slots import Data, modalities, takes_spatialdata
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
+from mtopic.model.model import Model
+from mtopic.model.new_counts import NewCounts
+from mtopic.model.reference import Reference
 
 from ._export_params import require_record, write_record
-from ._model import Model
-from ._new_counts import NewCounts
-from ._surroundings import Surroundings
-from ._trained import Trained
 
 TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "evidence")
 
@@ -127,7 +128,7 @@ def transform(
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
     head = key_added.removesuffix("topics") if key_added.endswith("topics") else f"{key_added}_"
     _require_free(data, key_added, head)
-    trained = Trained.of(model_or_reference, prefix)
+    trained = Reference.of(model_or_reference, prefix)
     new = NewCounts.of(trained, data, batch_key)
     corpus = new.corpus(new.matrices)
     where = _given(
@@ -173,7 +174,7 @@ def _given(**where: Any) -> dict[str, Any]:
     return {name: value for name, value in where.items() if value is not None}
 
 
-def _surroundings(trained: Trained, data: Data, where: dict[str, Any]) -> Surroundings | None:
+def _surroundings(trained: Reference, data: Data, where: dict[str, Any]) -> SpatialGraph | None:
     """The neighbours among the new observations, if any of ``where`` is given."""
     if not where:
         return None
@@ -186,17 +187,17 @@ def _surroundings(trained: Trained, data: Data, where: dict[str, Any]) -> Surrou
     if not names & set(where):
         known = {name: trained.params[name] for name in names if name in trained.params} or {"n_neighbors": 6}
         where = {**where, **known}
-    around = Surroundings.of(data, bandwidth=trained.params.get("bandwidth", "auto"), **where)
-    _graph.warn_isolated(around.weights)
+    around = SpatialGraph.of(data, bandwidth=trained.params.get("bandwidth", "auto"), **where)
+    graph.warn_isolated(around.weights)
     return around
 
 
-def _prior(trained: Trained, around: Surroundings | None) -> NeighbourPrior | None:
+def _prior(trained: Reference, around: SpatialGraph | None) -> NeighbourPrior | None:
     return NeighbourPrior(around.weights, trained.strength) if around is not None and trained.strength else None
 
 
 def _record(
-    trained: Trained, new: NewCounts, posterior: Posterior, around: Surroundings | None, batch_key: str | None
+    trained: Reference, new: NewCounts, posterior: Posterior, around: SpatialGraph | None, batch_key: str | None
 ) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
     params = deepcopy({name: trained.params[name] for name in TAKEN_OVER if name in trained.params})
@@ -208,9 +209,9 @@ def _record(
     return {"params": params, "features": new.matched, "version": __version__}
 
 
-def _write(target: Data, head: str, record: dict[str, Any], around: Surroundings | None) -> None:
+def _write(target: Data, head: str, record: dict[str, Any], around: SpatialGraph | None) -> None:
     if around is not None and "neighbors_key" not in around.params:
-        record["params"]["stored_graph"] = _graph.store(around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial")
+        record["params"]["stored_graph"] = graph.store(around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial")
     write_record(target, head, record)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._slots import Data, modalities, table, takes_spatialdata
+from mtopic._data.slots import Data, modalities, table, takes_spatialdata
 
 
 @takes_spatialdata

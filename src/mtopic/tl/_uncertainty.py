@@ -2,15 +2,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic import _graph
-from mtopic._slots import Data, coordinates, takes_spatialdata
+from mtopic._data import graph
+from mtopic._data.slots import Data, coordinates, takes_spatialdata
 from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
 from mtopic.inference.weights import dispersion
+from mtopic.model.exported import fit_params, read_evidence
 
-from ._exported import fit_params, read_evidence
 from ._intervals import limits
 
 
@@ -94,7 +94,7 @@ def uncertainty(
 
 def _worth(fitted: Posterior) -> NDArray[np.float64]:
     """What a count of each modality is worth: its weight in the fit, less where counts vary more than they would one by one."""
-    return np.minimum(fitted.corpus.worth, 1 / dispersion(fitted))
+    return np.minimum(fitted.corpus.modality_weights, 1 / dispersion(fitted))
 
 
 def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
@@ -104,8 +104,8 @@ def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
     if params.get("smoothing") != "prior" or strength == 0:
         return None
     key, bandwidth, library = (params.get(name) for name in ("neighbors_key", "bandwidth", "library_key"))
-    graph = _graph.find(data, str(params["stored_graph"]) if key is None else str(key))
+    stored = graph.find(data, str(params["stored_graph"]) if key is None else str(key))
     points = coordinates(data, str(params["spatial_key"])) if "spatial_key" in params else None
-    sections = None if library is None else _graph.sections(data, str(library))
-    weights = graph.weights(points, bandwidth, sections)
+    sections = None if library is None else graph.sections(data, str(library))
+    weights = stored.weights(points, bandwidth, sections)
     return NeighbourPrior(weights, strength)(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)

@@ -1,0 +1,65 @@
+"""Graphs in the user's object: squidpy's names, rows in the order of the data."""
+
+from collections.abc import Iterator
+from itertools import count
+
+from scipy.sparse import csr_array, csr_matrix
+
+from mtopic._data.counts import unique
+from mtopic._data.slots import Data, absent, modalities
+
+from .neighbours import Graph
+
+
+def find(data: Data, key: str) -> Graph:
+    """The graph that ``obsp`` holds under squidpy's names for ``key``, rows and columns in the order of the data.
+
+    It is looked up in the data, then in its modalities.
+    """
+    slot, distance_slot = f"{key}_connectivities", f"{key}_distances"
+    unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+    holders = [data, *modalities(data).values()]
+    found = [holder for holder in holders if slot in holder.obsp]
+    for holder in found:
+        order = holder.obs_names.get_indexer(data.obs_names)
+        if (order >= 0).all():
+            distances = holder.obsp.get(distance_slot)
+            params = dict(holder.uns.get(f"{key}_neighbors", {}).get("params", {}))
+            graph = Graph(csr_array(holder.obsp[slot]), None if distances is None else csr_array(distances), params)
+            return graph.reorder(order)
+    if found:
+        lacking = len(data.obs_names.difference(found[0].obs_names))
+        raise ValueError(f"obsp[{slot!r}] lacks {lacking} observations of the data: build it on all of them")
+    known = {k.removesuffix("_connectivities") for h in holders for k in h.obsp if k.endswith("_connectivities")}
+    raise KeyError(absent(key, sorted(known), "neighbour graph", "obsp (neighbors_key=…)"))
+
+
+def store(graph: Graph, data: Data, owner: str, spare: str) -> str:
+    """Write the graph under squidpy's names, or under ``spare`` where those are taken; return the key.
+
+    What an earlier export by the same ``owner`` wrote is replaced; graphs of others are left alone.
+    """
+    key = next(key for key in _keys(spare) if _is_free(data, key) or _owner(data, key) == owner)
+    slots = {"connectivities_key": f"{key}_connectivities", "distances_key": f"{key}_distances"}
+    data.obsp[slots["connectivities_key"]] = csr_matrix(graph.connectivities)
+    if graph.distances is not None:
+        data.obsp[slots["distances_key"]] = csr_matrix(graph.distances)
+    data.uns[f"{key}_neighbors"] = {**slots, "params": {**graph.params, "mtopic": owner}}
+    return key
+
+
+def _keys(spare: str) -> Iterator[str]:
+    yield "spatial"
+    yield spare
+    yield from (f"{spare}_{number}" for number in count(2))
+
+
+def _is_free(data: Data, key: str) -> bool:
+    taken = f"{key}_connectivities" in data.obsp or f"{key}_distances" in data.obsp
+    return not taken and f"{key}_neighbors" not in data.uns
+
+
+def _owner(data: Data, key: str) -> str | None:
+    """The export that wrote a graph; squidpy drops this mark when it writes another in its place."""
+    record = data.uns.get(f"{key}_neighbors", {})
+    return record.get("params", {}).get("mtopic")

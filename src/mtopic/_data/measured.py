@@ -1,0 +1,162 @@
+"""What was measured in which batch: ``varm["measured"]`` of a modality, features × batches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype
+from scipy.sparse import csr_array
+
+from mtopic._warn import warn
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.measured_sets import MeasuredSets
+
+from .counts import Counts
+from .slots import Data, absent, categories
+
+MEASURED, ROWS = "measured", 4096
+
+
+def batches(data: Data, key: str | None) -> pd.Series | None:
+    """The batch of each observation, NaN where there is none."""
+    return None if key is None else pd.Series(categories(data, key), index=data.obs_names)
+
+
+def warn_if_ignored(parts: Mapping[str, AnnData], key: str | None) -> None:
+    """Say that zeros will be taken for counts, if some were not measured and nobody says in which batch."""
+    for mod, adata in parts.items() if key is None else ():
+        table = adata.varm.get(MEASURED)
+        if _is_table(table) and not table.to_numpy().all():
+            warn(
+                f"varm['{MEASURED}'] of modality {mod!r} says that batches lack features, which are taken for zeros here: "
+                "name the column of batches in obs with batch_key"
+            )
+
+
+def _is_table(table: Any) -> bool:
+    return isinstance(table, pd.DataFrame) and all(map(is_bool_dtype, table.dtypes))
+
+
+def require_measured(parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
+    """Every feature has to be measured in a batch that is there."""
+    for mod, adata in parts.items():
+        table = None if batch is None else measured(adata, mod, batch)
+        if table is None:
+            continue
+        nowhere = adata.var_names[~table.any(axis=1)]
+        if len(nowhere):
+            raise ValueError(
+                f"{len(nowhere)} features of modality {mod!r} are measured in no batch of the data, the first is {nowhere[0]!r}: leave them "
+                f"out (varm['{MEASURED}'])"
+            )
+
+
+def measured(adata: AnnData, mod: str, batch: pd.Series) -> pd.DataFrame | None:
+    """Features × batches of a modality's observations; None where it is not said what was measured."""
+    if MEASURED not in adata.varm:
+        return None
+    slot, table = f"varm['{MEASURED}'] of modality {mod!r}", adata.varm[MEASURED]
+    if not _is_table(table):
+        raise TypeError(f"{slot} is not a DataFrame of truth values, features × batches: mtopic.pp.concat writes one")
+    own = batch.reindex(adata.obs_names)
+    if own.isna().any():
+        name = own.index[own.isna()][0]
+        raise ValueError(f"{own.isna().sum()} observations of modality {mod!r} are in no batch, the first is {name!r}")
+    table = table.rename(columns=str)
+    names = sorted(own.astype(str).unique())
+    for name in names:
+        if name not in table:
+            raise ValueError(f"{absent(name, table.columns, 'batch', slot)}; say there which features it measured")
+    return table[names]
+
+
+def n_observations(adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.int64]:
+    """In how many observations of the modality each feature was measured."""
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return np.full(adata.n_vars, adata.n_obs)
+    sizes = batch.reindex(adata.obs_names).astype(str).value_counts()
+    return np.asarray((table * sizes[table.columns]).sum(axis=1), dtype=np.int64)
+
+
+def n_features(adata: AnnData, mod: str, batch: pd.Series | None, names: pd.Index) -> NDArray[np.int64]:
+    """How many of the features ``names`` were measured in each observation of the modality."""
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return np.full(adata.n_obs, len(names))
+    return np.asarray(table.loc[names].sum()[batch.reindex(adata.obs_names).astype(str)], dtype=np.int64)
+
+
+def by_batch(counts: Counts, parts: Mapping[str, AnnData], batch: pd.Series | None) -> Counts:
+    """The counts with a panel of columns for all batches of a modality that measured the same; as they are if all measured all."""
+    if batch is None:
+        return counts
+    columns: list[NDArray[np.int64]] = []
+    features: list[NDArray[np.int64]] = []
+    modality: list[int] = []
+    number = np.full((len(counts.obs_names), len(counts.features)), -1)
+    for m, (mod, names) in enumerate(counts.features.items()):
+        table = measured(parts[mod], mod, batch)
+        patterns, of_batch = _patterns(table, names)
+        own = pd.Series(0, parts[mod].obs_names) if table is None else batch.astype(str).map(of_batch)
+        number[:, m] = own.reindex(parts[mod].obs_names).reindex(counts.obs_names, fill_value=-1)
+        columns.append(np.cumsum(patterns).reshape(patterns.shape) - 1 + sum(map(len, features)))
+        columns[-1] = np.where(patterns, columns[-1], -1)
+        features += [counts.corpus.blocks[m].start + np.flatnonzero(pattern) for pattern in patterns if pattern.any()]
+        modality += [m] * int(patterns.any(axis=1).sum())
+    if len(features) == len(columns) and sum(map(len, features)) == counts.corpus.n_features:
+        return counts
+    panels = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
+    return Counts(_in_panels(counts, panels, columns, number), counts.obs_names, counts.features)
+
+
+def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """What batches measured, patterns × features ``names``, and the pattern of each batch."""
+    if table is None:
+        return np.ones((1, len(names)), bool), {}
+    known: dict[bytes, int] = {}
+    values = table.loc[names].to_numpy()
+    of_batch = {
+        str(batch): known.setdefault(column.tobytes(), len(known))
+        for batch, column in zip(table, np.ascontiguousarray(values.T), strict=True)
+    }
+    patterns = np.array([np.frombuffer(pattern, bool) for pattern in known])
+    return patterns, of_batch
+
+
+def _in_panels(
+    counts: Counts, panels: MeasuredSets, columns: list[NDArray[np.int64]], number: NDArray[np.int64]
+) -> Corpus:
+    """The corpus in panels: ``columns`` of the patterns of each modality, ``number`` of the pattern, observations × modalities."""
+    rows, offsets = counts.corpus.rows, counts.corpus.offsets
+    if not rows.data.all():
+        rows = rows.copy()
+        rows.eliminate_zeros()
+    sizes = np.diff(offsets)
+    starts = np.cumsum([0, *(table.size for table in columns)])[:-1] - offsets[:-1]
+    table, indices = np.concatenate([table.ravel() for table in columns]), np.empty_like(rows.indices)
+    for start in range(0, len(number), ROWS):
+        edges = rows.indptr[start : start + ROWS + 1]
+        part, own = slice(edges[0], edges[-1]), np.repeat(number[start : start + ROWS], np.diff(edges), axis=0)
+        features = rows.indices[part]
+        m = np.searchsorted(offsets, features, side="right") - 1
+        own = own[np.arange(len(m)), m]
+        indices[part] = np.where(own < 0, -1, table[starts[m] + own * sizes[m] + features])
+    if (indices < 0).any():
+        raise _not_measured(counts, rows, int(np.argmax(indices < 0)), int((indices < 0).sum()))
+    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(panels.offsets[-1])))
+    return Corpus(x, offsets, counts.corpus.weights, panels)
+
+
+def _not_measured(counts: Counts, rows: csr_array, first: int, n_counts: int) -> ValueError:
+    row, feature = int(np.searchsorted(rows.indptr, first, side="right")) - 1, int(rows.indices[first])
+    m = int(np.searchsorted(counts.corpus.offsets, feature, side="right")) - 1
+    mod, names = list(counts.features.items())[m]
+    where = f"{counts.obs_names[row]!r}, {names[feature - counts.corpus.offsets[m]]!r}"
+    return ValueError(
+        f"{n_counts} counts are of features that were not measured in their batch according to varm['{MEASURED}'], the first is one of "
+        f"modality {mod!r} at ({where}): mend the table, or name another column of batches"
+    )

@@ -1,0 +1,63 @@
+"""What was done to the counts of a modality, to be done to new ones in the same way."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from mtopic.pp._clr import log_ratios
+from mtopic.pp._prepare import RECORD, as_real, steps
+from mtopic.pp._tfidf import IDF
+
+from .counts import CSR
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The steps that counts have seen, with what these took from the data.
+
+    Parameters
+    ----------
+    steps
+        Their names, in order.
+    scale
+        The factor of `scale_counts`.
+    idf
+        The weight of each feature in `tfidf`, by name; None if there was no such step or the weights are gone.
+    """
+
+    steps: tuple[str, ...] = ()
+    scale: float = 1.0
+    idf: pd.Series | None = None
+
+    @classmethod
+    def of(cls, adata: AnnData) -> "Preparation":
+        """What ``X`` has seen."""
+        done = tuple(steps(adata))
+        if not done:
+            return cls()
+        weights = adata.var[IDF].astype(np.float64) if "tfidf" in done and IDF in adata.var else None
+        return cls(done, float(adata.uns[RECORD].get("scale", 1.0)), weights)
+
+    def apply(self, x: CSR, features: pd.Index, mod: str, n_features: NDArray[np.int64]) -> CSR:
+        """Prepare raw counts of ``features``, ``n_features`` of which each row has measured; ``x`` is not changed."""
+        if not self.steps:
+            return x
+        x = as_real(x)
+        if "tfidf" in self.steps:
+            x.data *= self._weights(features, mod).astype(x.dtype)[x.indices]
+        if "clr" in self.steps:
+            x = log_ratios(x, n_features)
+        x.data *= x.dtype.type(self.scale)
+        return x
+
+    def _weights(self, features: pd.Index, mod: str) -> np.ndarray:
+        weights = pd.Series(np.nan, features) if self.idf is None else self.idf.reindex(features)
+        if weights.isna().any():
+            raise ValueError(
+                f"var[{IDF!r}] of modality {mod!r} of the training data lacks the weights of {weights.isna().sum()} features, by which "
+                "tfidf would prepare the new counts: put them back, or train on raw counts with mtopic.tl.topic_model"
+            )
+        return weights.to_numpy()

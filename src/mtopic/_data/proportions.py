@@ -1,0 +1,30 @@
+"""Topic proportions as numbers, for what follows from them."""
+
+import numpy as np
+import pandas as pd
+
+from .slots import Data, table
+
+
+def shares(data: Data, key: str) -> pd.DataFrame:
+    """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing."""
+    proportions = table(data, key)
+    names = proportions.columns.astype(str)
+    if not len(names):
+        raise ValueError(f"obsm[{key!r}] has no columns: name a table with a column for each topic")
+    if not names.is_unique:
+        raise ValueError(f"obsm[{key!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
+    values = proportions.to_numpy(dtype=np.float64, copy=True)
+    values[np.isnan(values).any(axis=1)] = np.nan
+    total = values.sum(axis=1, keepdims=True)
+    if np.isnan(total).all():
+        raise ValueError(
+            f"obsm[{key!r}] holds no proportions: they are missing for all {len(values)} observations; "
+            "name a table that mtopic.tl.export_params wrote"
+        )
+    if (values < 0).any() or np.isinf(total).any() or (total == 0).any():
+        raise ValueError(
+            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
+            "name a table that mtopic.tl.export_params wrote"
+        )
+    return pd.DataFrame(values / total, index=data.obs_names, columns=names)

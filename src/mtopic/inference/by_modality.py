@@ -1,0 +1,131 @@
+"""What single modalities say of an observation, by signatures that have not seen it.
+
+A signature that an observation's own counts have shaped recognises them again, be they noise. So every observation belongs to a
+fold and is judged by signatures made of the other folds.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from . import priors, special
+from .corpus import Corpus
+from .execution import Array
+from .posterior import Posterior
+
+FOLDS, UPDATES, ROUNDS, TOLERANCE = 5, 5, 100, 1e-3
+
+
+@dataclass(frozen=True)
+class ByModality:
+    """What each modality says.
+
+    Parameters
+    ----------
+    alone, others
+        For each modality the mean of q(θ), D × K, given its counts alone and given those of all others.
+    explained
+        What topics explain of a modality's counts, K × modalities, in nats: the logarithm of the probability of each count by its
+        observation's topics over that by the modality's mean profile, divided among the topics that it may be of.
+    """
+
+    alone: list[Array]
+    others: list[Array]
+    explained: NDArray[np.float64]
+
+
+def leave_modality_out(fitted: Posterior, rng: np.random.Generator) -> ByModality:
+    """Hear the modalities of a fitted posterior, one by one and without each one, on every observation."""
+    modalities = range(len(fitted.corpus.blocks))
+    alone = [(m,) for m in modalities]
+    others = [tuple(j for j in modalities if j != m) for m in modalities]
+    theta = {heard: np.empty_like(fitted.gamma) for heard in chain(alone, others)}
+    explained = np.zeros((fitted.n_topics, len(modalities)))
+    fold = rng.permutation(fitted.corpus.n_obs) % FOLDS
+    with fitted.threads:
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            lam = _learned(_observations(fitted, np.flatnonzero(fold != number)))
+            judged = replace(_observations(fitted, rows), lam=lam)
+            for heard, values in theta.items():
+                values[rows] = _proportions(_modalities(judged, heard))
+            explained += _explained(judged)
+    return ByModality([theta[heard] for heard in alone], [theta[heard] for heard in others], explained)
+
+
+def _learned(posterior: Posterior) -> Array:
+    """λ by the observations' topics alone.
+
+    Started from the fitted λ it would keep what other observations have learned from those that are left out.
+    """
+    lam = np.ones_like(posterior.lam)
+    for _ in range(UPDATES):
+        lam, _ = replace(posterior, lam=lam).m_step(posterior.gamma)
+    return lam
+
+
+def _observations(fitted: Posterior, rows: NDArray[np.intp]) -> Posterior:
+    """The posterior of some observations."""
+    return replace(fitted, corpus=fitted.corpus.part(rows), gamma=fitted.gamma[rows])
+
+
+def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
+    """The posterior of some modalities, panels apart; with weights only where there are several that have any."""
+    panels, posterior = posterior.corpus.panels, posterior.one_modality_per_set()
+    if panels is not None:
+        modalities = tuple(np.flatnonzero(np.isin(panels.modality, modalities)).tolist())
+    weights = posterior.corpus.modality_weights[list(modalities)]
+    blocks = [posterior.corpus.blocks[m] for m in modalities]
+    rows = csr_array(hstack([posterior.corpus.rows[:, block] for block in blocks], format="csr"))
+    offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
+    corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
+    features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+    return replace(posterior, corpus=corpus, lam=posterior.lam[features], eta=priors.part(posterior.eta, features))
+
+
+def _proportions(posterior: Posterior) -> Array:
+    gamma, _ = posterior.e_step(np.ones_like(posterior.gamma), ROUNDS, rtol=TOLERANCE)
+    return np.asarray(gamma / gamma.sum(axis=1, keepdims=True))
+
+
+def _explained(posterior: Posterior) -> NDArray[np.float64]:
+    """`ByModality.explained` of these observations, with θ given the counts of all modalities."""
+    theta = _proportions(posterior).astype(np.float64)
+    summed, posterior, sums = posterior.corpus.summed, posterior.one_modality_per_set(), []
+    for block in posterior.corpus.blocks:
+        x, lam = csr_array(posterior.corpus.rows[:, block]), posterior.lam[block].astype(np.float64)
+        mean = lam.sum(axis=1) / lam.sum()
+        by_row = np.empty_like(theta)
+        args = (x.indptr, x.indices, x.data, theta, lam / lam.sum(axis=0), mean, by_row)
+        posterior.threads.run(explain, x.indptr, *args)
+        sums.append(by_row.sum(axis=0))
+    return summed(np.column_stack(sums))
+
+
+@special.jit
+def explain(
+    start: int,
+    stop: int,
+    indptr: NDArray[np.integer],
+    indices: NDArray[np.integer],
+    data: Array,
+    theta: Array,
+    beta: Array,
+    mean: Array,
+    out: Array,
+) -> None:
+    """Write Σ_v x_dv r_dvk log(θ_d · β_v / mean_v) for each topic, where r_dvk = θ_dk β_vk / (θ_d · β_v)."""
+    for d in range(start, stop):
+        out[d] = 0
+        for i in range(indptr[d], indptr[d + 1]):
+            v = indices[i]
+            mixture = 0.0
+            for k in range(theta.shape[1]):
+                mixture += theta[d, k] * beta[v, k]
+            gain = data[i] * log(mixture / mean[v]) / mixture
+            for k in range(theta.shape[1]):
+                out[d, k] += gain * theta[d, k] * beta[v, k]

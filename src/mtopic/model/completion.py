@@ -1,0 +1,38 @@
+"""Document completion: topics are inferred from one half of an observation's counts, and the other half is scored."""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from mtopic._data.counts import CSR
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.fold_in import fold_in
+from mtopic.inference.likelihood import log_likelihood
+from mtopic.inference.posterior import Posterior
+
+
+def require_whole(x: CSR, mod: str) -> None:
+    """Only whole counts can be divided into halves."""
+    if not np.array_equal(x.data, np.trunc(x.data)):
+        raise ValueError(f"counts of modality {mod!r} are not whole numbers: they are divided into halves at random")
+
+
+def halves(x: CSR, rng: np.random.Generator) -> tuple[csr_array, csr_array]:
+    """Every unit of whole counts in one of two matrices at random."""
+    half = csr_array(x, copy=True)
+    half.data = rng.binomial(x.data.astype(np.int64), 0.5).astype(np.float32)
+    return half, csr_array(x - half)
+
+
+def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataFrame:
+    """Mean log-likelihood in nats and number of the scored counts, of each modality and of all, under topics that `fold_in` infers."""
+    with inferred.threads:
+        fold_in(inferred)
+        logs = log_likelihood(inferred, scored).sum(axis=0)
+    n_counts = scored.summed(
+        np.array([scored.rows[:, block].sum(dtype=np.float64) for block in scored.one_modality_per_set.blocks])
+    )
+    found = pd.DataFrame({"log_likelihood": logs, "n_counts": n_counts}, index=names)
+    found.loc["total"] = found.sum()
+    found["log_likelihood"] /= found["n_counts"].replace(0, np.nan)
+    return found

@@ -1,0 +1,66 @@
+"""What a fit expects of counts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from mtopic._data.counts import count_matrix, raw_counts
+from mtopic._data.measured import batches, measured
+from mtopic._data.proportions import shares
+from mtopic._data.slots import Data, absent, find_signatures
+
+from .exported import fit_params
+
+
+def expected(
+    data: Data, mod: str | None, features: str | Sequence[str], prefix: str | None, rates: bool
+) -> tuple[str, pd.DataFrame]:
+    """Name of the modality, and its expected counts, or their share of the modality's, observations of the data × features."""
+    head = "" if prefix is None else f"{prefix}_"
+    name, adata, table = find_signatures(data, mod, f"{head}signatures")
+    theta = shares(data, f"{head}topics")
+    if not table.columns.equals(theta.columns):
+        raise ValueError(
+            f"varm['{head}signatures'] of modality {name!r} has other topics than the proportions: export both from one fit"
+        )
+    chosen = table.loc[known_features(features, table.index, name)]
+    total, params = table.to_numpy(dtype=np.float64).sum(axis=0), fit_params(data, head)
+    topics = theta.to_numpy() / _measured_share(data, adata, name, table / total, params.get("batch_key"))
+    values = pd.DataFrame(topics @ (chosen.to_numpy(dtype=np.float64) / total).T, theta.index, chosen.index)
+    if rates:
+        return name, values.div(topics.sum(axis=1), axis=0)
+    counts = raw_counts(adata, name) if params.get("raw", False) else count_matrix(adata, name)
+    totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
+    return name, values.mul(totals.reindex(values.index), axis=0)
+
+
+def _measured_share(
+    data: Data, adata: AnnData, mod: str, signatures: pd.DataFrame, batch_key: str | None
+) -> NDArray[np.float64]:
+    """How much of each topic's signature the features have that an observation's batch has measured, observations × topics."""
+    share = np.ones((data.n_obs, signatures.shape[1]))
+    batch = batches(data, batch_key)
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return share
+    present = data.obs_names.isin(adata.obs_names)
+    for name, there in table.items():
+        share[present & (batch.astype(str) == name).to_numpy()] = signatures[there.to_numpy()].sum()
+    return share
+
+
+def known_features(features: str | Sequence[str], known: pd.Index, mod: str) -> list[str]:
+    """The features as a list, each of which has to be there, and once."""
+    names = [features] if isinstance(features, str) else list(features)
+    if not names:
+        raise ValueError(f"features is empty: name at least one feature of modality {mod!r}")
+    for feature in names:
+        if feature not in known:
+            raise KeyError(absent(feature, known, "feature", f"modality {mod!r}"))
+    if len(set(names)) < len(names):
+        twice = next(feature for feature in names if names.count(feature) > 1)
+        raise ValueError(f"features names {twice!r} twice: name each feature once")
+    return names

@@ -1,0 +1,195 @@
+"""New counts as the training would have had them: features matched by name, prepared by what was learned then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from mtopic._data.counts import CSR, Counts, count_matrix, lay_out, unique
+from mtopic._data.measured import batches, by_batch, measured, n_features, warn_if_ignored
+from mtopic._data.preparation import Preparation
+from mtopic._data.slots import Data, absent, modalities
+from mtopic._warn import warn
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.execution import Threads
+from mtopic.inference.posterior import Posterior
+from mtopic.pp._prepare import steps
+
+from .priors import known_alpha, known_eta
+from .reference import Reference
+
+FLOOR = 0.5
+
+
+@dataclass(frozen=True)
+class NewCounts:
+    """Counts of the features that a training knows, modality by modality.
+
+    Parameters
+    ----------
+    trained
+        The training.
+    obs_names
+        Of the new data.
+    parts
+        The new data by the training's names of modalities.
+    features
+        Those that are there, in the training's order.
+    matrices
+        Their counts.
+    preparation
+        What these have still to go through.
+    batch
+        Of each observation, if batches have measured different features.
+    matched
+        Modalities × ``trained``, ``missing``, ``missing_mass`` and ``others``: numbers of features, and the share of the signatures'
+        mass that the missing ones have.
+    """
+
+    trained: Reference
+    obs_names: pd.Index
+    parts: dict[str, AnnData]
+    features: dict[str, pd.Index]
+    matrices: dict[str, CSR]
+    preparation: dict[str, Preparation]
+    batch: pd.Series | None
+    matched: pd.DataFrame
+
+    @classmethod
+    def of(cls, trained: Reference, data: Data, batch_key: str | None) -> "NewCounts":
+        """Find the training's features in new data, and say what is missing."""
+        found, batch = modalities(data), batches(data, batch_key)
+        warn_if_ignored(found, batch_key)
+        obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
+        parts = _named_as_trained(found, trained)
+        if not len(obs_names):
+            raise ValueError("the data has no observations")
+        features = {mod: _common(trained.signatures[mod].index, adata, mod) for mod, adata in parts.items()}
+        masses = {mod: _mass(trained.signatures[mod], names) for mod, names in features.items()}
+        _require_mass(masses)
+        _require_mass_of_batches(trained, parts, batch)
+        trained.weights(list(parts))
+        matrices, preparation = {}, {}
+        for mod, adata in parts.items():
+            x, preparation[mod] = _read(adata, mod, trained)
+            matrices[mod] = x[:, adata.var_names.get_indexer(features[mod])]
+            matrices[mod].sort_indices()
+        matched = _matched(trained, parts, features, masses)
+        _warn_of_missing(matched, masses)
+        return cls(trained, obs_names, parts, features, matrices, preparation, batch, matched)
+
+    def corpus(self, matrices: Mapping[str, CSR]) -> Corpus:
+        """Counts of these features, prepared, on the training's scale and with its weights."""
+        prepared = {}
+        for mod, x in matrices.items():
+            names = self.features[mod]
+            sizes = n_features(self.parts[mod], mod, self.batch, names)
+            prepared[mod] = self.preparation[mod].apply(x, names, mod, sizes)
+        corpus = lay_out(self.obs_names, self.parts, prepared, self.trained.dtype)
+        corpus = by_batch(Counts(corpus, self.obs_names, self.features), self.parts, self.batch).corpus
+        weights = self.trained.weights(list(prepared))
+        corpus = corpus.scaled(float(self.trained.params.get("evidence", 1.0)))
+        return corpus if (weights == 1).all() else corpus.weighted(weights)
+
+    def posterior(self, corpus: Corpus, n_jobs: int) -> Posterior:
+        """The training's signatures of these features, and counts of which nothing has been inferred yet."""
+        tables = [self.trained.signatures[mod].loc[names] for mod, names in self.features.items()]
+        lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
+        gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
+        params = self.trained.params
+        alpha, eta = known_alpha(params, self.trained.topics), known_eta(params, self.features)
+        family = str(params.get("inference", "variational"))
+        return Posterior(corpus, gamma, lam, alpha, eta, family, Threads(n_jobs))
+
+
+def _named_as_trained(parts: dict[str, AnnData], trained: Reference) -> dict[str, AnnData]:
+    """Modalities by the names that they had in training; the only one of an AnnData is the only one of the training."""
+    known = list(trained.signatures)
+    if len(parts) == len(known) == 1 and "X" in (*parts, *known):
+        return dict(zip(known, parts.values(), strict=True))
+    for mod in parts:
+        if mod not in known:
+            way_out = f"wrap it as MuData({{{known[0]!r}: adata}})" if mod == "X" else "leave it out of the data"
+            raise KeyError(f"{absent(mod, known, 'modality', 'the training')}; {way_out}")
+    return {mod: parts[mod] for mod in known if mod in parts}
+
+
+def _common(trained: pd.Index, adata: AnnData, mod: str) -> pd.Index:
+    names = unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
+    common = trained[trained.isin(names)]
+    if not len(common):
+        there = f"the first is {names[0]!r}" if len(names) else "it has none"
+        raise ValueError(
+            f"modality {mod!r} has no feature of the training, where the first is {trained[0]!r} ({there}): "
+            "give var_names the names that they had there, or leave the modality out"
+        )
+    return common
+
+
+def _mass(signatures: pd.DataFrame, names: pd.Index) -> pd.Series:
+    """The share of each topic's signature that the features ``names`` have."""
+    lam = signatures.astype(np.float64)
+    return lam.loc[names].sum() / lam.sum()
+
+
+def _require_mass(masses: Mapping[str, pd.Series]) -> None:
+    if all(mass.mean() < FLOOR for mass in masses.values()):
+        found = ", ".join(f"{mass.mean():.1%} of {mod!r}" for mod, mass in masses.items())
+        raise ValueError(
+            f"the data lacks most of what the topics were fitted to: its features have {found} of the signatures' mass, and "
+            f"{FLOOR:.0%} of a modality are needed; compare var_names with those of the training, or fit the data anew"
+        )
+
+
+def _require_mass_of_batches(trained: Reference, parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
+    """What the data have of the signatures as a whole may be missing in a batch."""
+    masses: dict[str, dict[str, pd.Series]] = {}
+    if batch is None:
+        return
+    for mod, adata in parts.items():
+        table, names = measured(adata, mod, batch), trained.signatures[mod].index
+        for name in batch.reindex(adata.obs_names).dropna().unique():
+            there = adata.var_names if table is None else adata.var_names[table[name]]
+            masses.setdefault(name, {})[mod] = _mass(trained.signatures[mod], names[names.isin(there)])
+    for name, of_batch in masses.items():
+        try:
+            _require_mass(of_batch)
+        except ValueError as error:
+            raise ValueError(f"batch {name!r}: {error}") from None
+
+
+def _read(adata: AnnData, mod: str, trained: Reference) -> tuple[CSR, Preparation]:
+    """Counts, and what they have still to go through: all that the training's had, or nothing if they bear its steps already."""
+    wanted, done, has_raw = trained.steps(mod), tuple(steps(adata)), "counts" in adata.layers
+    if has_raw and (trained.raw or wanted.steps or done):
+        return count_matrix(adata, mod, layer="counts"), wanted
+    if not done:
+        return count_matrix(adata, mod), wanted
+    if done == wanted.steps:
+        return count_matrix(adata, mod), Preparation()
+    raise ValueError(
+        f"X of modality {mod!r} has been prepared by {', '.join(done)}, that of the training by {', '.join(wanted.steps) or 'nothing'}: "
+        "give raw counts, in layers['counts'] or in X without uns['mtopic']['steps']"
+    )
+
+
+def _matched(
+    trained: Reference, parts: Mapping[str, AnnData], features: Mapping[str, pd.Index], masses: Mapping[str, pd.Series]
+) -> pd.DataFrame:
+    rows = {}
+    for mod, names in features.items():
+        total = len(trained.signatures[mod])
+        rows[mod] = (total, total - len(names), 1 - float(masses[mod].mean()), parts[mod].n_vars - len(names))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["trained", "missing", "missing_mass", "others"])
+
+
+def _warn_of_missing(matched: pd.DataFrame, masses: Mapping[str, pd.Series]) -> None:
+    for mod, row in matched[matched["missing"] > 0].iterrows():
+        worst = masses[str(mod)].idxmin()
+        warn(
+            f"modality {mod!r} lacks {row['missing']:,.0f} of the {row['trained']:,.0f} features of the training, with "
+            f"{row['missing_mass']:.1%} of the signatures' mass ({1 - masses[str(mod)][worst]:.1%} of {worst}'s): "
+            "topics are told from the others"
+        )

@@ -1,0 +1,130 @@
+"""Priors as they are given, as the inference has them, and as slots hold them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from mtopic._data.slots import look_up, topic_name
+from mtopic.inference.priors import Prior
+
+ETA = 0.01
+
+Alpha: TypeAlias = float | Sequence[float] | NDArray[np.floating] | Literal["auto"] | None
+Eta: TypeAlias = float | Mapping[str, float | Sequence[float] | NDArray[np.floating] | pd.Series] | Literal["auto"]
+
+
+def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
+    """α to begin with, and whether it is to be learned."""
+    if given is None or isinstance(given, str) or np.ndim(given) == 0:
+        return _number("alpha", given, 1 / n_topics, "an array of one for each topic")
+    return _positive(given, n_topics, "alpha", "topics"), False
+
+
+def read_eta(given: Eta, features: Mapping[str, pd.Index]) -> tuple[Prior, bool]:
+    """η to begin with, and whether it is to be learned; by features of all modalities side by side where they differ."""
+    if not isinstance(given, Mapping):
+        if not isinstance(given, str) and np.ndim(given):
+            raise ValueError(
+                f"eta has no number for all features: give a mapping by modality, such as {{{next(iter(features))!r}: …}}"
+            )
+        return _number("eta", given, ETA, "a mapping by modality")
+    for mod in given:
+        look_up(features, mod, "modality", "modalities (eta)")
+    return np.concatenate([_of_modality(given.get(mod, ETA), names, mod) for mod, names in features.items()]), False
+
+
+def alpha_by_topic(alpha: Prior) -> float | dict[str, float]:
+    """α in types that HDF5 can hold."""
+    if not isinstance(alpha, np.ndarray):
+        return alpha
+    return {topic_name(k): float(value) for k, value in enumerate(alpha)}
+
+
+def eta_by_modality(eta: Prior, features: Mapping[str, pd.Index]) -> float | dict[str, float | NDArray[np.float64]]:
+    """η of each modality, a number where its features have the same."""
+    if not isinstance(eta, np.ndarray):
+        return eta
+    parts = np.split(eta, np.cumsum([len(names) for names in features.values()])[:-1])
+    return {mod: float(part[0]) if (part == part[0]).all() else part for mod, part in zip(features, parts, strict=True)}
+
+
+def eta_by_feature(eta: Prior, features: Mapping[str, pd.Index]) -> float | dict[str, float | pd.DataFrame]:
+    """η in types that HDF5 can hold, with the names of the features, whose order may change."""
+    found = eta_by_modality(eta, features)
+    if not isinstance(found, dict):
+        return found
+    return {
+        mod: pd.DataFrame({"eta": part}, index=features[mod]) if isinstance(part, np.ndarray) else part
+        for mod, part in found.items()
+    }
+
+
+def known_alpha(params: Mapping[str, Any], topics: pd.Index) -> Prior:
+    """α of some topics of an exported fit."""
+    alpha = params["alpha"]
+    if not isinstance(alpha, Mapping):
+        return float(alpha)
+    return np.array([float(look_up(alpha, topic, "topic", "the fit's params['alpha']")) for topic in topics])
+
+
+def known_eta(params: Mapping[str, Any], features: Mapping[str, pd.Index]) -> Prior:
+    """η of some features of an exported fit; what it does not know has the default."""
+    eta = params["eta"]
+    if not isinstance(eta, Mapping):
+        return float(eta)
+    parts = []
+    for mod, names in features.items():
+        part = eta.get(mod, ETA)
+        known = part["eta"].reindex(names).fillna(ETA) if isinstance(part, pd.DataFrame) else float(part)
+        parts.append(np.broadcast_to(np.asarray(known, np.float64), len(names)))
+    return np.concatenate(parts)
+
+
+def _number(name: str, given: Any, default: float, forms: str) -> tuple[float, bool]:
+    if given is None or given == "auto":
+        return default, given == "auto"
+    if isinstance(given, str | Mapping) or not 0 < given < np.inf:
+        raise ValueError(f"{name}={given!r}: give a positive number, {forms}, or 'auto' to learn it")
+    return float(given), False
+
+
+def _of_modality(given: Any, features: pd.Index, mod: str) -> NDArray[np.float64]:
+    name = f"eta[{mod!r}]"
+    if isinstance(given, pd.Series):
+        given = _by_name(given, features, name)
+    if not isinstance(given, str) and np.ndim(given) == 0:
+        given = np.broadcast_to(given, len(features))
+    return _positive(given, len(features), name, f"features of modality {mod!r}")
+
+
+def _by_name(given: pd.Series, features: pd.Index, name: str) -> NDArray[np.float64]:
+    """The values in the order of the features; a Series may have more than these."""
+    if given.index.has_duplicates:
+        twice = given.index[given.index.duplicated()][0]
+        raise ValueError(f"{name} has {twice!r} more than once: give one number for each feature")
+    missing = features.difference(given.index, sort=False)
+    if len(missing):
+        raise ValueError(
+            f"{name} has no number for {len(missing)} of {len(features)} features, the first is {missing[0]!r}: "
+            "index the Series by var_names, or give an array in their order"
+        )
+    return given.loc[features].to_numpy()
+
+
+def _positive(given: ArrayLike, size: int, name: str, what: str) -> NDArray[np.float64]:
+    """An array with one positive number for each of ``size`` things, its own memory."""
+    try:
+        values = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}={given!r}: give positive numbers, one for each of the {size} {what}") from error
+    if values.shape != (size,):
+        raise ValueError(f"{name} has shape {values.shape}: there are {size} {what}, give one number for each")
+    bad = np.flatnonzero(~((values > 0) & (values < np.inf)))
+    if bad.size:
+        raise ValueError(
+            f"{name} is {values[bad[0]]} at position {bad[0]}: the {size} numbers, for the {what}, have to be positive"
+        )
+    return values

@@ -1,0 +1,52 @@
+"""What a model is and how far it has come: a line, and a table for notebooks."""
+
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fitted import Fitted
+
+
+def line(model: "Fitted") -> str:
+    """Data, number of topics and progress."""
+    sizes = ", ".join(f"{mod} {len(names)}" for mod, names in model.features.items())
+    state = _progress(model)
+    if model.elbo:
+        state += f", ELBO per count {_elbo(model)}"
+    if model.converged:
+        state += ", converged"
+    return f"{type(model).__name__}({len(model.barcodes)} observations × [{sizes}], {model.n_topics} topics; {state})"
+
+
+def table(model: "Fitted") -> str:
+    """The same and what was learned, as HTML; names of modalities are the user's and are escaped."""
+    rows = {
+        "observations": f"{len(model.barcodes):,}",
+        "features": ", ".join(f"{mod} {len(names):,}" for mod, names in model.features.items()),
+        "topics": f"{model.n_topics}",
+        "progress": _progress(model),
+    }
+    if model.elbo:
+        rows["ELBO per count"] = _elbo(model)
+    if model.fitted:
+        rows["converged"] = "yes" if model.converged else "no, stopped by the user" if model.interrupted else "no"
+    if len(model.modalities) > 1 and model.modality_weights is not None:
+        rows["modality weights"] = ", ".join(f"{mod} {weight:.3g}" for mod, weight in model.modality_weights.items())
+    if (strength := getattr(model, "strength", None)) is not None:
+        rows["strength of neighbours"] = f"{strength:.3g}"
+    cells = "".join(
+        f'<tr><th style="text-align: left">{name}</th><td style="text-align: left">{escape(value)}</td></tr>'
+        for name, value in rows.items()
+    )
+    return f"<table><caption><b>{type(model).__name__}</b></caption><tbody>{cells}</tbody></table>"
+
+
+def _progress(model: "Fitted") -> str:
+    if not model.fitted:
+        return "not fitted"
+    done = [(model._fit.iterations, "iteration", "iterations"), (model._fit.steps, "batch", "batches")]
+    return " and ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in done if n)
+
+
+def _elbo(model: "Fitted") -> str:
+    return f"{model.elbo[-1] / model.n_counts:.5f}"

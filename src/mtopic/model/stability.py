@@ -1,0 +1,54 @@
+"""How far topics of other fits to the same counts are those of this one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from mtopic._data.slots import topic_name
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.execution import Array
+
+
+def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Entries of a square table of likenesses where rows and columns are matched one to one for the largest sum, in the order of rows."""
+    return np.asarray(similar[linear_sum_assignment(similar, maximize=True)])
+
+
+def stability(kept: Array, others: Sequence[Array], corpus: Corpus) -> NDArray[np.float64]:
+    """For each topic the mean over ``others`` of the correlation of its signature with that of the topic matched to it.
+
+    Of several modalities, each correlation counts by the modality's share of the evidence.
+
+    Parameters
+    ----------
+    kept, others
+        λ of this fit and of the others, V × K.
+    corpus
+        The counts.
+    """
+    evidence = corpus.by_modality.sum(axis=0) * corpus.modality_weights
+    tables = [_centred(lam, corpus) for lam in (kept, *others)]
+    found = []
+    for other in tables[1:]:
+        parts = zip(evidence, tables[0], other, strict=True)
+        found.append(of_matched(sum(share * (a.T @ b) for share, a, b in parts) / evidence.sum()))
+    return np.mean(found, axis=0)
+
+
+def by_topic(values: NDArray[np.float64]) -> pd.Series:
+    """The stability of each topic by its name."""
+    return pd.Series(values, [topic_name(k) for k in range(len(values))], name="stability")
+
+
+def _centred(lam: Array, corpus: Corpus) -> list[NDArray[np.float64]]:
+    """Signatures of each modality with mean 0 and length 1, so that their products are correlations; zero where there is no variance."""
+    parts = []
+    for block in corpus.blocks:
+        beta = lam[block] / lam[block].sum(axis=0, dtype=np.float64)
+        beta -= beta.mean(axis=0)
+        length = np.sqrt((beta**2).sum(axis=0))
+        parts.append(np.divide(beta, length, out=np.zeros_like(beta), where=length > 1e-12))
+    return parts
