@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 import mtopic as mt
-from mtopic._data.counts import read_counts, warn_empty
+from mtopic._data.counts import Counts
 
 CONTAINERS = {
     "csr_matrix": sparse.csr_matrix,
@@ -265,14 +265,14 @@ def test_modalities_without_features_or_counts():
 
 def test_counts_are_read_quietly_and_a_model_warns_once_of_what_is_empty(recwarn):
     x = COUNTS["rna"].astype("float32")
-    full = read_counts(adata_of(sparse.csr_matrix(x)))
+    full = Counts.read(adata_of(sparse.csr_matrix(x)))
     x[[3, 8]] = 0
     adata = adata_of(sparse.csr_matrix(x))
-    empty = read_counts(adata)
-    warn_empty(full)
+    empty = Counts.read(adata)
+    full.warn_empty()
     assert not [w for w in recwarn if "have no counts" in str(w.message)]
     with pytest.warns(UserWarning, match="^2 of 30 observations have no counts: their topics are the prior$"):
-        warn_empty(empty)
+        empty.warn_empty()
     adata.obsm["spatial"] = np.random.default_rng(0).random((30, 2))
     adata.layers["counts"] = adata.X.copy()
     for options in ({}, {"raw": True}):

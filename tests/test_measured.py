@@ -5,9 +5,7 @@ import pandas as pd
 import pytest
 
 import mtopic as mt
-from mtopic._data.counts import in_order, read_counts
-from mtopic._data.measured import batches, by_batch
-from mtopic._data.slots import modalities
+from mtopic._data.counts import Counts
 
 
 @pytest.fixture
@@ -26,8 +24,7 @@ def mdata():
 
 
 def laid_out(mdata):
-    counts = read_counts(mdata)
-    return counts, by_batch(counts, modalities(mdata), batches(mdata, "run")).corpus
+    return Counts.read(mdata), Counts.read(mdata, batch_key="run").corpus
 
 
 def test_panels(mdata):
@@ -54,8 +51,7 @@ def test_order_does_not_matter(mdata):
     other.update()
     other["rna"].varm["measured"] = other["rna"].varm["measured"][["y", "x"]]
     other.obs["run"] = other.obs["run"].cat.reorder_categories(["y", "x"])
-    read = in_order(read_counts(other), counts.obs_names, counts.features)
-    again = by_batch(read, modalities(other), batches(other, "run")).corpus
+    again = Counts.read(other, batch_key="run", order=(counts.obs_names, counts.features)).corpus
     np.testing.assert_array_equal(again.rows.toarray(), corpus.rows.toarray())
     np.testing.assert_array_equal(again.panels.features, corpus.panels.features)
 

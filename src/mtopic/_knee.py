@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mtopic._data.slots import look_up
+from mtopic._data.names import look_up
 
 if TYPE_CHECKING:
     from mtopic.model.model import Model

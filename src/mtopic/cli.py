@@ -155,6 +155,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _fit(arguments: argparse.Namespace) -> None:
     """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
     from . import pp, read, tl
+    from .tl._topic_model import model_of_raw_counts
 
     if arguments.output.suffix == ".h5ad":
         raise ValueError(f"{arguments.output}: a MuData is written, whose files are named .h5mu")
@@ -166,17 +167,15 @@ def _fit(arguments: argparse.Namespace) -> None:
         pp.scale_counts(mdata)
     names = ("spatial_key", "radius", "n_neighbors", "library_key", "strength")
     where = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    common = {
-        "n_topics": arguments.n_topics, "seed": arguments.seed, "n_jobs": arguments.n_jobs,
-        "verbose": not arguments.quiet,
-        "batch_key": arguments.batch_key,
-        "modality_weights": arguments.modality_weights or ("equal" if arguments.prepare else "auto"),
-    }  # fmt: skip
-    if not arguments.prepare:  # as topic_model
-        common |= {"raw": True, "alpha": "auto"} | ({} if where else {"inference": "collapsed", "eta": "auto"})
-        if where and not {"radius", "n_neighbors"} & set(where):
-            where["n_neighbors"] = 6
-    model: tl.MTM | tl.sMTM = tl.sMTM(mdata, **common, **where) if where else tl.MTM(mdata, **common)
+    options = {"seed": arguments.seed, "n_jobs": arguments.n_jobs, "verbose": not arguments.quiet}
+    options |= {"batch_key": arguments.batch_key}
+    if arguments.modality_weights:
+        options["modality_weights"] = arguments.modality_weights
+    if arguments.prepare:
+        kind: type[tl.MTM] | type[tl.sMTM] = tl.sMTM if where else tl.MTM
+        model: tl.MTM | tl.sMTM = kind(mdata, arguments.n_topics, **where, **options)
+    else:
+        model = model_of_raw_counts(mdata, arguments.n_topics, where, **options)
     model.VI(n_iter=arguments.n_iter)
     if model.interrupted:
         raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import mtopic as mt
 from mtopic.tl import _partitions
-from mtopic.tl import _ring_means as _rings
+from mtopic.tl import _ring_means as _ring_means
 
 SIDE = 18
 MEANS = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4]])
@@ -93,7 +93,7 @@ def test_regions_of_the_same_topics_in_another_arrangement():
 
 @pytest.mark.parametrize("n_rings", [0, 1, 3])
 def test_rings_against_numpy(n_rings, monkeypatch):
-    monkeypatch.setattr(_rings, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(_ring_means, "ROWS_AT_ONCE", 7)
     rng = np.random.default_rng(1)
     n_obs = 40
     graph = rng.random((n_obs, n_obs)) < 0.05
@@ -101,7 +101,7 @@ def test_rings_against_numpy(n_rings, monkeypatch):
     graph[3] = graph[:, 3] = False
     shares = rng.dirichlet(np.ones(3), n_obs)
     shares[[5, 8]] = np.nan
-    found = _rings.surroundings(shares, csr_array(graph.astype(float)), n_rings)
+    found = _ring_means.ring_means(shares, csr_array(graph.astype(float)), n_rings)
 
     roots = np.sqrt(shares)
     reached, ring = np.eye(n_obs, dtype=bool), np.eye(n_obs, dtype=bool)

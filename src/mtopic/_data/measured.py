@@ -14,10 +14,10 @@ from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.measured_sets import MeasuredSets
 
-from .counts import Counts
-from .slots import Data, absent, categories
+from .names import absent
+from .slots import Data, categories
 
-MEASURED, ROWS = "measured", 4096
+MEASURED, ROWS_AT_ONCE = "measured", 4096
 
 
 def batches(data: Data, key: str | None) -> pd.Series | None:
@@ -90,27 +90,44 @@ def n_features(adata: AnnData, mod: str, batch: pd.Series | None, names: pd.Inde
     return np.asarray(table.loc[names].sum()[batch.reindex(adata.obs_names).astype(str)], dtype=np.int64)
 
 
-def by_batch(counts: Counts, parts: Mapping[str, AnnData], batch: pd.Series | None) -> Counts:
-    """The counts with a panel of columns for all batches of a modality that measured the same; as they are if all measured all."""
+def in_measured_sets(
+    corpus: Corpus,
+    obs_names: pd.Index,
+    features: Mapping[str, pd.Index],
+    parts: Mapping[str, AnnData],
+    batch: pd.Series | None,
+) -> Corpus:
+    """The corpus with columns of their own for all batches of a modality that measured the same features.
+
+    As it is if all measured all.
+    """
     if batch is None:
-        return counts
+        return corpus
     columns: list[NDArray[np.int64]] = []
-    features: list[NDArray[np.int64]] = []
+    measured_by: list[NDArray[np.int64]] = []
     modality: list[int] = []
-    number = np.full((len(counts.obs_names), len(counts.features)), -1)
-    for m, (mod, names) in enumerate(counts.features.items()):
+    number = np.full((len(obs_names), len(features)), -1)
+    for m, (mod, names) in enumerate(features.items()):
         table = measured(parts[mod], mod, batch)
         patterns, of_batch = _patterns(table, names)
         own = pd.Series(0, parts[mod].obs_names) if table is None else batch.astype(str).map(of_batch)
-        number[:, m] = own.reindex(parts[mod].obs_names).reindex(counts.obs_names, fill_value=-1)
-        columns.append(np.cumsum(patterns).reshape(patterns.shape) - 1 + sum(map(len, features)))
+        number[:, m] = own.reindex(parts[mod].obs_names).reindex(obs_names, fill_value=-1)
+        columns.append(np.cumsum(patterns).reshape(patterns.shape) - 1 + sum(map(len, measured_by)))
         columns[-1] = np.where(patterns, columns[-1], -1)
-        features += [counts.corpus.blocks[m].start + np.flatnonzero(pattern) for pattern in patterns if pattern.any()]
+        measured_by += [corpus.blocks[m].start + np.flatnonzero(pattern) for pattern in patterns if pattern.any()]
         modality += [m] * int(patterns.any(axis=1).sum())
-    if len(features) == len(columns) and sum(map(len, features)) == counts.corpus.n_features:
-        return counts
-    panels = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
-    return Counts(_in_panels(counts, panels, columns, number), counts.obs_names, counts.features)
+    if len(measured_by) == len(columns) and sum(map(len, measured_by)) == corpus.n_features:
+        return corpus
+    sets = MeasuredSets(np.concatenate(measured_by), np.cumsum([0, *map(len, measured_by)]), np.array(modality))
+    rows = corpus.rows
+    if not rows.data.all():
+        rows = rows.copy()
+        rows.eliminate_zeros()
+    indices = _column_indices(rows, corpus.offsets, columns, number)
+    if (indices < 0).any():
+        raise _not_measured(rows, indices < 0, corpus.offsets, obs_names, features)
+    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(sets.offsets[-1])))
+    return Corpus(x, corpus.offsets, corpus.weights, sets)
 
 
 def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.bool_], dict[str, int]]:
@@ -127,36 +144,39 @@ def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.b
     return patterns, of_batch
 
 
-def _in_panels(
-    counts: Counts, panels: MeasuredSets, columns: list[NDArray[np.int64]], number: NDArray[np.int64]
-) -> Corpus:
-    """The corpus in panels: ``columns`` of the patterns of each modality, ``number`` of the pattern, observations × modalities."""
-    rows, offsets = counts.corpus.rows, counts.corpus.offsets
-    if not rows.data.all():
-        rows = rows.copy()
-        rows.eliminate_zeros()
+def _column_indices(
+    rows: csr_array, offsets: NDArray[np.int64], columns: list[NDArray[np.int64]], number: NDArray[np.int64]
+) -> NDArray[np.integer]:
+    """The column of each count, -1 where its batch did not measure the feature.
+
+    ``columns`` has those of each pattern, by modality, and ``number`` the pattern, observations × modalities.
+    """
     sizes = np.diff(offsets)
     starts = np.cumsum([0, *(table.size for table in columns)])[:-1] - offsets[:-1]
     table, indices = np.concatenate([table.ravel() for table in columns]), np.empty_like(rows.indices)
-    for start in range(0, len(number), ROWS):
-        edges = rows.indptr[start : start + ROWS + 1]
-        part, own = slice(edges[0], edges[-1]), np.repeat(number[start : start + ROWS], np.diff(edges), axis=0)
+    for start in range(0, len(number), ROWS_AT_ONCE):
+        edges = rows.indptr[start : start + ROWS_AT_ONCE + 1]
+        part, own = slice(edges[0], edges[-1]), np.repeat(number[start : start + ROWS_AT_ONCE], np.diff(edges), axis=0)
         features = rows.indices[part]
         m = np.searchsorted(offsets, features, side="right") - 1
         own = own[np.arange(len(m)), m]
         indices[part] = np.where(own < 0, -1, table[starts[m] + own * sizes[m] + features])
-    if (indices < 0).any():
-        raise _not_measured(counts, rows, int(np.argmax(indices < 0)), int((indices < 0).sum()))
-    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(panels.offsets[-1])))
-    return Corpus(x, offsets, counts.corpus.weights, panels)
+    return indices
 
 
-def _not_measured(counts: Counts, rows: csr_array, first: int, n_counts: int) -> ValueError:
+def _not_measured(
+    rows: csr_array,
+    bad: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    obs_names: pd.Index,
+    features: Mapping[str, pd.Index],
+) -> ValueError:
+    first = int(bad.argmax())
     row, feature = int(np.searchsorted(rows.indptr, first, side="right")) - 1, int(rows.indices[first])
-    m = int(np.searchsorted(counts.corpus.offsets, feature, side="right")) - 1
-    mod, names = list(counts.features.items())[m]
-    where = f"{counts.obs_names[row]!r}, {names[feature - counts.corpus.offsets[m]]!r}"
+    m = int(np.searchsorted(offsets, feature, side="right")) - 1
+    mod, names = list(features.items())[m]
+    where = f"{obs_names[row]!r}, {names[feature - offsets[m]]!r}"
     return ValueError(
-        f"{n_counts} counts are of features that were not measured in their batch according to varm['{MEASURED}'], the first is one of "
-        f"modality {mod!r} at ({where}): mend the table, or name another column of batches"
+        f"{bad.sum()} counts are of features that were not measured in their batch according to varm['{MEASURED}'], the "
+        f"first is one of modality {mod!r} at ({where}): mend the table, or name another column of batches"
     )

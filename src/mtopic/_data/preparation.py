@@ -7,11 +7,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic.pp._clr import log_ratios
-from mtopic.pp._prepare import RECORD, as_real, steps
-from mtopic.pp._tfidf import IDF
+from .count_matrix import CSR
 
-from .counts import CSR
+RECORD, IDF = "mtopic", "mtopic_idf"
 
 
 @dataclass(frozen=True)
@@ -61,3 +59,27 @@ class Preparation:
                 "tfidf would prepare the new counts: put them back, or train on raw counts with mtopic.tl.topic_model"
             )
         return weights.to_numpy()
+
+
+def steps(adata: AnnData) -> list[str]:
+    """The preparation steps that ``X`` has seen."""
+    return [str(step) for step in adata.uns.get(RECORD, {}).get("steps", [])]
+
+
+def as_real(x: CSR) -> CSR:
+    """A copy in floating point: double if it was, else single precision."""
+    return x.astype(x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.float32)
+
+
+def log_ratios(x: CSR, n_features: NDArray[np.int64]) -> CSR:
+    """Logarithms of 1 + the ratios to each row's geometric mean over its ``n_features``, in place."""
+    mean = np.asarray(x.log1p().sum(axis=1, dtype=np.float64)).ravel() / np.maximum(n_features, 1)
+    centre = np.expm1(mean) + 1e-6
+    x.data = np.log1p(x.data / np.repeat(centre, np.diff(x.indptr))).astype(x.dtype)
+    return x
+
+
+def idf(x: CSR, n_obs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """ln(D / df) + 1 of each column, of which D = ``n_obs`` observations could have counts; 1 if that is none."""
+    df = np.bincount(x.indices[x.data > 0], minlength=x.shape[1])
+    return np.log(np.maximum(n_obs, 1) / np.maximum(df, 1)) + 1

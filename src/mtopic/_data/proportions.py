@@ -6,15 +6,15 @@ import pandas as pd
 from .slots import Data, table
 
 
-def shares(data: Data, key: str) -> pd.DataFrame:
+def proportions(data: Data, key: str) -> pd.DataFrame:
     """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing."""
-    proportions = table(data, key)
-    names = proportions.columns.astype(str)
+    given = table(data, key)
+    names = given.columns.astype(str)
     if not len(names):
         raise ValueError(f"obsm[{key!r}] has no columns: name a table with a column for each topic")
     if not names.is_unique:
         raise ValueError(f"obsm[{key!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
-    values = proportions.to_numpy(dtype=np.float64, copy=True)
+    values = given.to_numpy(dtype=np.float64, copy=True)
     values[np.isnan(values).any(axis=1)] = np.nan
     total = values.sum(axis=1, keepdims=True)
     if np.isnan(total).all():

@@ -1,7 +1,6 @@
 """Where things are in the user's object: modalities, coordinates, tables; and what is said when they are not there."""
 
-from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -10,6 +9,8 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
+
+from .names import absent, look_up, topic_name
 
 Data: TypeAlias = AnnData | MuData
 
@@ -67,26 +68,6 @@ def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
             raise ValueError(f"say which modality is meant: mod is one of {sorted(found)}")
         mod = next(iter(found))
     return mod, look_up(found, mod, "modality", "the data")
-
-
-def look_up(mapping: Mapping[str, T], key: str, what: str, where: str) -> T:
-    """``mapping[key]``, or a KeyError that offers the nearest names."""
-    if key in mapping:
-        return mapping[key]
-    raise KeyError(absent(key, mapping.keys(), what, where))
-
-
-def absent(key: str, names: Collection[str], what: str, where: str) -> str:
-    """What to say of a name that is not there."""
-    names = [str(name) for name in names]
-    near = get_close_matches(str(key), names, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
-    elif names:
-        hint = f"there: {', '.join(map(repr, names[:8]))}{', …' if len(names) > 8 else ''}"
-    else:
-        hint = "there is none"
-    return f"no {what} {key!r} in {where}; {hint}"
 
 
 def coordinates(data: Data, key: str) -> NDArray[np.float64]:
@@ -190,8 +171,3 @@ def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData
 def _named(values: Any, index: pd.Index) -> pd.DataFrame:
     array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
     return pd.DataFrame(array, index=index, columns=[topic_name(k) for k in range(array.shape[1])])
-
-
-def topic_name(k: int) -> str:
-    """Topics are numbered from 1."""
-    return f"topic_{k + 1}"

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from . import graph
 from .graph import Graph, Method
+from .record import Params
 from .slots import Data, coordinates
 
 
@@ -72,6 +73,14 @@ class SpatialGraph:
         if library_key is not None:
             params["library_key"] = library_key
         return cls(found, found.weights(points, bandwidth, sections), points, sections, params)
+
+
+def weights_of_fit(data: Data, params: Params) -> csr_array:
+    """How much each neighbour weighed in a fit whose graph the data hold."""
+    stored = graph.find(data, params.neighbors_key or str(params.stored_graph))
+    points = None if params.spatial_key is None else coordinates(data, params.spatial_key)
+    sections = None if params.library_key is None else graph.sections(data, params.library_key)
+    return stored.weights(points, params.bandwidth, sections)
 
 
 def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str) -> None:

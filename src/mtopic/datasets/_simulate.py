@@ -10,8 +10,8 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from mtopic._data.names import look_up, topic_name
 from mtopic._data.quiet import quiet_mudata
-from mtopic._data.slots import look_up, topic_name
 
 from ._tissue import TISSUES, Labels, hexagonal_spots, tissue_places
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mtopic._data import slots as _slots
-from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, find_signatures, takes_spatialdata
 
 
 @takes_spatialdata
@@ -61,7 +61,7 @@ def signatures(
     """
     if n_top is not None and n_top < 1:
         raise ValueError(f"n_top={n_top}: ask for at least 1 feature of each topic, or None for all")
-    name, _, table = _slots.find_signatures(data, mod, key)
+    name, _, table = find_signatures(data, mod, key)
     chosen = choose(table, topics, f"varm[{key!r}] of modality {name!r}")
     totals = chosen.sum()
     if not (totals > 0).all():
@@ -89,5 +89,5 @@ def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) 
     names = [topics] if isinstance(topics, str) else list(topics)
     for topic in names:
         if topic not in table.columns:
-            raise KeyError(_slots.absent(topic, table.columns, "topic", where))
+            raise KeyError(absent(topic, table.columns, "topic", where))
     return table[names]

@@ -6,7 +6,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from mtopic._data.slots import Data, absent, find_signatures, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, find_signatures, takes_spatialdata
 
 from ._signatures import choose
 

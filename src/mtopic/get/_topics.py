@@ -9,8 +9,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic._data import slots as _slots
-from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._data.slots import Data, coordinates, modalities, table, takes_spatialdata
 from mtopic._warn import warn
 
 SPATIAL = "spatial"
@@ -53,13 +52,13 @@ def topics(data: Data, *, key: str = "topics") -> AnnData:
     >>> adata.shape, adata.var_names[0], adata.obsm["spatial"].shape
     ((100, 3), 'topic_1', (100, 2))
     """
-    table = _slots.table(data, key)
+    proportions = table(data, key)
     obs = _obs(data)
     return AnnData(
-        X=table.to_numpy(dtype=np.float64),
+        X=proportions.to_numpy(dtype=np.float64),
         obs=obs,
-        var=pd.DataFrame(index=table.columns.astype(str)),
-        obsm=_tables(data, key, table.columns),
+        var=pd.DataFrame(index=proportions.columns.astype(str)),
+        obsm=_tables(data, key, proportions.columns),
         obsp=dict(data.obsp),
         uns=_uns(data, obs),
     ).copy()
@@ -81,9 +80,9 @@ def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
     parts = list(data.mod) if isinstance(data, MuData) else []
     left_behind = {key, SPATIAL, *parts}
     tables = {name: data.obsm[name] for name in data.obsm if name not in left_behind}
-    for name, table in list(tables.items()):
-        if _is_basis(table) and not table.columns.isin([*topics, *parts]).any():
-            tables[name] = table.to_numpy(dtype=np.float64)
+    for name, values in list(tables.items()):
+        if _is_basis(values) and not values.columns.isin([*topics, *parts]).any():
+            tables[name] = values.to_numpy(dtype=np.float64)
             tables.setdefault(f"X_{name}", tables[name])
     points = _coordinates(data)
     return tables if points is None else tables | {SPATIAL: points}
@@ -96,7 +95,7 @@ def _is_basis(table: Any) -> bool:
 def _coordinates(data: Data) -> NDArray[np.float64] | None:
     for name in (SPATIAL, "coords"):
         try:
-            return _slots.coordinates(data, name)
+            return coordinates(data, name)
         except KeyError:
             continue
         except (TypeError, ValueError) as error:
@@ -108,7 +107,7 @@ def _coordinates(data: Data) -> NDArray[np.float64] | None:
 def _uns(data: Data, obs: pd.DataFrame) -> dict[str, Any]:
     """``uns`` of the data, with the images and the colours that only a modality holds."""
     uns = dict(data.uns)
-    for mod, adata in _slots.modalities(data).items():
+    for mod, adata in modalities(data).items():
         if SPATIAL in adata.uns:
             uns.setdefault(SPATIAL, adata.uns[SPATIAL])
         for name in adata.uns:

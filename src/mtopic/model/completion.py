@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from mtopic._data.counts import CSR
+from mtopic._data.count_matrix import CSR
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.likelihood import log_likelihood

@@ -7,32 +7,33 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._data.counts import count_matrix, raw_counts
+from mtopic._data import record
+from mtopic._data.count_matrix import count_matrix, raw_counts
+from mtopic._data.counts import summary
 from mtopic._data.measured import batches, measured
-from mtopic._data.proportions import shares
-from mtopic._data.slots import Data, absent, find_signatures
+from mtopic._data.names import absent
+from mtopic._data.proportions import proportions
+from mtopic._data.slots import Data, modality
 
-from .exported import fit_params
+from .fitted import checked_signatures
 
 
 def expected(
     data: Data, mod: str | None, features: str | Sequence[str], prefix: str | None, rates: bool
 ) -> tuple[str, pd.DataFrame]:
     """Name of the modality, and its expected counts, or their share of the modality's, observations of the data × features."""
-    head = "" if prefix is None else f"{prefix}_"
-    name, adata, table = find_signatures(data, mod, f"{head}signatures")
-    theta = shares(data, f"{head}topics")
-    if not table.columns.equals(theta.columns):
-        raise ValueError(
-            f"varm['{head}signatures'] of modality {name!r} has other topics than the proportions: export both from one fit"
-        )
+    head = record.head(prefix)
+    theta = proportions(data, f"{head}topics")
+    name, adata = modality(data, mod)
+    table = checked_signatures(data, name, f"{head}signatures", theta.columns)
     chosen = table.loc[known_features(features, table.index, name)]
-    total, params = table.to_numpy(dtype=np.float64).sum(axis=0), fit_params(data, head)
-    topics = theta.to_numpy() / _measured_share(data, adata, name, table / total, params.get("batch_key"))
+    total, params = table.to_numpy(dtype=np.float64).sum(axis=0), record.read_params(data, head)
+    topics = theta.to_numpy() / _measured_share(data, adata, name, table / total, params.batch_key)
     values = pd.DataFrame(topics @ (chosen.to_numpy(dtype=np.float64) / total).T, theta.index, chosen.index)
     if rates:
         return name, values.div(topics.sum(axis=1), axis=0)
-    counts = raw_counts(adata, name) if params.get("raw", False) else count_matrix(adata, name)
+    counts = raw_counts(adata, name) if params.raw else count_matrix(adata, name)
+    record.warn_other_counts(data, head, summary({name: counts}))
     totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
     return name, values.mul(totals.reindex(values.index), axis=0)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data.slots import absent
+from mtopic._data.names import absent
 
 SCHEMA = 1
 SEAL, BLOCK = b"mtopic model, sha256 ", 512

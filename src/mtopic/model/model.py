@@ -1,102 +1,220 @@
-"""What all models share: a posterior, its fit and its names."""
+"""A topic model of one data set, and how its fit goes on."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mtopic._data.counts import Counts, read_counts, warn_empty, warn_fractions, warn_zero_weight_only
-from mtopic._data.measured import batches, by_batch, require_measured, warn_if_ignored
+from mtopic._check import at_least
+from mtopic._data.counts import Counts, warn_zero_weight_only
+from mtopic._data.graph import Graph
+from mtopic._data.measured import batches, require_measured, warn_if_ignored
+from mtopic._data.modality_shares import modality_shares
 from mtopic._data.preparation import Preparation
-from mtopic._data.slots import Data, look_up, modalities
+from mtopic._data.record import Params
+from mtopic._data.slots import Data, modalities
 from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import FAMILIES, initial
-from mtopic.inference.spatial import SpatialTerm
-from mtopic.inference.weights import learned_weights
+from mtopic.inference.posterior import initial
 
-from .fitted import DTYPES, Fitted
+from . import file, state, summary, svi
 from .monitor import Callback, Monitor
-from .priors import ETA, Alpha, Eta, read_alpha, read_eta
-from .stability import by_topic, stability
+from .priors import alpha_by_topic, eta_by_feature, eta_by_modality, read_alpha, read_eta
+from .run import Run, weighted
+from .settings import Settings, weights_by_modality
+from .smoothing import NoSmoothing, Smoothing
+from .stability import by_topic
 from .starts import Starts
 
-
-@dataclass(frozen=True)
-class Options:
-    """What a model is made with besides its data and size; `MTM` documents each."""
-
-    dtype: Literal["float32", "float64"]
-    raw: bool
-    inference: Literal["variational", "collapsed"]
-    alpha: Alpha
-    eta: Eta
-    modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal"
-    n_init: int = 1
-    batch_key: str | None = None
+WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
 
 
-class Model(Fitted):
-    """A topic model of all modalities of one data set; `MTM` and `sMTM` say what kind."""
+class Model:
+    """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces.
 
-    def __init__(
-        self,
-        data: Data,
-        n_topics: int,
-        seed: int | np.random.Generator,
-        n_jobs: int,
-        verbose: bool,
-        options: "Options",
-    ) -> None:
-        if not isinstance(n_topics, int | np.integer) or n_topics < 2:
-            raise ValueError(f"n_topics={n_topics}: a topic model has 2 topics or more")
-        if n_jobs == 0:
-            raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-        self._dtype = np.dtype(look_up(DTYPES, np.dtype(options.dtype).name, "dtype", "the supported precisions"))
-        look_up(FAMILIES, options.inference, "inference", "the families of updates")
-        alpha, learns_alpha = read_alpha(options.alpha, n_topics)
-        batch = batches(data, options.batch_key)
-        warn_if_ignored(modalities(data), options.batch_key)
-        require_measured(modalities(data), batch)
-        given = read_counts(data, raw=options.raw, dtype=self._dtype)
-        counts = by_batch(given, modalities(data), batch)
-        eta, learns_eta = read_eta(options.eta, counts.features)
-        warn_empty(counts)
-        self.n_topics = int(n_topics)
-        self.seed = seed
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.modalities = list(counts.features)
-        self.features = counts.features
-        self.barcodes = counts.obs_names
-        self.inference = options.inference
-        self.batch_key = options.batch_key
-        self.converged = False
+    Parameters
+    ----------
+    data
+        MuData or AnnData.
+    settings
+        All that a model is made with besides its data.
+    """
+
+    n_topics: int
+    seed: int | np.random.Generator
+    n_jobs: int
+    verbose: bool
+    inference: str
+    batch_key: str | None
+    n_init: int
+
+    def __init__(self, data: Data, settings: Settings) -> None:
+        settings.check()
+        alpha, learns_alpha = read_alpha(settings.alpha, settings.n_topics)
+        parts = modalities(data)
+        warn_if_ignored(parts, settings.batch_key)
+        require_measured(parts, batches(data, settings.batch_key))
+        counts = self._read(data, settings, settings.raw)
+        eta, learns_eta = read_eta(settings.eta, counts.features)
+        counts.warn_empty()
+        if settings.raw:
+            _warn_no_raw_counts(parts, counts)
+        self._set(settings, counts)
+        weights = weights_by_modality(settings.modality_weights, self.modalities)
+        given = weighted(counts.corpus, weights)
+        warn_zero_weight_only(given)
+        rng = np.random.default_rng(settings.seed)
+        seeds = [int(child.integers(2**63)) for child in rng.spawn(self.n_init)]
+        posterior = initial(given, self.n_topics, rng, alpha, eta, self.inference)
+        observed, smoothing = None, NoSmoothing()
+        if not settings.raw and counts.has_raw_layer and (weights is None or settings.smooths_by_prior):
+            order = counts.obs_names, counts.features
+            observed = weighted(self._read(data, settings, True, order).corpus, weights)
+        if settings.spatial is not None:
+            share = 1.0 if observed is None else observed.total / given.total
+            smoothing = Smoothing.of(data, settings.spatial, share)
+        fit, starts = Fit(posterior, seeds[0], learns_alpha, learns_eta), Starts(seeds) if len(seeds) > 1 else None
+        self._run = Run(fit, rng, weights, smoothing, given, observed, starts)
         self.interrupted = False
-        self._raw = options.raw
-        self.preparation = {mod: Preparation.of(adata) for mod, adata in modalities(data).items()}
-        if options.raw:
-            _warn_no_raw_counts(data, self.preparation, given)
-        self._schedule = "none"
-        self._rng = np.random.default_rng(seed)
-        seeds = [int(child.integers(2**63)) for child in self._rng.spawn(_checked_starts(options.n_init))]
-        self.n_init = len(seeds)
-        self.stability = None
-        self._starts = Starts(seeds) if len(seeds) > 1 else None
-        self.modality_weights = _weights(options.modality_weights, self.modalities)
-        self._fingerprint: str | None = None
-        self._raw_fingerprint: str | None = None
-        self._has_counts = True
-        self._counts = self._weighted(counts.corpus)
-        warn_zero_weight_only(self._counts)
-        posterior = initial(self._counts, self.n_topics, self._rng, alpha, eta, self.inference)
-        self._fit = Fit(posterior, seeds[0], learns_alpha, learns_eta)
-        if self.modality_weights is None:
-            self._read_raw(data)
+        self._digests: dict[str, str | None] = {}
+
+    @property
+    def alpha(self) -> float | NDArray[np.float64]:
+        """Prior of the topic proportions, a number or one for each topic: as given, or as learned so far."""
+        return self._run.fit.posterior.alpha
+
+    @property
+    def eta(self) -> float | dict[str, float | NDArray[np.float64]]:
+        """Prior of the signatures, a number or by modality: as given, or as learned so far."""
+        return eta_by_modality(self._run.fit.posterior.eta, self.features)
+
+    @property
+    def gamma(self) -> NDArray[np.floating]:
+        """γ, observations × topics: Dirichlet parameters of the topic proportions."""
+        return self._run.fit.posterior.gamma
+
+    @property
+    def lambda_(self) -> dict[str, NDArray[np.floating]]:
+        """λ, topics × features of each modality: Dirichlet parameters of the signatures."""
+        of = self._run.fit.posterior
+        return {mod: of.lam[block].T for mod, block in zip(self.modalities, of.corpus.blocks, strict=True)}
+
+    @property
+    def graph(self) -> Graph | None:
+        """The neighbour graph, None without neighbours."""
+        return self._run.smoothing.graph
+
+    @property
+    def strength(self) -> float | None:
+        """Weight of the neighbours, None before it is learned and without neighbours."""
+        return self._run.smoothing.strength
+
+    @property
+    def n_counts(self) -> float:
+        """Count units that the model is fitted to."""
+        return float(self._run.fit.posterior.corpus.totals.sum())
+
+    @property
+    def modality_weights(self) -> dict[str, float] | None:
+        """The weight of each modality, None where they are still to be learned."""
+        weights = self._run.modality_weights
+        return None if weights is None else dict(zip(self.modalities, weights.tolist(), strict=True))
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last `VI` or `SVI` ended because what it climbs had settled."""
+        return self._run.converged
+
+    @property
+    def stability(self) -> pd.Series | None:
+        """How far the topics of other starts are those of this one, None without other starts."""
+        values = self._run.stability
+        return None if values is None else by_topic(values)
+
+    @property
+    def elbo(self) -> list[float]:
+        """What the fit climbs, in nats, after each iteration of `VI` and at the end of each `SVI`."""
+        return self._run.fit.elbo
+
+    @property
+    def passes(self) -> float:
+        """Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics."""
+        return self._run.fit.passes
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the posterior has seen the data."""
+        return self._run.fit.iterations > 0 or self._run.fit.steps > 0
+
+    def modality_shares(self) -> pd.DataFrame:
+        """Share of each modality in the evidence on each observation, observations × modalities; NaN without any."""
+        totals = pd.DataFrame(self._run.fit.posterior.corpus.by_modality, self.barcodes, self.modalities)
+        return modality_shares(totals, self.modality_weights or {})
+
+    def params(self) -> dict[str, Any]:
+        """What the fit was made with, in types that HDF5 can hold."""
+        run, fit, of = self._run, self._run.fit, self._run.fit.posterior
+        known = {
+            "model": type(self).__name__,
+            "n_topics": self.n_topics,
+            "alpha": alpha_by_topic(of.alpha),
+            "eta": eta_by_feature(of.eta, self.features),
+            "schedule": run.schedule,
+            "inference": self.inference,
+            "n_iter": fit.iterations,
+            "converged": self.converged,
+            "dtype": of.corpus.dtype.name,
+            "n_counts": self.n_counts,
+            "count_scale": fit.evidence,
+            "raw": self._settings.raw,
+            "modality_weights": dict(self.modality_weights or {}),
+            "n_batches": fit.steps or None,
+            "seed": int(self.seed) if isinstance(self.seed, int | np.integer) else None,
+            "n_init": self.n_init if self.n_init > 1 else None,
+            "batch_key": self.batch_key,
+        }
+        return Params.of(known | run.smoothing.params(run.schedule)).as_dict()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the model to an HDF5 file, from which `load_model` makes it again, to the bit.
+
+        The file holds all but the counts, and a digest by which these are known again. It is written beside its target and then
+        put in its place: a save that fails, or is killed, leaves a file that was there before as it was.
+
+        Parameters
+        ----------
+        path
+            The file. What was there is replaced.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        ValueError
+            If ``path`` is a folder.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import mtopic as mt
+        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
+        >>> model.VI(n_iter=5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.h5")
+        ...     len(mt.tl.load_model(Path(folder) / "model.h5").elbo)
+        5
+        """
+        file.write(path, state.of(self))
 
     def VI(
         self,
@@ -164,157 +282,166 @@ class Model(Fitted):
         >>> len(model.elbo)
         10
         """
-        self._check_sizes(0 if self._fit.iterations else 1, n_iter=n_iter)
-        self._check_sizes(max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
-        chosen = self._checked_schedule(schedule)
+        at_least(0 if self._run.fit.iterations else 1, n_iter=n_iter)
+        at_least(1, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
+        chosen = self._run.checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
-        watch = Monitor(self, callback, checkpoint, checkpoint_every, "iterations")
-        spatial = self._begin(schedule, watch)
-        last = self._fit.iterations + n_iter
-        with watch, self._posterior.threads:
-            ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
-            while self._starts is not None and self._next_start(self._starts, ended):
-                ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
+        monitor = Monitor(self, callback, checkpoint, checkpoint_every, "iterations")
+        spatial = self._run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save)
+        last = self._run.fit.iterations + n_iter
 
-    def _begin(self, schedule: str, watch: Monitor) -> SpatialTerm | None:
-        """Have counts, precision, weights and the spatial term as a schedule needs them."""
-        evidence = self._evidence(schedule)
-        if evidence != self._fit.evidence:
-            self._note_counts()
-        self._fit.begin(schedules.SCHEDULES[schedule].dtype or self._dtype, self.n_jobs, evidence)
-        self._schedule = schedule
-        learns = self._learns_from_raw()
-        with self._posterior.threads:
-            self._learn_weights()
-            spatial = self._spatial_term(schedule)
-        if learns:
-            watch.save()
-        return spatial
+        def climb() -> bool:
+            with self._progress(last - self._run.fit.iterations, "iteration") as bar:
 
-    def _climb(
+                def after() -> bool:
+                    bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
+                    bar.update()
+                    return monitor.ends_after(self._run.fit.iterations)
+
+                return self._run.climb(chosen, max_iter_d, tol, spatial, last, after)
+
+        with monitor, self._run.fit.posterior.threads:
+            while self._run.next_start(climb()):
+                pass
+
+    def SVI(
         self,
-        chosen: schedules.Schedule,
-        max_iter_d: int,
-        tol: float | str | None,
-        spatial: SpatialTerm | None,
-        watch: Monitor,
-        last: int,
-    ) -> bool:
-        """Iterate until the fit has settled or has had its ``last`` iteration; return whether the user ended it before."""
-        with self._progress(last - self._fit.iterations, "iteration") as bar:
-            while self._fit.iterations < last:
-                self.converged = chosen.stops and self._fit.has_settled(tol, spatial)
-                if self.converged:
+        n_batches: int = 100,
+        batch_size: int = 100,
+        tau: float = 1.0,
+        kappa: float = 0.75,
+        max_iter_d: int = 100,
+        *,
+        schedule: Literal["fast", "original"] = "fast",
+        tol: float | Literal["auto"] | None = "auto",
+        callback: Callback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 100,
+    ) -> None:
+        """Fit by stochastic updates from batches of observations, for data of which `VI` takes too long; called again, it goes on.
+
+        Step t moves λ by the rate ρ = (tau + t)^−kappa towards what a batch, taken for the whole data, says. ``"fast"`` begins where `VI`
+        does, with signatures found from batches (of twice the topics, which are then merged), unless there are some already; an epoch, in which
+        each observation is in one batch, stands for an iteration of `VI`, the first for the ten that explore. At the end an iteration over all
+        observations brings ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
+        the strength needs to come down. Before these they speak from the second epoch on, by the γ that they had last. `VI` goes on where `SVI`
+        ends and the other way round. A fit that was cut between two steps and is loaded from its checkpoint ends in the same bits.
+
+        Parameters
+        ----------
+        n_batches
+            Number of steps, at most; an epoch has n_obs / ``batch_size``.
+        batch_size
+            Observations in a batch; all, if there are fewer.
+        tau, kappa
+            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"`` the start counts as the
+            128 batches that it has, or as those of an epoch if there are fewer, and an iteration of `VI` as those of an epoch.
+        max_iter_d
+            Cap on the rounds that an observation's topics are iterated for.
+        schedule
+            ``"fast"``: as above. ``"original"``: the trajectory of the original program, in double precision: batches are drawn with
+            replacement and begin anew from random signatures; there is no last iteration, and ``gamma`` of an observation
+            is what its last batch gave, 1/K if there was none. For variational inference with fixed priors, without neighbours.
+        tol
+            ``"fast"`` stops when an epoch's mean log-likelihood of the batches, each by the signatures before its step, differs by less than
+            this share of itself from the epoch's before; ``"auto"`` is 1e-4, None runs all ``n_batches``.
+        callback
+            Called with the model after each step; if it returns True, there is no other.
+        checkpoint
+            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
+        checkpoint_every
+            Number of steps, counted over all calls, from one checkpoint to the next.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range; if the model was loaded without its data; if there are several starts to be made, which `VI` does; if
+            ``schedule="original"`` meets what it has not.
+        KeyError
+            If there is no such schedule.
+        OSError
+            If the model cannot be saved.
+
+        Warns
+        -----
+        UserWarning
+            If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C, which ends the steps; the
+            last iteration is still made. A second one is Python's KeyboardInterrupt.
+
+        References
+        ----------
+        :cite:t:`hoffman2013`
+
+        Examples
+        --------
+        >>> import mtopic as mt
+        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=1000), n_topics=5, verbose=False)
+        >>> model.SVI(n_batches=20, batch_size=100)
+        >>> model.gamma.shape, len(model.elbo)
+        ((1000, 5), 1)
+        """
+        at_least(
+            1, n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every
+        )
+        run, rate = self._run, svi.Rate(tau, kappa)
+        chosen = run.checked_schedule(schedule)
+        if schedule == "original" and self.graph is not None:
+            raise ValueError("schedule='original': the original has no SVI with neighbours, fit with schedule='fast'")
+        rate.check()
+        if run.starts is not None:
+            raise ValueError(
+                f"n_init={self.n_init}: VI makes several starts and SVI has one; call VI first, or fit models with "
+                "n_init=1 and different seeds"
+            )
+        schedules.tolerance(tol, "batches")
+        monitor = Monitor(self, callback, checkpoint, checkpoint_every, "steps")
+        spatial = run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save)
+        with monitor, run.fit.posterior.threads, self._progress(n_batches, "batch") as bar:
+            if schedule == "original":
+                steps = svi.steps_of_the_original(run.fit, run.rng, batch_size, rate, max_iter_d)
+            else:
+                steps = svi.steps(run.fit, chosen, spatial, batch_size, rate, max_iter_d, tol)
+            for run.converged in islice(steps, n_batches):
+                if run.converged:
                     break
-                self._fit.iterate(chosen.plan(self._fit.position, max_iter_d), spatial)
-                bar.set_postfix({"ELBO per count": f"{self.elbo[-1] / self.n_counts:.5f}"}, refresh=False)
                 bar.update()
-                if watch.ends_after(self._fit.iterations):
-                    return True
-        return False
+                if monitor.ends_after(run.fit.steps):
+                    break
+            if schedule != "original":
+                svi.finish(run.fit, chosen, spatial, max_iter_d)
 
-    def _next_start(self, starts: Starts, ended: bool) -> bool:
-        """Begin the start after one that is over; if there is none, or the user wants none, keep the best and return False."""
-        more = not ended and starts.number + 1 < self.n_init
-        following = self._begun(starts.seeds[starts.number + 1]) if more else None
-        best = starts.over(self._fit, self.converged, cut_short=ended)
-        if following is not None:
-            self._fit = following
-            return True
-        best.posterior.corpus, best.passes = self._posterior.corpus, starts.passes
-        self._fit, self.converged, self._starts = best, starts.converged, None
-        if starts.others:
-            self.stability = by_topic(stability(self._posterior.lam, starts.others, self._posterior.corpus))
-        return False
+    def _set(self, settings: Settings, counts: Counts) -> None:
+        """Take over what was asked for, and the names of what is counted."""
+        for name in ("n_topics", "seed", "n_jobs", "verbose", "inference", "batch_key", "n_init"):
+            setattr(self, name, getattr(settings, name))
+        self._settings = settings
+        self.modalities, self.features, self.barcodes = list(counts.features), counts.features, counts.obs_names
+        self.preparation: dict[str, Preparation] = counts.preparation
+        self.counts_summary = counts.summary
 
-    def _begun(self, seed: int) -> Fit:
-        """A start with another seed, and all else as the running one had it."""
-        of, running = self._posterior, self._fit
-        alpha = 1 / self.n_topics if running.learns_alpha else of.alpha
-        eta = ETA if running.learns_eta else of.eta
-        posterior = initial(of.corpus, self.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
-        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
-        fit.begin(of.corpus.dtype, 1, running.evidence)
-        posterior.threads = of.threads
-        return fit
-
-    def _check_sizes(self, least: int = 1, /, **sizes: int) -> None:
-        for name, value in sizes.items():
-            if not isinstance(value, int | np.integer):
-                raise TypeError(f"{name}={value!r}: give a whole number")
-            if value < least:
-                raise ValueError(f"{name}={value}: it must be at least {least}")
-        if not self._has_counts:
-            raise ValueError(
-                "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
-            )
-
-    def _checked_schedule(self, name: str) -> schedules.Schedule:
-        chosen = look_up(schedules.SCHEDULES, name, "schedule", "the schedules")
-        if name == "original" and self.modality_weights != dict.fromkeys(self.modalities, 1.0):
-            raise ValueError(
-                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
-                "schedule='fast'"
-            )
-        if name == "original" and (self.inference != "variational" or self._fit.learns_alpha or self._fit.learns_eta):
-            raise ValueError(
-                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
-                "and without 'auto', or fit with schedule='fast'"
-            )
-        return chosen
-
-    def _learn_weights(self) -> None:
-        """Settle what a count of each modality is worth, if that has still to be learned."""
-        if self.modality_weights is None:
-            learned, passes = learned_weights(self._fit, self._counts, np.random.default_rng((self._fit.start_seed, 2)))
-            self._fit.passes += passes
-            self.modality_weights = dict(zip(self.modalities, learned.tolist(), strict=True))
-            self._counts, self._posterior.corpus = map(self._weighted, (self._counts, self._posterior.corpus))
-            warn_zero_weight_only(self._posterior.corpus)
-
-    def _spatial_term(self, schedule: str) -> SpatialTerm | None:
-        """What neighbours have to do with it: here nothing."""
-        return None
-
-    def _evidence(self, schedule: str) -> float:
-        """What a unit of the data counts for."""
-        return 1.0
+    def _read(self, data: Data, settings: Settings, raw: bool, order: tuple[Any, Any] | None = None) -> Counts:
+        return Counts.read(data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order)
 
     def _progress(self, total: int, unit: str) -> tqdm:
         name = type(self).__name__
-        if self._starts is not None:
-            name += f", start {self._starts.number + 1} of {self.n_init}"
+        if self._run.starts is not None:
+            name += f", start {self._run.starts.number + 1} of {self.n_init}"
         return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
 
+    def __repr__(self) -> str:
+        return summary.line(self)
 
-def _warn_no_raw_counts(data: Data, preparation: Mapping[str, Preparation], counts: Counts) -> None:
-    lost = [mod for mod, adata in modalities(data).items() if preparation[mod].steps and "counts" not in adata.layers]
+    def _repr_html_(self) -> str:
+        return summary.table(self)
+
+
+def _warn_no_raw_counts(parts: Mapping[str, AnnData], counts: Counts) -> None:
+    prepared = {mod: done.steps for mod, done in counts.preparation.items() if done.steps}
+    lost = [mod for mod in prepared if "counts" not in parts[mod].layers]
     for mod in lost:
         warn(
-            f"modality {mod!r} was prepared by {', '.join(preparation[mod].steps)} and has no layers['counts']: X is fitted as if it were raw, and "
-            "mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit mtopic.tl.MTM with raw=False",
+            f"modality {mod!r} was prepared by {', '.join(prepared[mod])} and has no layers['counts']: X is fitted as if "
+            "it were raw, and mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit "
+            "mtopic.tl.MTM with raw=False",
         )
-    warn_fractions(counts, lost)
-
-
-def _checked_starts(n_init: int) -> int:
-    if not isinstance(n_init, int | np.integer) or n_init < 1:
-        raise ValueError(f"n_init={n_init!r}: give a number of starts, 1 or more")
-    return int(n_init)
-
-
-def _weights(given: Mapping[str, float] | str, modalities: list[str]) -> dict[str, float] | None:
-    """The weight of each modality; None where they are to be learned."""
-    if given not in ("auto", "equal") and not isinstance(given, Mapping):
-        raise ValueError(f"modality_weights={given!r}: give 'auto', 'equal', or a weight by modality")
-    if given == "auto" and len(modalities) > 1:
-        return None
-    weights = dict.fromkeys(modalities, 1.0)
-    for mod, weight in ({} if isinstance(given, str) else given).items():
-        look_up(weights, mod, "modality", "modalities (modality_weights)")
-        if not 0 <= weight < np.inf:
-            raise ValueError(f"modality_weights[{mod!r}] is {weight}: give a number from 0 on")
-        weights[mod] = float(weight)
-    if not any(weights.values()):
-        raise ValueError("modality_weights are all 0: nothing would be left to fit")
-    return weights
+    counts.warn_fractions(lost)

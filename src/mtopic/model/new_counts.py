@@ -7,18 +7,17 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._data.counts import CSR, Counts, count_matrix, lay_out, unique
-from mtopic._data.measured import batches, by_batch, measured, n_features, warn_if_ignored
-from mtopic._data.preparation import Preparation
-from mtopic._data.slots import Data, absent, modalities
+from mtopic._data.count_matrix import CSR, count_matrix
+from mtopic._data.counts import lay_out
+from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
+from mtopic._data.names import absent, unique
+from mtopic._data.preparation import Preparation, steps
+from mtopic._data.slots import Data, modalities
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
-from mtopic.pp._prepare import steps
 
-from .priors import known_alpha, known_eta
-from .reference import Reference
+from .fitted import Fitted
 
 FLOOR = 0.5
 
@@ -29,8 +28,8 @@ class NewCounts:
 
     Parameters
     ----------
-    trained
-        The training.
+    fitted
+        The fit.
     obs_names
         Of the new data.
     parts
@@ -48,7 +47,7 @@ class NewCounts:
         mass that the missing ones have.
     """
 
-    trained: Reference
+    fitted: Fitted
     obs_names: pd.Index
     parts: dict[str, AnnData]
     features: dict[str, pd.Index]
@@ -58,27 +57,27 @@ class NewCounts:
     matched: pd.DataFrame
 
     @classmethod
-    def of(cls, trained: Reference, data: Data, batch_key: str | None) -> "NewCounts":
+    def of(cls, fitted: Fitted, data: Data, batch_key: str | None) -> "NewCounts":
         """Find the training's features in new data, and say what is missing."""
         found, batch = modalities(data), batches(data, batch_key)
         warn_if_ignored(found, batch_key)
         obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
-        parts = _named_as_trained(found, trained)
+        parts = _named_as_trained(found, fitted)
         if not len(obs_names):
             raise ValueError("the data has no observations")
-        features = {mod: _common(trained.signatures[mod].index, adata, mod) for mod, adata in parts.items()}
-        masses = {mod: _mass(trained.signatures[mod], names) for mod, names in features.items()}
+        features = {mod: _common(fitted.signatures[mod].index, adata, mod) for mod, adata in parts.items()}
+        masses = {mod: _mass(fitted.signatures[mod], names) for mod, names in features.items()}
         _require_mass(masses)
-        _require_mass_of_batches(trained, parts, batch)
-        trained.weights(list(parts))
+        _require_mass_of_batches(fitted, parts, batch)
+        fitted.weights(list(parts))
         matrices, preparation = {}, {}
         for mod, adata in parts.items():
-            x, preparation[mod] = _read(adata, mod, trained)
+            x, preparation[mod] = _read(adata, mod, fitted)
             matrices[mod] = x[:, adata.var_names.get_indexer(features[mod])]
             matrices[mod].sort_indices()
-        matched = _matched(trained, parts, features, masses)
+        matched = _matched(fitted, parts, features, masses)
         _warn_of_missing(matched, masses)
-        return cls(trained, obs_names, parts, features, matrices, preparation, batch, matched)
+        return cls(fitted, obs_names, parts, features, matrices, preparation, batch, matched)
 
     def corpus(self, matrices: Mapping[str, CSR]) -> Corpus:
         """Counts of these features, prepared, on the training's scale and with its weights."""
@@ -87,26 +86,20 @@ class NewCounts:
             names = self.features[mod]
             sizes = n_features(self.parts[mod], mod, self.batch, names)
             prepared[mod] = self.preparation[mod].apply(x, names, mod, sizes)
-        corpus = lay_out(self.obs_names, self.parts, prepared, self.trained.dtype)
-        corpus = by_batch(Counts(corpus, self.obs_names, self.features), self.parts, self.batch).corpus
-        weights = self.trained.weights(list(prepared))
-        corpus = corpus.scaled(float(self.trained.params.get("evidence", 1.0)))
+        corpus = lay_out(self.obs_names, self.parts, prepared, self.fitted.params.dtype)
+        corpus = in_measured_sets(corpus, self.obs_names, self.features, self.parts, self.batch)
+        weights = self.fitted.weights(list(prepared))
+        corpus = corpus.scaled(self.fitted.params.count_scale)
         return corpus if (weights == 1).all() else corpus.weighted(weights)
 
     def posterior(self, corpus: Corpus, n_jobs: int) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""
-        tables = [self.trained.signatures[mod].loc[names] for mod, names in self.features.items()]
-        lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
-        gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
-        params = self.trained.params
-        alpha, eta = known_alpha(params, self.trained.topics), known_eta(params, self.features)
-        family = str(params.get("inference", "variational"))
-        return Posterior(corpus, gamma, lam, alpha, eta, family, Threads(n_jobs))
+        return self.fitted.posterior(corpus, self.features, n_jobs)
 
 
-def _named_as_trained(parts: dict[str, AnnData], trained: Reference) -> dict[str, AnnData]:
+def _named_as_trained(parts: dict[str, AnnData], fitted: Fitted) -> dict[str, AnnData]:
     """Modalities by the names that they had in training; the only one of an AnnData is the only one of the training."""
-    known = list(trained.signatures)
+    known = list(fitted.signatures)
     if len(parts) == len(known) == 1 and "X" in (*parts, *known):
         return dict(zip(known, parts.values(), strict=True))
     for mod in parts:
@@ -143,16 +136,16 @@ def _require_mass(masses: Mapping[str, pd.Series]) -> None:
         )
 
 
-def _require_mass_of_batches(trained: Reference, parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
+def _require_mass_of_batches(fitted: Fitted, parts: Mapping[str, AnnData], batch: pd.Series | None) -> None:
     """What the data have of the signatures as a whole may be missing in a batch."""
     masses: dict[str, dict[str, pd.Series]] = {}
     if batch is None:
         return
     for mod, adata in parts.items():
-        table, names = measured(adata, mod, batch), trained.signatures[mod].index
+        table, names = measured(adata, mod, batch), fitted.signatures[mod].index
         for name in batch.reindex(adata.obs_names).dropna().unique():
             there = adata.var_names if table is None else adata.var_names[table[name]]
-            masses.setdefault(name, {})[mod] = _mass(trained.signatures[mod], names[names.isin(there)])
+            masses.setdefault(name, {})[mod] = _mass(fitted.signatures[mod], names[names.isin(there)])
     for name, of_batch in masses.items():
         try:
             _require_mass(of_batch)
@@ -160,10 +153,10 @@ def _require_mass_of_batches(trained: Reference, parts: Mapping[str, AnnData], b
             raise ValueError(f"batch {name!r}: {error}") from None
 
 
-def _read(adata: AnnData, mod: str, trained: Reference) -> tuple[CSR, Preparation]:
+def _read(adata: AnnData, mod: str, fitted: Fitted) -> tuple[CSR, Preparation]:
     """Counts, and what they have still to go through: all that the training's had, or nothing if they bear its steps already."""
-    wanted, done, has_raw = trained.steps(mod), tuple(steps(adata)), "counts" in adata.layers
-    if has_raw and (trained.raw or wanted.steps or done):
+    wanted, done, has_raw = fitted.steps(mod), tuple(steps(adata)), "counts" in adata.layers
+    if has_raw and (fitted.params.raw or wanted.steps or done):
         return count_matrix(adata, mod, layer="counts"), wanted
     if not done:
         return count_matrix(adata, mod), wanted
@@ -176,11 +169,11 @@ def _read(adata: AnnData, mod: str, trained: Reference) -> tuple[CSR, Preparatio
 
 
 def _matched(
-    trained: Reference, parts: Mapping[str, AnnData], features: Mapping[str, pd.Index], masses: Mapping[str, pd.Series]
+    fitted: Fitted, parts: Mapping[str, AnnData], features: Mapping[str, pd.Index], masses: Mapping[str, pd.Series]
 ) -> pd.DataFrame:
     rows = {}
     for mod, names in features.items():
-        total = len(trained.signatures[mod])
+        total = len(fitted.signatures[mod])
         rows[mod] = (total, total - len(names), 1 - float(masses[mod].mean()), parts[mod].n_vars - len(names))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["trained", "missing", "missing_mass", "others"])
 

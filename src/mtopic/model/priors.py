@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mtopic._data.slots import look_up, topic_name
+from mtopic._data.names import look_up, topic_name
+from mtopic._data.record import Params
 from mtopic.inference.priors import Prior
 
 ETA = 0.01
@@ -62,19 +63,19 @@ def eta_by_feature(eta: Prior, features: Mapping[str, pd.Index]) -> float | dict
     }
 
 
-def known_alpha(params: Mapping[str, Any], topics: pd.Index) -> Prior:
+def alpha_of_topics(params: Params, topics: pd.Index) -> Prior:
     """α of some topics of an exported fit."""
-    alpha = params["alpha"]
-    if not isinstance(alpha, Mapping):
-        return float(alpha)
-    return np.array([float(look_up(alpha, topic, "topic", "the fit's params['alpha']")) for topic in topics])
+    alpha = params.alpha
+    if isinstance(alpha, Mapping):
+        return np.array([float(look_up(alpha, topic, "topic", "the fit's params['alpha']")) for topic in topics])
+    return 1 / len(topics) if alpha is None else float(alpha)
 
 
-def known_eta(params: Mapping[str, Any], features: Mapping[str, pd.Index]) -> Prior:
+def eta_of_features(params: Params, features: Mapping[str, pd.Index]) -> Prior:
     """η of some features of an exported fit; what it does not know has the default."""
-    eta = params["eta"]
+    eta = params.eta
     if not isinstance(eta, Mapping):
-        return float(eta)
+        return ETA if eta is None else float(eta)
     parts = []
     for mod, names in features.items():
         part = eta.get(mod, ETA)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._data.slots import topic_name
+from mtopic._data.names import topic_name
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.execution import Array
 

@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic._data.slots import Data, absent, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, takes_spatialdata
 
 from ._figure import Limit, Save, colour_bar, colour_map, limits, page
 from ._spots import Spots

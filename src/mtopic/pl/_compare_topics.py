@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mtopic._data.slots import Data, absent, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page

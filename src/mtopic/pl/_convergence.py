@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, look_up, takes_spatialdata
+from mtopic._data.names import look_up
+from mtopic._data.slots import Data, takes_spatialdata
 
 from ._figure import Save, page
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, absent, table, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, table, takes_spatialdata
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from mtopic._data.slots import Data, find_signatures, look_up, modalities, takes_spatialdata
+from mtopic._data.names import look_up
+from mtopic._data.slots import Data, find_signatures, modalities, takes_spatialdata
 from mtopic.get import signatures as top_features
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page

@@ -9,7 +9,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, absent, look_up, modalities, takes_spatialdata
+from mtopic._data.names import absent, look_up
+from mtopic._data.slots import Data, modalities, takes_spatialdata
 
 from ._figure import Limit, Save, limits
 from ._maps import maps

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_transform_factory
 from numpy.typing import ArrayLike, NDArray
 
-from mtopic._data.slots import look_up
+from mtopic._data.names import look_up
 
 T = TypeVar("T")
 

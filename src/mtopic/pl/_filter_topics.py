@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtopic._data.slots import topic_name
+from mtopic._data.names import topic_name
 
 from ._figure import Save, page
 

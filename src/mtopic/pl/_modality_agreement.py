@@ -10,7 +10,8 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, absent, categories, table, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, categories, table, takes_spatialdata
 from mtopic._palette import Palette, colours
 
 from ._figure import Save, page

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtopic._cross_validation import one_standard_error, plateau, saturating, summary
-from mtopic._data.slots import Data, look_up, takes_spatialdata
+from mtopic._data.names import look_up
+from mtopic._data.slots import Data, takes_spatialdata
 
 from ._figure import Save, page
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._data.slots import Data, absent, takes_spatialdata
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, takes_spatialdata
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells

@@ -1,10 +1,9 @@
-import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
-from mtopic._data.counts import CSR
+from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_features
+from mtopic._data.preparation import log_ratios
 from mtopic._data.slots import Data, takes_spatialdata
 
 from ._prepare import transform_counts
@@ -64,11 +63,3 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
 
 def _ratios(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
     return log_ratios(x, n_features(adata, mod, batch, adata.var_names))
-
-
-def log_ratios(x: CSR, n_features: NDArray[np.int64]) -> CSR:
-    """Logarithms of 1 + the ratios to each row's geometric mean over its ``n_features``, in place."""
-    mean = np.asarray(x.log1p().sum(axis=1, dtype=np.float64)).ravel() / np.maximum(n_features, 1)
-    centre = np.expm1(mean) + 1e-6
-    x.data = np.log1p(x.data / np.repeat(centre, np.diff(x.indptr))).astype(x.dtype)
-    return x

@@ -6,12 +6,12 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
-from mtopic._data.counts import raw_counts, unique
+from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import MEASURED
+from mtopic._data.names import unique
+from mtopic._data.preparation import IDF
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
-
-from ._tfidf import IDF
 
 
 def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:

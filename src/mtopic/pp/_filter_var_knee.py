@@ -2,7 +2,8 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from mtopic._data.slots import Data, look_up, takes_spatialdata
+from mtopic._data.names import look_up
+from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._knee import importance, knee
 from mtopic._warn import warn
 

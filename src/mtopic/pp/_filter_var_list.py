@@ -6,8 +6,10 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic import read
-from mtopic._data.counts import named_once, raw_counts
-from mtopic._data.slots import Data, absent, look_up, modalities, takes_spatialdata
+from mtopic._data.count_matrix import raw_counts
+from mtopic._data.counts import named_once
+from mtopic._data.names import absent, look_up
+from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic._log import logger
 
 from ._subset import with_counts

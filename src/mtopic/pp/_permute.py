@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from mtopic._data.counts import CSR, raw_counts, unique
+from mtopic._data.count_matrix import CSR, raw_counts
+from mtopic._data.names import unique
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 
 from ._prepare import require_memory

@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._data.counts import CSR, count_matrix
+from mtopic._data.count_matrix import CSR, count_matrix
 from mtopic._data.measured import batches, warn_if_ignored
+from mtopic._data.preparation import RECORD, as_real, steps
 from mtopic._data.slots import Data, modality
 from mtopic._warn import warn
-
-RECORD = "mtopic"
-
 
 Transform: TypeAlias = Callable[[CSR, AnnData, str, pd.Series | None], CSR]
 
@@ -39,16 +37,6 @@ def require_memory(adata: AnnData, mod: str) -> None:
     """Preparation replaces ``X``, which must not reach the file behind a backed object."""
     if adata.isbacked:
         raise ValueError(f"modality {mod!r} is backed by a file, whose counts would be lost: call to_memory() first")
-
-
-def as_real(x: CSR) -> CSR:
-    """A copy in floating point: double if it was, else single precision."""
-    return x.astype(x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.float32)
-
-
-def steps(adata: AnnData) -> list[str]:
-    """The preparation steps that ``X`` has seen."""
-    return [str(step) for step in adata.uns.get(RECORD, {}).get("steps", [])]
 
 
 def write(adata: AnnData, x: CSR, step: str, **record: Any) -> None:

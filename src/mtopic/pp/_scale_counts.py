@@ -1,9 +1,10 @@
 import numpy as np
 
-from mtopic._data.counts import count_matrix
+from mtopic._data.count_matrix import count_matrix
+from mtopic._data.preparation import RECORD, as_real, steps
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 
-from ._prepare import RECORD, as_real, require_memory, steps, write
+from ._prepare import require_memory, write
 
 
 @takes_spatialdata

@@ -9,11 +9,10 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._data.counts import CSR
+from mtopic._data.count_matrix import CSR
+from mtopic._data.preparation import RECORD
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import ANNDATA_MODALITY, Data, modalities
-
-from ._prepare import RECORD
 
 Keep = NDArray[np.bool_]
 

@@ -1,15 +1,12 @@
-import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
 
-from mtopic._data.counts import CSR
+from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_observations
+from mtopic._data.preparation import IDF, idf
 from mtopic._data.slots import Data, takes_spatialdata
 
 from ._prepare import transform_counts
-
-IDF = "mtopic_idf"
 
 
 @takes_spatialdata
@@ -78,9 +75,3 @@ def _weigh(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
     x.data *= weights.astype(x.dtype)[x.indices]
     adata.var[IDF] = weights
     return x
-
-
-def idf(x: CSR, n_obs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """ln(D / df) + 1 of each column, of which D = ``n_obs`` observations could have counts; 1 if that is none."""
-    df = np.bincount(x.indices[x.data > 0], minlength=x.shape[1])
-    return np.log(np.maximum(n_obs, 1) / np.maximum(df, 1)) + 1

@@ -3,7 +3,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mtopic._data import graph
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
 
@@ -49,9 +49,9 @@ def borders(
     >>> bool(mdata.obs["topic_border"].between(0, 1).all())
     True
     """
-    proportions = shares(data, topics)
+    theta = proportions(data, topics)
     neighbours = graph.find(data, neighbors_key).neighbours()
-    data.obs[key_added] = _mean_distance(np.sqrt(proportions.to_numpy()), neighbours)
+    data.obs[key_added] = _mean_distance(np.sqrt(theta.to_numpy()), neighbours)
 
 
 def _mean_distance(roots: NDArray[np.float64], neighbours: csr_array) -> NDArray[np.float64]:

@@ -6,15 +6,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from mtopic._data.counts import raw_counts
+from mtopic._check import level_given, n_jobs_given
+from mtopic._data import record
+from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, find_signatures, modalities, modality, takes_spatialdata
 from mtopic.inference import kernels
 from mtopic.inference.execution import Threads
 from mtopic.model.expected import known_features
 
-from ._export_params import require_record
 from ._samples import Samples, samples
 from ._welch import adjusted, welch
 
@@ -129,12 +130,12 @@ def compare_topics(
     >>> found["topics"].shape, list(found["signatures"])
     ((4, 9), ['rna', 'atac'])
     """
-    head = "" if prefix is None else f"{prefix}_"
+    head = record.head(prefix)
     _check(scale, n_top, min_counts, level, n_jobs)
-    require_record(data, head, "prefix", prefix)
-    theta = shares(data, f"{head}topics")
+    record.require_writable(data, head, "prefix", prefix)
+    theta = proportions(data, f"{head}topics")
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
-    _require_same_features(data, data.uns.get(f"{head}mtopic", {}), chosen)
+    _require_same_features(data, record.params_if_any(data, head).batch_key, chosen)
     design = samples(data, groupby, group, reference, sample_key, theta.notna().all(axis=1).to_numpy())
     means = np.array([theta.to_numpy()[rows].mean(axis=0) for rows in design.rows])
     topics = _topics(means, design, theta.columns, scale, sample_key, level)
@@ -151,7 +152,7 @@ def compare_topics(
 
     target = data.copy() if copy else data
     comparison = {"topics": topics, "signatures": signatures, "params": params}
-    target.uns[f"{head}mtopic"] = {**target.uns.get(f"{head}mtopic", {}), "comparison": comparison}
+    record.add(target, head, comparison=comparison)
     return target if copy else None
 
 
@@ -162,14 +163,12 @@ def _check(scale: str, n_top: int, min_counts: float, level: float, n_jobs: int)
         raise ValueError(f"n_top={n_top}: compare at least 1 feature of each topic, or none with features={{}}")
     if not min_counts > 0:
         raise ValueError(f"min_counts={min_counts}: it must be positive, as a signature takes some counts")
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a probability between 0 and 1")
-    if n_jobs == 0:
-        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
+    level_given(level)
+    n_jobs_given(n_jobs)
 
 
-def _require_same_features(data: Data, record: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> None:
-    key, parts = record.get("params", {}).get("batch_key"), modalities(data)
+def _require_same_features(data: Data, key: str | None, chosen: Mapping[str, list[str]]) -> None:
+    parts = modalities(data)
     for mod in () if key is None else chosen:
         table = measured(parts[mod], mod, batches(data, key))
         if table is not None and not table.to_numpy().all():

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array
 
-from mtopic._data.slots import absent
+from mtopic._data.names import absent
 from mtopic._warn import warn
 
 COLUMNS = {

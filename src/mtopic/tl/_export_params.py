@@ -1,20 +1,15 @@
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mtopic import __version__
-from mtopic._data import graph
-from mtopic._data.counts import matched
-from mtopic._data.slots import Data, modalities, takes_spatialdata, topic_name
+from mtopic._data import graph, record
+from mtopic._data.names import matched, topic_name
+from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
-OF_AN_EARLIER_FIT = (
-    "topic_shares", "modality_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd", "signatures_low", "signatures_high",
-    "comparison",
-)  # fmt: skip
 
 
 @takes_spatialdata
@@ -76,8 +71,8 @@ def export_params(
     """
     if not model.fitted:
         raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")
-    head = "" if prefix is None else f"{prefix}_"
-    require_record(mdata, head, "prefix", prefix)
+    head = record.head(prefix)
+    record.require_writable(mdata, head, "prefix", prefix)
     parts = modalities(mdata)
     if set(parts) != set(model.modalities):
         raise ValueError(f"the model was fitted to modalities {model.modalities}, the data has {list(parts)}")
@@ -103,38 +98,20 @@ def export_params(
         mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
 
 
-def require_record(data: Data, head: str, parameter: str, value: str | None) -> None:
-    """The record of a fit must be writable under the name that a parameter has given."""
-    if "/" in head:
-        raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
-    if not isinstance(data.uns.get(f"{head}mtopic", {}), Mapping):
-        raise ValueError(
-            f"uns['{head}mtopic'] holds something that mtopic did not write: rename it or give another {parameter}"
-        )
-
-
 def _share(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
 def _record(model: Model, mdata: Data, head: str, order: np.ndarray, topics: pd.Index) -> None:
-    """Write parameters, trace, stability and graph."""
-    key = f"{head}mtopic"
+    """Write id, parameters, trace, what is known of the counts, stability and graph."""
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
-        params["stored_graph"] = graph.store(model.graph.reorder(order), mdata, key, f"{head}mtopic_spatial")
+        stored = graph.store(model.graph.reorder(order), mdata, f"{head}mtopic", f"{head}mtopic_spatial")
+        params["stored_graph"] = stored
     fit: dict[str, Any] = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
+    fit["id"] = record.fit_id([*topics, *model.barcodes], model.gamma, *model.lambda_.values())
+    if len(model.counts_summary):
+        fit["counts"] = model.counts_summary
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")
-    write_record(mdata, head, fit)
-
-
-def write_record(data: Data, head: str, record: dict[str, Any]) -> None:
-    """Put a record in place of the earlier one, and take away what was found out about that fit."""
-    gone = (*OF_AN_EARLIER_FIT, "elbo", "stability")
-    kept = {name: value for name, value in data.uns.get(f"{head}mtopic", {}).items() if name not in gone}
-    data.uns[f"{head}mtopic"] = {**kept, **record}
-    for name in OF_AN_EARLIER_FIT:
-        data.obsm.pop(f"{head}{name}", None)
-        for adata in modalities(data).values():
-            adata.varm.pop(f"{head}{name}", None)
+    record.write(mdata, head, fit)

@@ -9,17 +9,16 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._data.counts import Counts, named_once, raw_counts
-from mtopic._data.measured import MEASURED, batches, by_batch, n_features, n_observations
+from mtopic._data.count_matrix import raw_counts
+from mtopic._data.counts import named_once
+from mtopic._data.measured import MEASURED, batches, in_measured_sets, n_features, n_observations
+from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import Data, coordinates
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
-from mtopic.inference.posterior import Posterior
 from mtopic.model.completion import completed, halves, require_whole
+from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
-from mtopic.pp._clr import log_ratios
-from mtopic.pp._tfidf import idf
 
 COUNTS_PER_CELL = 10_000
 PLACE, PRESENT, BATCH = "spatial", "present", "batch"
@@ -95,7 +94,7 @@ class Fold:
         offsets = np.cumsum([0, *map(len, features.values())])
         corpora = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
         names = counts.obs_names[held_out]
-        inferred, hidden = (by_batch(Counts(corpus, names, features), parts, batch).corpus for corpus in corpora)
+        inferred, hidden = (in_measured_sets(corpus, names, features, parts, batch) for corpus in corpora)
         return cls(held_out, weights, scales, inferred, hidden)
 
     def training(self, counts: MuData) -> MuData:
@@ -117,10 +116,7 @@ class Fold:
 
     def score(self, model: Model) -> dict[str, float]:
         """Mean log-likelihood of the scored half's counts, of all and of each modality, under topics inferred from the other half."""
-        lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(self.inferred.dtype)
-        start = np.ones((self.inferred.n_obs, model.n_topics), lam.dtype)
-        of = model._posterior
-        fitted = Posterior(self.inferred, start, lam, of.alpha, of.eta, model.inference, Threads(model.n_jobs))
+        fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, model.n_jobs)
         means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}
 

@@ -1,6 +1,7 @@
 import os
 
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic.model import state
 from mtopic.model.file import incomplete, read
 
 from ._mtm import MTM
@@ -51,11 +52,13 @@ def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | 
     >>> len(again.elbo)
     10
     """
-    state = read(path)
+    found = read(path)
     try:
-        model = MODELS[state.settings["model"]]._from_state(state)
+        kind = MODELS[found.settings["model"]]
+        model = kind.__new__(kind)
+        state.restore(model, found)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise incomplete(path, error) from error
     if data is not None:
-        model._take_data(data)
+        state.take_data(model, data)
     return model

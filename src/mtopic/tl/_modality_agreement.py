@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mtopic._data import record
 from mtopic._data.modality_shares import modality_shares, modality_totals
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, categories, modalities, takes_spatialdata
 from mtopic._warn import warn
 from mtopic.inference.by_modality import leave_modality_out
-from mtopic.model.exported import read_fit
+from mtopic.model.fitted import own_posterior
 
 from ._agreement import Pairs, is_chance, is_half
 
@@ -85,14 +86,14 @@ def modality_agreement(
     >>> mdata.uns["mtopic"]["topic_shares"].shape
     (4, 2)
     """
-    head = "" if prefix is None else f"{prefix}_"
+    head = record.head(prefix)
     groups = None if groupby is None else categories(data, groupby)
     names = list(modalities(data))
     if len(names) < 2:
         raise ValueError(
             f"the data has one modality, {names[0]!r}, which has none to agree with: give a MuData of two or more"
         )
-    fitted, counts = read_fit(data, head, n_jobs)
+    fitted, counts = own_posterior(data, head, n_jobs)
     if fitted.n_topics < 2:
         raise ValueError(f"obsm['{head}topics'] has one topic: there is nothing to agree on")
     totals = modality_totals(counts)
@@ -102,7 +103,7 @@ def modality_agreement(
         for mod, one, other in zip(totals.columns, found.alone, found.others, strict=True)
     }
     agreement = pd.DataFrame({mod: pair.agreement() for mod, pair in pairs.items()}, index=totals.index)
-    explained = pd.DataFrame(found.explained, shares(data, f"{head}topics").columns, totals.columns)
+    explained = pd.DataFrame(found.explained, proportions(data, f"{head}topics").columns, totals.columns)
     weights = dict(zip(totals.columns, fitted.corpus.modality_weights, strict=True))
     results = {"topic_shares": _shares_of_sum(explained.clip(lower=0) * fitted.corpus.modality_weights)}
     if groups is not None:
@@ -111,8 +112,8 @@ def modality_agreement(
     target = data.copy() if copy else data
     target.obsm[f"{head}modality_shares"] = modality_shares(totals, weights)
     target.obsm[f"{head}modality_agreement"] = agreement
-    earlier = {key: value for key, value in target.uns[f"{head}mtopic"].items() if key != "modality_agreement"}
-    target.uns[f"{head}mtopic"] = {**earlier, **results}
+    record.drop(target, head, "modality_agreement")
+    record.add(target, head, **results)
     _warn_of_chance(pairs, agreement, _warn_of_noise(explained.sum()))
     if groups is not None:
         _warn_of_groups(pairs, agreement, groups, str(groupby))

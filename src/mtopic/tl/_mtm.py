@@ -4,12 +4,12 @@ from typing import Literal
 import numpy as np
 
 from mtopic._data.slots import Data, takes_spatialdata
-from mtopic.model.model import Options
+from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
-from mtopic.model.stochastic import Stochastic
+from mtopic.model.settings import Settings
 
 
-class MTM(Stochastic):
+class MTM(Model):
     """Multimodal topic model: proportions of topics shared by all modalities, a signature of each topic per modality.
 
     Observation d has topic proportions θ_d ~ Dirichlet(α); each topic has in each modality a distribution over its
@@ -134,5 +134,4 @@ class MTM(Stochastic):
         n_init: int = 1,
         batch_key: str | None = None,
     ) -> None:
-        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init, batch_key)
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
+        super().__init__(mdata, Settings.of(locals()))

@@ -1,11 +1,12 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._check import n_jobs_given
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic.model.completion import completed, halves, require_whole
+from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 from mtopic.model.new_counts import NewCounts
-from mtopic.model.reference import Reference
 
 
 @takes_spatialdata
@@ -66,14 +67,13 @@ def perplexity(
     >>> list(score.index), bool(score.loc["rna", "perplexity"] < new["rna"].n_vars)
     (['rna', 'atac', 'total'], True)
     """
-    if n_jobs == 0:
-        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-    trained = Reference.of(model_or_reference, prefix)
-    new = NewCounts.of(trained, data, batch_key)
+    n_jobs_given(n_jobs)
+    fitted = Fitted.of(model_or_reference, prefix)
+    new = NewCounts.of(fitted, data, batch_key)
     generator = np.random.default_rng(rng)
     given, scored = {}, {}
     for mod, x in new.matrices.items():
-        if new.preparation[mod].steps != trained.steps(mod).steps:
+        if new.preparation[mod].steps != fitted.steps(mod).steps:
             raise ValueError(
                 f"modality {mod!r} has no raw counts, which are divided into halves: put them into layers['counts']"
             )

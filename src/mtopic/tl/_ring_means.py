@@ -8,7 +8,7 @@ ROWS_AT_ONCE = 1024
 """Rings of so many observations are held at a time: those of a wide graph, all together, would not fit into memory."""
 
 
-def surroundings(shares: NDArray[np.float64], neighbours: csr_array, n_rings: int) -> NDArray[np.float64]:
+def ring_means(shares: NDArray[np.float64], neighbours: csr_array, n_rings: int) -> NDArray[np.float64]:
     """Square roots of each observation's proportions and, beside them, their means over its 1st, …, n_rings-th ring.
 
     The l-th ring are the observations l steps away in the graph. Where none of them has proportions, the ring within stands

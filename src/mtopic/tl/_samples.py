@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, absent, categories
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, categories
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from tqdm import tqdm
 from mtopic._cross_validation import one_standard_error, plateau, summary
 from mtopic._data.measured import warn_if_ignored
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic.model.settings import recipe
 from mtopic.model.stability import of_matched
 
 from ._folds import BATCH, PLACE, Fold, whole_counts
 from ._mtm import MTM
 from ._smtm import sMTM
 
-RAW: dict[str, Any] = {"inference": "collapsed", "alpha": "auto", "eta": "auto"}
+RAW = {name: value for name, value in recipe(False).items() if name in ("inference", "alpha", "eta")}
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._check import level_given
+from mtopic._data import record
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.inference.weights import dispersion
-from mtopic.model.exported import read_evidence
+from mtopic.model.fitted import own_posterior_as_observed
 
 from ._intervals import limits
 
@@ -69,10 +71,9 @@ def signature_uncertainty(
     >>> mdata["rna"].varm["signatures_sd"].shape
     (300, 5)
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a probability between 0 and 1")
-    head = "" if prefix is None else f"{prefix}_"
-    fitted, counts = read_evidence(data, head, n_jobs)
+    level_given(level)
+    head = record.head(prefix)
+    fitted, counts = own_posterior_as_observed(data, head, n_jobs)
     topics = data.obsm[f"{head}topics"].columns
     with np.errstate(divide="ignore", invalid="ignore"):  # a modality of one feature, which does not vary
         worth = np.fmin(1, 1 / dispersion(fitted))

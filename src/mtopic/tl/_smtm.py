@@ -1,23 +1,16 @@
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from mtopic._data import graph
-from mtopic._data.graph import Graph, Method
+from mtopic._data.graph import Method
 from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._data.spatial_graph import SpatialGraph
-from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
-from mtopic.inference.strength import learned_prior
-from mtopic.model.file import State
-from mtopic.model.model import Options
+from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
-from mtopic.model.stochastic import Stochastic
+from mtopic.model.settings import Settings
 
 
-class sMTM(Stochastic):
+class sMTM(Model):
     """Spatial multimodal topic model: `MTM` in which an observation expects the topics of its neighbours.
 
     With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours j: n_d are the
@@ -125,8 +118,6 @@ class sMTM(Stochastic):
     (True, True)
     """
 
-    graph: Graph
-
     @takes_spatialdata
     def __init__(
         self,
@@ -154,118 +145,4 @@ class sMTM(Stochastic):
         n_init: int = 1,
         batch_key: str | None = None,
     ) -> None:
-        options = Options(dtype, raw, inference, alpha, eta, modality_weights, n_init, batch_key)
-        super().__init__(mdata, n_topics, seed, n_jobs, verbose, options)
-        self._smoothing, self.strength = _checked(smoothing, strength)
-        around = SpatialGraph.of(
-            mdata,
-            spatial_key=spatial_key,
-            radius=radius,
-            n_neighbors=n_neighbors,
-            neighbors_key=neighbors_key,
-            neighbors_method=neighbors_method,
-            library_key=library_key,
-            bandwidth=bandwidth,
-        )
-        self.graph, self._weights, self._where = around.graph, around.weights, around.params
-        neighbours = around.graph.neighbours()
-        graph.warn_isolated(neighbours if smoothing == "original" else around.weights)
-        self._correction = Correction.from_points(
-            neighbours, None if around.points is None else graph.scaled(around.points, around.sections)
-        )
-        self._prior: NeighbourPrior | None = None
-        if smoothing != "original":
-            self._read_raw(mdata)
-        self._raw_share = self._counts.total / self._posterior.corpus.total
-
-    def params(self) -> dict[str, Any]:
-        """What the fit was made with, in types that HDF5 can hold."""
-        how: dict[str, Any] = {"smoothing": self._smoothing_of(self._schedule)}
-        if self.strength is not None and how["smoothing"] == "prior":
-            how["strength"] = self.strength
-        return {**super().params(), **self._where, **how}
-
-    def _learns_from_raw(self) -> bool:
-        return super()._learns_from_raw() or (self.strength is None and self._smoothing != "original")
-
-    def _state(self) -> State:
-        state = super()._state()
-        graph = self.graph
-        state.settings["smtm"] = {
-            "smoothing": self._smoothing,
-            "strength": self.strength,
-            "where": self._where,
-            "raw_share": self._raw_share,
-            "graph": graph.params,
-        }
-        state.arrays.update(_parts("graph/connectivities", graph.connectivities))
-        if graph.distances is not None:
-            state.arrays.update(_parts("graph/distances", graph.distances))
-        state.arrays.update(_parts("graph/weights", self._weights))
-        state.arrays.update(_parts("graph/correction", self._correction.neighbours))
-        return state
-
-    def _restore(self, state: State) -> None:
-        super()._restore(state)
-        own, arrays, n_obs = state.settings["smtm"], state.arrays, len(self.barcodes)
-        self._smoothing, self.strength, self._raw_share = own["smoothing"], own["strength"], own["raw_share"]
-        self._where = own["where"]
-        params = {key: np.array(value) if isinstance(value, list) else value for key, value in own["graph"].items()}
-        distances = _matrix("graph/distances", arrays, n_obs) if "graph/distances/data" in arrays else None
-        self.graph = Graph(_matrix("graph/connectivities", arrays, n_obs), distances, params)
-        self._weights = _matrix("graph/weights", arrays, n_obs)
-        self._correction = Correction(_matrix("graph/correction", arrays, n_obs))
-        self._prior = None
-
-    def _smoothing_of(self, schedule: str) -> str:
-        if self._smoothing is not None:
-            return self._smoothing
-        return "original" if schedule == "original" else "prior"
-
-    def _spatial_term(self, schedule: str) -> SpatialTerm | None:
-        if self._smoothing_of(schedule) == "original":
-            return self._correction
-        if self.strength is None:
-            rng = np.random.default_rng((self._fit.start_seed, 1))
-            learned = learned_prior(self._fit, self._counts, self._weights, rng)
-            same_counts = self._raw_share == 1
-            self._fit.take_start(learned.lam if same_counts else None, learned.passes)
-            self._counts = self._posterior.corpus  # the raw counts are not needed any more
-            self._prior = learned.prior
-            self.strength = 0.0 if learned.prior is None else learned.prior.strength
-        elif self._prior is None and self.strength > 0:
-            self._prior = NeighbourPrior(self._weights, self.strength)
-        return self._prior
-
-    def _evidence(self, schedule: str) -> float:
-        if self._smoothing_of(schedule) == "original":
-            return 1.0
-        if schedule == "original":
-            raise ValueError(
-                "schedule='original' has the original's smoothing: make the model with smoothing=None or 'original', "
-                "or fit with schedule='fast'"
-            )
-        return self._raw_share
-
-
-def _parts(name: str, matrix: csr_array) -> dict[str, NDArray[Any]]:
-    return {f"{name}/{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
-
-
-def _matrix(name: str, arrays: Mapping[str, Any], n_obs: int) -> csr_array:
-    return csr_array(tuple(arrays[f"{name}/{part}"] for part in ("data", "indices", "indptr")), shape=(n_obs, n_obs))
-
-
-def _checked(smoothing: str | None, strength: float | str) -> tuple[str | None, float | None]:
-    """The smoothing asked for, and the strength; None where it is to be learned."""
-    if smoothing not in (None, "prior", "original"):
-        raise ValueError(f"smoothing={smoothing!r}: it is 'prior', 'original', or None to go by the schedule")
-    if strength == "auto":
-        return smoothing, None
-    if not isinstance(strength, int | float | np.number) or not 0 <= strength < np.inf:
-        raise ValueError(f"strength={strength!r}: give a number from 0 on, or 'auto' to learn it")
-    if smoothing == "original":
-        raise ValueError(
-            f"strength={strength}: the original's smoothing has none, leave it out or choose smoothing='prior'"
-        )
-    return "prior", float(strength)
+        super().__init__(mdata, Settings.of(locals()))

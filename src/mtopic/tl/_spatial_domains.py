@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from mtopic._data import graph
 from mtopic._data.category import write_category
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._warn import warn
 
 from ._partitions import partition, stability
-from ._ring_means import surroundings
+from ._ring_means import ring_means
 
 VARIANCE_KEPT = 0.99
 """By the principal components: neighbouring rings are much alike, and a mixture takes time with the square of the dimensions."""
@@ -117,13 +117,13 @@ def spatial_domains(
     ['1', '2', '3', '4']
     """
     cut = partition(method, n_init)
-    proportions = shares(data, topics)
-    known = proportions.notna().all(axis=1).to_numpy()
+    theta = proportions(data, topics)
+    known = theta.notna().all(axis=1).to_numpy()
     numbers = _numbers(n_domains, candidates, int(known.sum()))
     _check(n_rings, n_runs, n_init)
     neighbours = graph.find(data, neighbors_key).neighbours()
     graph.warn_isolated(neighbours)
-    points = surroundings(proportions.to_numpy(), neighbours, n_rings)[known]
+    points = ring_means(theta.to_numpy(), neighbours, n_rings)[known]
     if np.ptp(points, axis=0).max() == 0:
         raise ValueError(f"obsm[{topics!r}]: all observations have the same topics, there are no domains")
     points = _principal(points)

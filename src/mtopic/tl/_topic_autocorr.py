@@ -4,7 +4,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic._data import graph
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
 STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
@@ -74,17 +74,17 @@ def topic_autocorr(
     """
     if n_perms is not None and n_perms < 1:
         raise ValueError(f"n_perms={n_perms}: give at least 1 permutation, or None for none")
-    proportions = shares(data, topics)
-    varying = proportions.columns[proportions.max() > proportions.min()]
+    theta = proportions(data, topics)
+    varying = theta.columns[theta.max() > theta.min()]
     if not len(varying):
         raise ValueError(f"obsm[{topics!r}]: every topic is equal everywhere, there is nothing to compare")
-    known = np.flatnonzero(proportions.notna().all(axis=1))
+    known = np.flatnonzero(theta.notna().all(axis=1))
     weights = graph.find(data, neighbors_key).connectivities[known][:, known]
     if not weights.nnz:
         raise ValueError(
             f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours, build it with a larger radius"
         )
-    private = AnnData(proportions.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
+    private = AnnData(theta.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
     seed = int(np.random.default_rng(rng).integers(2**31))
     with graph.quiet_squidpy() as sq:
@@ -92,7 +92,7 @@ def topic_autocorr(
             mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, show_progress_bar=False, **options)
             for mode in STATISTICS
         }
-    data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(proportions.columns)
+    data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(theta.columns)
 
 
 def _renamed(mode: str, result: pd.DataFrame) -> pd.DataFrame:

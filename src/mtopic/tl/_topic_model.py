@@ -1,16 +1,18 @@
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
+from mtopic._data import record
 from mtopic._data.graph import Method
 from mtopic._data.slots import Data, takes_spatialdata
-from mtopic.model.model import Model
 from mtopic.model.monitor import Callback
-from mtopic.model.priors import ETA, Alpha, Eta
+from mtopic.model.priors import Alpha, Eta
+from mtopic.model.settings import recipe
 
-from ._export_params import export_params, require_record
+from ._export_params import export_params
 from ._mtm import MTM
 from ._smtm import sMTM
 
@@ -119,48 +121,35 @@ def topic_model(
     >>> mdata.obsm["topics"].shape
     (200, 5)
     """
-    model: Model
-    options: dict[str, Any] = {
-        "dtype": dtype,
-        "raw": True,
-        "alpha": alpha,
-        "modality_weights": modality_weights,
-        "n_init": n_init,
-        "batch_key": batch_key,
+    where = {
+        "spatial_key": spatial_key,
+        "radius": radius,
+        "n_neighbors": n_neighbors,
+        "neighbors_key": neighbors_key,
+        "neighbors_method": neighbors_method,
+        "library_key": library_key,
     }
-    if all(given is None for given in (spatial_key, radius, n_neighbors, neighbors_key, neighbors_method, library_key)):
-        model = MTM(
-            data,
-            n_topics,
-            rng,
-            n_jobs,
-            verbose,
-            inference=inference or "collapsed",
-            eta="auto" if eta is None else eta,
-            **options,
-        )
-    else:
-        model = sMTM(
-            data,
-            n_topics,
-            radius=0.05 if radius is None else radius,
-            n_neighbors=6 if radius is None and n_neighbors is None and neighbors_method is None else n_neighbors,
-            seed=rng,
-            spatial_key="coords" if spatial_key is None else spatial_key,
-            verbose=verbose,
-            n_jobs=n_jobs,
-            neighbors_key=neighbors_key,
-            neighbors_method=neighbors_method,
-            library_key=library_key,
-            bandwidth=bandwidth,
-            smoothing=smoothing,
-            strength=strength,
-            inference=inference or "variational",
-            eta=ETA if eta is None else eta,
-            **options,
-        )
-    require_record(data, "" if key_added is None else f"{key_added}_", "key_added", key_added)
+    how = {"bandwidth": bandwidth, "smoothing": smoothing, "strength": strength}
+    options: dict[str, Any] = {"alpha": alpha, "modality_weights": modality_weights, "dtype": dtype, "n_init": n_init}
+    asked: dict[str, Any] = {"inference": inference, "eta": eta}
+    options |= {name: value for name, value in asked.items() if value is not None}
+    options |= {"batch_key": batch_key, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
+    model = model_of_raw_counts(data, n_topics, where, how, **options)
+    record.require_writable(data, record.head(key_added), "key_added", key_added)
     target = data.copy() if copy else data  # now, as a backed object has no copy
     model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     export_params(model, target, key_added)
     return target if copy else None
+
+
+def model_of_raw_counts(
+    data: Data, n_topics: int, where: Mapping[str, Any], how: Mapping[str, Any] = MappingProxyType({}), **options: Any
+) -> MTM | sMTM:
+    """The recommended model: spatial if anything says ``where`` neighbours are; ``how`` they count matters only then."""
+    given = {name: value for name, value in where.items() if value is not None}
+    options = recipe(bool(given)) | options
+    if not given:
+        return MTM(data, n_topics, **options)
+    if not {"radius", "n_neighbors", "neighbors_method"} & set(given):
+        given["n_neighbors"] = 6
+    return sMTM(data, n_topics, **given, **how, **options)

@@ -4,7 +4,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic._data import graph
-from mtopic._data.proportions import shares
+from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
 
@@ -82,14 +82,14 @@ def topic_neighborhoods(
     """
     if n_perms < 2:
         raise ValueError(f"n_perms={n_perms}: a standard deviation needs 2 permutations or more")
-    proportions = shares(data, topics)
-    names = proportions.columns
+    theta = proportions(data, topics)
+    names = theta.columns
     if len(names) < 2:
         raise ValueError(f"obsm[{topics!r}] has 1 topic: enrichment needs 2 or more")
-    known = np.flatnonzero(proportions.notna().all(axis=1))
+    known = np.flatnonzero(theta.notna().all(axis=1))
     neighbours = graph.find(data, neighbors_key).neighbours()[known][:, known]
-    dominant = pd.Categorical.from_codes(proportions.iloc[known].to_numpy().argmax(axis=1), names)
-    obs = pd.DataFrame({"topic": dominant}, index=proportions.index[known])
+    dominant = pd.Categorical.from_codes(theta.iloc[known].to_numpy().argmax(axis=1), names)
+    obs = pd.DataFrame({"topic": dominant}, index=theta.index[known])
     private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
     seed = int(np.random.default_rng(rng).integers(2**31))
     options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs, "show_progress_bar": verbose}

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.special import entr
 
-from mtopic._data.counts import CSR, raw_counts
+from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.slots import Data, find_signatures, modalities, table, takes_spatialdata
 
 

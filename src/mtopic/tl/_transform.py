@@ -6,22 +6,22 @@ import pandas as pd
 from mudata import MuData
 
 from mtopic import __version__
-from mtopic._data import graph
-from mtopic._data.counts import Counts, warn_empty
+from mtopic._check import n_jobs_given
+from mtopic._data import graph, record
+from mtopic._data.counts import Counts
 from mtopic._data.graph import Method
+from mtopic._data.record import Params
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic._data.spatial_graph import SpatialGraph
 from mtopic._log import logger
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
+from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 from mtopic.model.new_counts import NewCounts
-from mtopic.model.reference import Reference
 
-from ._export_params import require_record, write_record
-
-TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "evidence")
+TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "count_scale")
 
 
 @takes_spatialdata
@@ -124,12 +124,11 @@ def transform(
     >>> new.obsm["topics"].shape
     (100, 4)
     """
-    if n_jobs == 0:
-        raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
-    head = key_added.removesuffix("topics") if key_added.endswith("topics") else f"{key_added}_"
+    n_jobs_given(n_jobs)
+    head = record.head_of(key_added)
     _require_free(data, key_added, head)
-    trained = Reference.of(model_or_reference, prefix)
-    new = NewCounts.of(trained, data, batch_key)
+    fitted = Fitted.of(model_or_reference, prefix)
+    new = NewCounts.of(fitted, data, batch_key)
     corpus = new.corpus(new.matrices)
     where = _given(
         spatial_key=spatial_key,
@@ -139,17 +138,17 @@ def transform(
         neighbors_method=neighbors_method,
         library_key=library_key,
     )
-    around = _surroundings(trained, data, where)
+    around = _spatial_graph(fitted, data, where)
     target = data.copy() if copy else data
-    warn_empty(Counts(corpus, new.obs_names, new.features))
+    Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
     with posterior.threads:
-        fold_in(posterior, _prior(trained, around))
+        fold_in(posterior, _prior(fitted, around))
     gamma = posterior.gamma.astype(np.float64)
-    proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, trained.topics)
+    proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
 
     target.obsm[key_added] = proportions
-    _write(target, head, _record(trained, new, posterior, around, batch_key), around)
+    _write(target, head, _record(fitted, new, posterior, around, batch_key), around)
     if verbose:
         _say(new.matched)
     return target if copy else None
@@ -157,7 +156,7 @@ def transform(
 
 def _require_free(data: Data, key: str, head: str) -> None:
     parts = modalities(data)
-    require_record(data, head, "key_added", key)
+    record.require_writable(data, head, "key_added", key)
     if isinstance(data, MuData) and key in data.mod:
         raise ValueError(
             f"key_added={key!r}: obsm[{key!r}] says which observations modality {key!r} has, give another name"
@@ -174,45 +173,45 @@ def _given(**where: Any) -> dict[str, Any]:
     return {name: value for name, value in where.items() if value is not None}
 
 
-def _surroundings(trained: Reference, data: Data, where: dict[str, Any]) -> SpatialGraph | None:
+def _spatial_graph(fitted: Fitted, data: Data, where: dict[str, Any]) -> SpatialGraph | None:
     """The neighbours among the new observations, if any of ``where`` is given."""
     if not where:
         return None
-    if trained.strength is None:
+    params = fitted.params
+    if fitted.strength is None:
         raise ValueError(
             f"{next(iter(where))}={next(iter(where.values()))!r}: neighbours were not the prior in the training "
-            f"({trained.params.get('model')}), leave it out"
+            f"({params.model}), leave it out"
         )
     names = {"radius", "n_neighbors", "neighbors_method"}
     if not names & set(where):
-        known = {name: trained.params[name] for name in names if name in trained.params} or {"n_neighbors": 6}
-        where = {**where, **known}
-    around = SpatialGraph.of(data, bandwidth=trained.params.get("bandwidth", "auto"), **where)
+        known = {name: getattr(params, name) for name in names}
+        where = {**where, **(_given(**known) or {"n_neighbors": 6})}
+    around = SpatialGraph.of(data, bandwidth=params.bandwidth or "auto", **where)
     graph.warn_isolated(around.weights)
     return around
 
 
-def _prior(trained: Reference, around: SpatialGraph | None) -> NeighbourPrior | None:
-    return NeighbourPrior(around.weights, trained.strength) if around is not None and trained.strength else None
+def _prior(fitted: Fitted, around: SpatialGraph | None) -> NeighbourPrior | None:
+    return NeighbourPrior(around.weights, fitted.strength) if around is not None and fitted.strength else None
 
 
 def _record(
-    trained: Reference, new: NewCounts, posterior: Posterior, around: SpatialGraph | None, batch_key: str | None
+    fitted: Fitted, new: NewCounts, posterior: Posterior, around: SpatialGraph | None, batch_key: str | None
 ) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
-    params = deepcopy({name: trained.params[name] for name in TAKEN_OVER if name in trained.params})
-    params |= {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
-    if batch_key is not None:
-        params["batch_key"] = batch_key
-    if around is not None:
-        params |= {**around.params, "smoothing": "prior", "strength": trained.strength}
-    return {"params": params, "features": new.matched, "version": __version__}
+    taken_over = {name: getattr(fitted.params, name) for name in TAKEN_OVER}
+    own = {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
+    space = {} if around is None else {**around.params, "smoothing": "prior", "strength": fitted.strength}
+    params = Params.of({**deepcopy(taken_over), **own, **space, "batch_key": batch_key})
+    return {"params": params.as_dict(), "features": new.matched, "version": __version__}
 
 
-def _write(target: Data, head: str, record: dict[str, Any], around: SpatialGraph | None) -> None:
+def _write(target: Data, head: str, entries: dict[str, Any], around: SpatialGraph | None) -> None:
     if around is not None and "neighbors_key" not in around.params:
-        record["params"]["stored_graph"] = graph.store(around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial")
-    write_record(target, head, record)
+        stored = graph.store(around.graph, target, f"{head}mtopic", f"{head}mtopic_spatial")
+        entries["params"]["stored_graph"] = stored
+    record.write(target, head, entries)
 
 
 def _say(matched: pd.DataFrame) -> None:

@@ -2,14 +2,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data import graph
-from mtopic._data.slots import Data, coordinates, takes_spatialdata
+from mtopic._check import level_given
+from mtopic._data import record
+from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._data.spatial_graph import weights_of_fit
 from mtopic.inference.execution import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
 from mtopic.inference.weights import dispersion
-from mtopic.model.exported import fit_params, read_evidence
+from mtopic.model.fitted import own_posterior_as_observed
 
 from ._intervals import limits
 
@@ -75,13 +77,12 @@ def uncertainty(
     >>> bool((mdata.obsm["topics_low"] <= mdata.obsm["topics_high"]).all(axis=None))
     True
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a probability between 0 and 1")
-    head = "" if prefix is None else f"{prefix}_"
-    fitted, counts = read_evidence(data, head, n_jobs)
+    level_given(level)
+    head = record.head(prefix)
+    fitted, counts = own_posterior_as_observed(data, head, n_jobs)
     topics = data.obsm[f"{head}topics"].columns
     fitted.corpus = fitted.corpus.weighted(_worth(fitted))
-    fitted.pseudocounts = _lent(data, head, fitted)
+    fitted.pseudocounts = _pseudocounts(data, head, fitted)
     mean, variance = moments(fitted)
 
     target = data.copy() if copy else data
@@ -97,15 +98,10 @@ def _worth(fitted: Posterior) -> NDArray[np.float64]:
     return np.minimum(fitted.corpus.modality_weights, 1 / dispersion(fitted))
 
 
-def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
-    """What the prior has from the neighbours, where it has."""
-    params = fit_params(data, head)
-    strength = float(params.get("strength", 0.0))
-    if params.get("smoothing") != "prior" or strength == 0:
+def _pseudocounts(data: Data, head: str, fitted: Posterior) -> Array | None:
+    """What the prior has from the neighbours, if any."""
+    params = record.read_params(data, head)
+    if params.smoothing != "prior" or not params.strength:
         return None
-    key, bandwidth, library = (params.get(name) for name in ("neighbors_key", "bandwidth", "library_key"))
-    stored = graph.find(data, str(params["stored_graph"]) if key is None else str(key))
-    points = coordinates(data, str(params["spatial_key"])) if "spatial_key" in params else None
-    sections = None if library is None else graph.sections(data, str(library))
-    weights = stored.weights(points, bandwidth, sections)
-    return NeighbourPrior(weights, strength)(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)
+    prior = NeighbourPrior(weights_of_fit(data, params), params.strength)
+    return prior(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)

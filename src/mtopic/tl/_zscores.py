@@ -6,7 +6,7 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from mtopic import read
-from mtopic._data.counts import CSR, count_matrix, raw_counts
+from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
 from mtopic._data.slots import Data, find_signatures, modality, takes_spatialdata
 
 SCALE = 10_000

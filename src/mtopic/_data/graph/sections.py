@@ -5,7 +5,8 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, absent, modalities
+from mtopic._data.names import absent
+from mtopic._data.slots import Data, modalities
 
 
 def sections(data: Data, library_key: str) -> pd.CategoricalIndex:

@@ -5,8 +5,8 @@ from itertools import count
 
 from scipy.sparse import csr_array, csr_matrix
 
-from mtopic._data.counts import unique
-from mtopic._data.slots import Data, absent, modalities
+from mtopic._data.names import absent, unique
+from mtopic._data.slots import Data, modalities
 
 from .neighbours import Graph
 

@@ -4,10 +4,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .fitted import Fitted
+    from .model import Model
 
 
-def line(model: "Fitted") -> str:
+def line(model: "Model") -> str:
     """Data, number of topics and progress."""
     sizes = ", ".join(f"{mod} {len(names)}" for mod, names in model.features.items())
     state = _progress(model)
@@ -18,7 +18,7 @@ def line(model: "Fitted") -> str:
     return f"{type(model).__name__}({len(model.barcodes)} observations × [{sizes}], {model.n_topics} topics; {state})"
 
 
-def table(model: "Fitted") -> str:
+def table(model: "Model") -> str:
     """The same and what was learned, as HTML; names of modalities are the user's and are escaped."""
     rows = {
         "observations": f"{len(model.barcodes):,}",
@@ -41,12 +41,12 @@ def table(model: "Fitted") -> str:
     return f"<table><caption><b>{type(model).__name__}</b></caption><tbody>{cells}</tbody></table>"
 
 
-def _progress(model: "Fitted") -> str:
+def _progress(model: "Model") -> str:
     if not model.fitted:
         return "not fitted"
-    done = [(model._fit.iterations, "iteration", "iterations"), (model._fit.steps, "batch", "batches")]
+    done = [(model._run.fit.iterations, "iteration", "iterations"), (model._run.fit.steps, "batch", "batches")]
     return " and ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in done if n)
 
 
-def _elbo(model: "Fitted") -> str:
+def _elbo(model: "Model") -> str:
     return f"{model.elbo[-1] / model.n_counts:.5f}"

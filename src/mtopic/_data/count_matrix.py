@@ -1,0 +1,54 @@
+"""Counts of one modality: a canonical CSR matrix of valid values."""
+
+from typing import TypeAlias
+
+import numpy as np
+from anndata import AnnData
+from scipy.sparse import csr_array, csr_matrix, issparse
+
+CSR: TypeAlias = csr_array | csr_matrix
+
+
+def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
+    """X or a layer as canonical CSR with valid counts and no entries of zero; the caller's arrays are not changed."""
+    slot = "X" if layer is None else f"layers[{layer!r}]"
+    x = adata.X if layer is None else adata.layers[layer]
+    if x is None:
+        raise ValueError(f"modality {mod!r} has no {slot}: topics are fitted to counts")
+    if hasattr(x, "to_memory"):
+        x = x.to_memory()
+    if not issparse(x):
+        x = np.asarray(x)
+    if x.dtype.kind not in "buif":
+        raise TypeError(
+            f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers in memory, sparse or dense"
+        )
+    if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
+        x = x.astype(np.float32 if x.dtype.itemsize < 4 else np.float64)
+    if not issparse(x):
+        x = csr_matrix(x.astype(x.dtype.newbyteorder("="), copy=False))
+    original, x = x, x.tocsr()
+    if not (x.has_canonical_format and x.data.all()):
+        x = x.copy() if x is original else x
+        x.sum_duplicates()
+        x.eliminate_zeros()
+    _check_values(x, adata, mod, slot)
+    return x
+
+
+def raw_counts(adata: AnnData, mod: str) -> CSR:
+    """``layers["counts"]`` where it is present, else X."""
+    return count_matrix(adata, mod, layer="counts" if "counts" in adata.layers else None)
+
+
+def _check_values(x: CSR, adata: AnnData, mod: str, slot: str) -> None:
+    for bad, name in ((~np.isfinite(x.data), "not finite"), (x.data < 0, "negative")):
+        if not bad.any():
+            continue
+        first = int(np.flatnonzero(bad)[0])
+        row = int(np.searchsorted(x.indptr, first, side="right")) - 1
+        where = f"{adata.obs_names[row]!r}, {adata.var_names[x.indices[first]]!r}"
+        raise ValueError(
+            f"{slot} of modality {mod!r}: {bad.sum()} values are {name}, the first is {x.data[first]} at ({where}): "
+            "topics are fitted to counts or to non-negative transforms of them"
+        )

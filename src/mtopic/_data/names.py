@@ -1,0 +1,55 @@
+"""Names of what the data hold, and what is said of one that is missing, doubled or unknown."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+T = TypeVar("T")
+
+
+def look_up(mapping: Mapping[str, T], key: str, what: str, where: str) -> T:
+    """``mapping[key]``, or a KeyError that offers the nearest names."""
+    if key in mapping:
+        return mapping[key]
+    raise KeyError(absent(key, mapping.keys(), what, where))
+
+
+def absent(key: str, names: Collection[str], what: str, where: str) -> str:
+    """What to say of a name that is not there."""
+    names = [str(name) for name in names]
+    near = get_close_matches(str(key), names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+    elif names:
+        hint = f"there: {', '.join(map(repr, names[:8]))}{', …' if len(names) > 8 else ''}"
+    else:
+        hint = "there is none"
+    return f"no {what} {key!r} in {where}; {hint}"
+
+
+def unique(names: pd.Index, what: str, way_out: str) -> pd.Index:
+    """The names, which must not occur twice."""
+    if not names.is_unique:
+        twice = names[names.duplicated()]
+        raise ValueError(f"{len(twice)} {what} occur twice, the first is {twice[0]!r}: make them unique with {way_out}")
+    return names
+
+
+def matched(fitted: pd.Index, present: pd.Index, what: str, way_out: str) -> np.ndarray:
+    """Where each name of the data is in the model; they must be the same names."""
+    order = fitted.get_indexer(present)
+    unknown, missing = int((order < 0).sum()), len(fitted.difference(present))
+    if unknown or missing:
+        raise ValueError(
+            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} of the "
+            f"model not in the data; {way_out}"
+        )
+    return order
+
+
+def topic_name(k: int) -> str:
+    """Topics are numbered from 1."""
+    return f"topic_{k + 1}"

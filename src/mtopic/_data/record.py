@@ -1,0 +1,214 @@
+"""``uns["mtopic"]``: the record of a fit, its id, and what follows from it."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from mtopic._warn import warn
+
+from .names import absent
+from .slots import Data
+
+FOLLOWING = "results"
+REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison")
+"""Entries of a record that say nothing of the next fit."""
+REMOVED = (
+    "topic_shares",
+    "modality_shares",
+    "modality_agreement",
+    *(f"{of}_{name}" for of in ("topics", "signatures") for name in ("sd", "low", "high")),
+)
+"""Tables of ``obsm`` and ``varm`` that belong to one fit under these very names, and go with it."""
+OLDER_NAMES = {"evidence": "count_scale"}
+
+
+@dataclass(frozen=True)
+class Params:
+    """What a fit was made with, as `export_params` writes it; None where it does not apply.
+
+    Parameters
+    ----------
+    alpha
+        A number, or one by name of the topic.
+    eta
+        A number, or by modality a number or a table with a column ``eta``.
+    count_scale
+        What a unit of the data counts for.
+    spatial_key, radius, n_neighbors, neighbors_method, neighbors_key, library_key, bandwidth
+        Who is a neighbour, as for `sMTM`.
+    stored_graph
+        Key of the graph that was exported with the fit.
+    transformed
+        Whether the topics come from another data's signatures.
+    """
+
+    model: str = "MTM"
+    n_topics: int | None = None
+    alpha: float | Mapping[str, float] | None = None
+    eta: float | Mapping[str, Any] | None = None
+    schedule: str | None = None
+    inference: str = "variational"
+    n_iter: int | None = None
+    converged: bool | None = None
+    dtype: str = "float32"
+    n_counts: float | None = None
+    count_scale: float = 1.0
+    raw: bool = False
+    modality_weights: Mapping[str, float] = field(default_factory=dict)
+    n_batches: int | None = None
+    seed: int | None = None
+    n_init: int | None = None
+    batch_key: str | None = None
+    spatial_key: str | None = None
+    radius: float | None = None
+    n_neighbors: int | None = None
+    neighbors_method: str | None = None
+    neighbors_key: str | None = None
+    library_key: str | None = None
+    bandwidth: float | Literal["auto"] | None = None
+    smoothing: str | None = None
+    strength: float | None = None
+    stored_graph: str | None = None
+    transformed: bool | None = None
+
+    @classmethod
+    def of(cls, known: Mapping[str, Any]) -> Self:
+        """Read what this or an earlier version has written."""
+        named = {OLDER_NAMES.get(name, name): value for name, value in known.items()}
+        return cls(**{one.name: _plain(named[one.name]) for one in fields(cls) if one.name in named})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parameters in types that HDF5 can hold."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) or isinstance(value, np.ndarray) and not value.ndim else value
+
+
+def fit_id(names: Iterable[str], *tables: NDArray[Any]) -> str:
+    """The same for the same fit, another for another."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in names:
+        digest.update(f"{name}\n".encode())
+    for table in tables:
+        digest.update(np.ascontiguousarray(table).data)
+    return digest.hexdigest()
+
+
+def head(prefix: str | None) -> str:
+    """With what the names of slots begin."""
+    return "" if prefix is None else f"{prefix}_"
+
+
+def head_of(key: str, slot: str = "topics") -> str:
+    """With what the names begin, by the name of one slot."""
+    return key.removesuffix(slot) if key.endswith(slot) else f"{key}_"
+
+
+def read(data: Data, head: str) -> Mapping[str, Any]:
+    """The record, empty where there is none."""
+    record = data.uns.get(f"{head}mtopic", {})
+    return record if isinstance(record, Mapping) else {}
+
+
+def read_entry(data: Data, head: str, name: str, what: str, made_by: str) -> Any:
+    """An entry that the record must have; the nearest records that have it are offered."""
+    key = f"{head}mtopic"
+    known = [key for key, value in data.uns.items() if isinstance(value, Mapping) and name in value]
+    if key not in known:
+        raise KeyError(f"{absent(key, known, what, 'uns')}; {made_by} writes it")
+    return data.uns[key][name]
+
+
+def read_params(data: Data, head: str) -> Params:
+    """What `export_params` says that the fit was made with."""
+    return Params.of(read_entry(data, head, "params", "fit", "mtopic.tl.topic_model or export_params"))
+
+
+def params_if_any(data: Data, head: str) -> Params:
+    """As `read_params`, the defaults where there is no fit."""
+    return Params.of(read(data, head).get("params", {}))
+
+
+def require_writable(data: Data, head: str, parameter: str, value: str | None) -> None:
+    """The record of a fit must be writable under the name that a parameter has given."""
+    if "/" in head:
+        raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
+    if not isinstance(data.uns.get(f"{head}mtopic", {}), Mapping):
+        raise ValueError(
+            f"uns['{head}mtopic'] holds something that mtopic did not write: rename it or give another {parameter}"
+        )
+
+
+def write(data: Data, head: str, record: dict[str, Any]) -> None:
+    """Put a record in place of the earlier one, and take away the tables that belong to that fit."""
+    kept = {name: value for name, value in read(data, head).items() if name not in REPLACED}
+    data.uns[f"{head}mtopic"] = {**kept, **record}
+    for name in REMOVED:
+        data.obsm.pop(f"{head}{name}", None)
+        for holder in _holders(data):
+            holder.varm.pop(f"{head}{name}", None)
+
+
+def add(data: Data, head: str, **entries: Any) -> None:
+    """Put entries into the record."""
+    data.uns[f"{head}mtopic"] = {**read(data, head), **entries}
+
+
+def drop(data: Data, head: str, *names: str) -> None:
+    """Take entries out of the record."""
+    data.uns[f"{head}mtopic"] = {name: value for name, value in read(data, head).items() if name not in names}
+
+
+def note(data: Data, head: str, *slots: str) -> None:
+    """Note that slots, such as ``"obs:topic"`` or ``"rna:obsm:zscores"``, follow from the fit that is there now."""
+    if (fit := read(data, head).get("id")) is not None:
+        add(data, head, **{FOLLOWING: {**read(data, head).get(FOLLOWING, {}), **dict.fromkeys(slots, fit)}})
+
+
+def is_outdated(data: Data, slot: str) -> bool:
+    """Whether the slot follows from a fit whose place another has taken."""
+    return any(slot in record[FOLLOWING] and str(record[FOLLOWING][slot]) != record["id"] for record in _records(data))
+
+
+def warn_outdated(data: Data, slot: str, made_by: str) -> None:
+    """Say that a slot is of an earlier fit."""
+    if is_outdated(data, slot):
+        warn(f"{slot.replace(':', '.')} is of an earlier fit than the topics are: call {made_by} again")
+
+
+def _records(data: Data) -> Iterator[Mapping[str, Any]]:
+    for value in data.uns.values():
+        if isinstance(value, Mapping) and isinstance(value.get(FOLLOWING), Mapping) and "id" in value:
+            yield value
+
+
+def _holders(data: Data) -> list[AnnData]:
+    return [data] if isinstance(data, AnnData) else list(data.mod.values())
+
+
+def warn_other_counts(data: Data, head: str, found: pd.DataFrame) -> None:
+    """Say which counts are not those of the fit, by what is known of them (`Counts.summary`)."""
+    known = read(data, head).get("counts", pd.DataFrame())
+    for mod in known.index.intersection(found.index):
+        was, now = known.loc[mod], found.loc[mod]
+        if was["n_features"] != now["n_features"]:
+            what = f"{now['n_features']:,} features in place of {was['n_features']:,}"
+        elif was["whole"] and not now["whole"]:
+            what = "values that are not whole numbers"
+        elif was["n_obs"] == now["n_obs"] and not np.isclose(was["total"], now["total"], rtol=1e-6):
+            what = f"a total of {now['total']:.6g} in place of {was['total']:.6g}"
+        else:
+            continue
+        warn(
+            f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these. Put the counts back "
+            "into layers['counts'] or X, or fit them anew"
+        )

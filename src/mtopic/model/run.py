@@ -1,0 +1,179 @@
+"""A fit under way: what is learned before it, its iterations, and its starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtopic._data.counts import warn_zero_weight_only
+from mtopic._data.names import look_up
+from mtopic.inference import schedule as schedules
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.fit import Fit
+from mtopic.inference.posterior import initial
+from mtopic.inference.spatial import SpatialTerm
+from mtopic.inference.weights import learned_weights
+
+from .priors import ETA
+from .smoothing import NoSmoothing
+from .stability import stability
+from .starts import Starts
+
+WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
+
+
+@dataclass
+class Run:
+    """A fit, and all that it needs to go on.
+
+    Parameters
+    ----------
+    fit
+        Posterior and trace.
+    rng
+        Generator of the model.
+    modality_weights
+        What a count of each modality is worth; None where it has still to be learned.
+    smoothing
+        What neighbours have to do with it.
+    given
+        The counts as they were given, None in a model without its data.
+    observed
+        The raw counts where those given were prepared, as long as something has to be learned from them.
+    starts
+        Starts that are over and still to come, None where there is one.
+    schedule
+        The schedule of the last call.
+    converged
+        Whether the last call ended because the fit had settled.
+    stability
+        How far the topics of other starts are those of this one.
+    """
+
+    fit: Fit
+    rng: np.random.Generator
+    modality_weights: NDArray[np.float64] | None
+    smoothing: NoSmoothing
+    given: Corpus | None
+    observed: Corpus | None = None
+    starts: Starts | None = None
+    schedule: str = "none"
+    converged: bool = False
+    stability: NDArray[np.float64] | None = None
+
+    def checked_schedule(self, name: str) -> schedules.Schedule:
+        """The schedule of this name, if the model can be fitted by it."""
+        if self.given is None:
+            raise ValueError(WITHOUT_DATA)
+        chosen = look_up(schedules.SCHEDULES, name, "schedule", "the schedules")
+        if name != "original":
+            return chosen
+        if self.modality_weights is None or (self.modality_weights != 1).any():
+            raise ValueError(
+                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
+                "schedule='fast'"
+            )
+        if self.fit.posterior.family != "variational" or self.fit.learns_alpha or self.fit.learns_eta:
+            raise ValueError(
+                "schedule='original' is variational with fixed priors: make the model with inference='variational' "
+                "and without 'auto', or fit with schedule='fast'"
+            )
+        return chosen
+
+    def prepare(self, name: str, dtype: np.dtype, n_jobs: int, save: Callable[[], None]) -> SpatialTerm | None:
+        """Have precision, scale, weights and strength as a schedule needs them; return what neighbours do."""
+        scale = self.smoothing.count_scale(name)
+        self.fit.begin(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
+        self.schedule = name
+        learns_weights, learns_strength = self.modality_weights is None, self.smoothing.learns(name)
+        with self.fit.posterior.threads:
+            if learns_weights:
+                self._learn_weights()
+            if learns_strength:
+                self._learn_strength()
+        if learns_weights or learns_strength:
+            save()
+        if not self.learns_from_observed():
+            self.observed = None
+        return self.smoothing.term(name)
+
+    def learns_from_observed(self) -> bool:
+        """Whether something is still to be learned from the counts as they were observed."""
+        return self.modality_weights is None or self.smoothing.learns()
+
+    def as_observed(self) -> Corpus | None:
+        """The counts as they were observed."""
+        return self.given if self.observed is None else self.observed
+
+    def climb(
+        self,
+        chosen: schedules.Schedule,
+        max_rounds: int,
+        tol: float | str | None,
+        spatial: SpatialTerm | None,
+        last: int,
+        after: Callable[[], bool],
+    ) -> bool:
+        """Iterate until the fit has settled or has had its ``last`` iteration; return whether ``after`` one ended it."""
+        while self.fit.iterations < last:
+            self.converged = chosen.stops and self.fit.has_settled(tol, spatial)
+            if self.converged:
+                break
+            self.fit.iterate(chosen.plan(self.fit.position, max_rounds), spatial)
+            if after():
+                return True
+        return False
+
+    def next_start(self, ended: bool) -> bool:
+        """Begin the start after one that is over; if there is none, or the user wants none, keep the best."""
+        starts = self.starts
+        if starts is None:
+            return False
+        more = not ended and starts.number + 1 < len(starts.seeds)
+        following = self._begun(starts.seeds[starts.number + 1]) if more else None
+        best = starts.over(self.fit, self.converged, cut_short=ended)
+        if following is not None:
+            self.fit = following
+            return True
+        corpus = self.fit.posterior.corpus
+        best.posterior.corpus, best.passes = corpus, starts.passes
+        self.fit, self.converged, self.starts = best, starts.converged, None
+        if starts.others:
+            self.stability = stability(best.posterior.lam, starts.others, corpus)
+        return False
+
+    def _learn_weights(self) -> None:
+        observed, of = self.as_observed(), self.fit.posterior
+        if self.given is None or observed is None:
+            raise ValueError(WITHOUT_DATA)
+        rng = np.random.default_rng((self.fit.start_seed, 2))
+        self.modality_weights, passes = learned_weights(self.fit, observed, rng)
+        self.fit.passes += passes
+        of.corpus, self.given = (weighted(one, self.modality_weights) for one in (of.corpus, self.given))
+        self.observed = None if self.observed is None else weighted(self.observed, self.modality_weights)
+        warn_zero_weight_only(of.corpus)
+
+    def _learn_strength(self) -> None:
+        observed = self.as_observed()
+        if observed is None:
+            raise ValueError(WITHOUT_DATA)
+        rng = np.random.default_rng((self.fit.start_seed, 1))
+        self.smoothing, lam, passes = self.smoothing.learned(self.fit, observed, rng)
+        self.fit.take_start(lam, passes)
+
+    def _begun(self, seed: int) -> Fit:
+        """A start with another seed, and all else as the running one had it."""
+        of, running = self.fit.posterior, self.fit
+        alpha = 1 / of.n_topics if running.learns_alpha else of.alpha
+        eta = ETA if running.learns_eta else of.eta
+        posterior = initial(of.corpus, of.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
+        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
+        fit.begin(of.corpus.dtype, 1, running.evidence)
+        posterior.threads = of.threads
+        return fit
+
+
+def weighted(corpus: Corpus, weights: NDArray[np.float64] | None) -> Corpus:
+    """The counts with these weights, if they are known and not all the same."""
+    return corpus if weights is None or (weights == 1).all() else corpus.weighted(weights)

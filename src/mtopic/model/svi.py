@@ -1,0 +1,75 @@
+"""Stochastic variational inference: steps from batches of observations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtopic._warn import warn
+from mtopic.inference import schedule as schedules
+from mtopic.inference.batches import batches
+from mtopic.inference.fit import Fit
+from mtopic.inference.spatial import NeighbourPrior, SpatialTerm
+from mtopic.inference.stochastic import svi_step
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The learning rate (tau + t)^−kappa."""
+
+    tau: float
+    kappa: float
+
+    def check(self) -> None:
+        """Refuse a rate that does not fall, and say where it falls too slowly."""
+        if not 0 <= self.tau < np.inf or not 0 < self.kappa <= 1:
+            raise ValueError(
+                f"tau={self.tau}, kappa={self.kappa}: the rate (tau + t)^-kappa needs tau ≥ 0 and 0 < kappa ≤ 1"
+            )
+        if self.kappa <= 0.5:
+            warn(f"kappa={self.kappa}: steps stay too large for signatures ever to settle; take more than 0.5")
+
+
+def steps(
+    fit: Fit,
+    chosen: schedules.Schedule,
+    spatial: SpatialTerm | None,
+    batch_size: int,
+    rate: Rate,
+    max_rounds: int,
+    tol: float | str | None,
+) -> Iterator[bool]:
+    """Steps from batches without replacement; True, and no more, when what they estimate has settled."""
+    n_obs = fit.posterior.corpus.n_obs
+    size = min(batch_size, n_obs)
+    fit.begin_batches(size)
+    for batch in batches(n_obs, size, fit.drawn, fit.start_seed):
+        if fit.batches_have_settled(size, tol):
+            yield True
+            return
+        fit.step(chosen.plan(fit.position, max_rounds), batch, fit.rate(size, rate.tau, rate.kappa), spatial)
+        yield False
+
+
+def finish(fit: Fit, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
+    """Iterate over all observations, once, or until neighbours have come down to their strength."""
+    fit.position = max(schedules.EXPLORE, fit.position)
+    while True:
+        plan = chosen.plan(fit.position, max_rounds)
+        fit.iterate(plan, spatial)
+        if plan.descent == 0 or not isinstance(spatial, NeighbourPrior):
+            return
+
+
+def steps_of_the_original(
+    fit: Fit, rng: np.random.Generator, batch_size: int, rate: Rate, max_rounds: int
+) -> Iterator[bool]:
+    """Steps from batches with replacement."""
+    n_obs = fit.posterior.corpus.n_obs
+    while True:
+        batch = rng.choice(n_obs, batch_size)
+        now, lam = fit.posterior, np.empty_like(fit.posterior.lam)
+        step = (rate.tau + fit.steps + 1) ** -rate.kappa
+        gamma, passes = svi_step(now, batch, step, max_rounds, lam, atol=1e-4)
+        fit.take_batch(batch, gamma, lam, passes)
+        yield False
