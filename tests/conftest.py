@@ -1,12 +1,15 @@
-"""What all tests share: the real data, and figures that need no screen."""
+"""What all tests share: the real data, figures that need no screen, and quick starts of fits."""
 
 import hashlib
+import inspect
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
 
 os.environ["MPLBACKEND"] = "Agg"
 
-# The same cases in every run, unless more are asked for.
+# The same cases in every run, unless more than all of them are asked for.
 settings.register_profile(
     "mtopic",
-    derandomize="MTOPIC_FUZZ" not in os.environ,
+    derandomize=float(os.environ.get("MTOPIC_FUZZ", "1")) <= 1,
     deadline=None,
     database=None,
     print_blob=True,
@@ -112,6 +115,45 @@ def fingerprint() -> Callable[[Any], str]:
         return repr(value)
 
     return of
+
+
+class QuickStart:
+    """The start of a fit from at most so many batches, which few observations do not need more of."""
+
+    batches = 4
+
+    def __init__(self, start: Callable[..., Any]) -> None:
+        self._start, self._signature = start, inspect.signature(start)
+        self.whole = False
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        given = self._signature.bind(*args, **options)
+        given.apply_defaults()
+        if not self.whole:
+            given.arguments["steps"] = min(given.arguments["steps"], self.batches)
+        return self._start(*given.args, **given.kwargs)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_start() -> Iterator[QuickStart]:
+    """In place of the start wherever it is called from."""
+    import mtopic.inference
+
+    modules = [import_module(f"mtopic.inference.{found.name}") for found in iter_modules(mtopic.inference.__path__)]
+    start = QuickStart(import_module("mtopic.inference.stochastic").initial_signatures)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            if hasattr(module, "initial_signatures"):
+                patch.setattr(module, "initial_signatures", start)
+        yield start
+
+
+@pytest.fixture(autouse=True)
+def _whole_start(request: pytest.FixtureRequest, _quick_start: QuickStart) -> Iterator[None]:
+    """Of tests marked ``whole_start``."""
+    _quick_start.whole = request.node.get_closest_marker("whole_start") is not None
+    yield
+    _quick_start.whole = False
 
 
 @pytest.fixture(autouse=True)
