@@ -14,19 +14,35 @@ SECTIONS = ("Returns",)
 
 TEXTS = {
     # data and what is in them
-    "data:topics": "MuData or AnnData with topic proportions.",
-    "mdata:topics": "MuData or AnnData with topic proportions.",
-    "data:signatures": "MuData or AnnData with signatures.",
-    "mdata:signatures": "MuData or AnnData with signatures.",
-    "mod": "The modality. It may be left out where there is only one.",
+    "data:topics": "MuData or AnnData with topic proportions, as `mtopic.tl.export_params` writes them.",
+    "mdata:topics": "MuData or AnnData with topic proportions, as `mtopic.tl.export_params` writes them.",
+    "data:signatures": "MuData or AnnData with signatures, as `mtopic.tl.export_params` writes them.",
+    "mdata:signatures": "MuData or AnnData with signatures, as `mtopic.tl.export_params` writes them.",
+    "data:fit": """MuData or AnnData with topics and signatures, as `mtopic.tl.topic_model` and
+        `mtopic.tl.export_params` write them.""",
+    "mdata:raw": "MuData or AnnData with raw counts in ``X`` of the modality.",
+    "path:raw": """An h5mu file, or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where it is
+        present, else ``X``.""",
+    "mod": "The modality; it may be None where there is only one.",
+    "features": "Names of features of the modality, or one name.",
     "topics": "Key of the topic proportions in ``obsm`` (n_obs × topics).",
     "topics:chosen": "Topics to take, in this order; all if None.",
     "signatures": "Key of the signatures in ``varm`` (features × topics).",
+    "key:signatures": "Key of the signatures in ``varm``.",
     "groupby": """Column of ``obs``, or ``"mod:column"`` for a column of a modality. A bare name is also found where one
         modality only has it.""",
     "prefix": """Which fit: ``prefix`` of `mtopic.tl.export_params` or ``key_added`` of `mtopic.tl.topic_model`. None if
         that was not given.""",
     "plateau_threshold": "Share of the curve's largest slope at which the curve counts as flat.",
+    "batch_key:measured": """Column of ``obs`` with the batch of each observation, where batches have not measured the
+        same features (``varm["measured"]``, as `mtopic.pp.concat` writes it).""",
+    "rng": "Seed or generator; the same seed gives the same result.",
+    "copy": "Return a copy with the results and leave the data as they are.",
+    "verbose:dropped": "Say how many features are dropped.",
+    "cache_dir": """Folder that keeps the file. None: that of the environment variable ``MTOPIC_DATA_DIR``, else pooch's
+        for this package (``pooch.os_cache``). A file of the right size there is not fetched again, one of another size
+        is replaced.""",
+    "Returns:published": "A MuData, as `mtopic.read.h5mu` gives it.",
     # plots
     "model": "A fitted model.",
     "x:drawn": """Key of the coordinates in ``obsm`` of the data or of its modalities. Of three dimensions, the first
@@ -69,6 +85,17 @@ TEXTS = {
     "Returns:panels": "The panels' axes, in the order of the topics, or the figure.",
     # errors
     "KeyError:topic": "If there is no such modality, table or topic; the nearest names are offered.",
+    "KeyError:table": "If there is no such modality or table; the nearest names are offered.",
+    "KeyError:mod_column": "If there is no such modality or no such column.",
+    "KeyError:features": """If there is no such modality or feature, or there are no topics, signatures or parameters of
+        a fit of that prefix.""",
+    "ValueError:features": """If no feature is named or one twice, signatures and proportions are of different topics,
+        or proportions or counts are not valid.""",
+    "ValueError:prepared": "If values are negative or not finite, or mtopic has prepared ``X`` already.",
+    "UserWarning:prepared": """If values are not integers, or there is ``varm["measured"]`` and no ``batch_key``.""",
+    "OSError:download": """If, after a few attempts, the file could not be fetched or does not have the published size.
+        Nothing of it is then left. The message says where to put a file that was downloaded by other means.""",
+    "ValueError:file": "If the file cannot be read.",
     "ValueError:number": "If a number is out of range.",
     "ValueError:limit": "If a number or limit is out of range.",
     "ValueError:model": "If the model is not fitted, or a number is out of range.",
