@@ -17,7 +17,8 @@ def saturating(K: ArrayLike, top: float, rise: float, scale: float, first: float
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Mean score of each K, and its standard error over the folds, of the difference to the best K.
 
-    Folds differ more from each other than numbers of topics do: what varies between folds for all K alike says nothing about K.
+    Folds differ more from each other than numbers of topics do. What varies between folds for all K alike says nothing
+    about K.
     """
     folds = results[results["CV"] != "total"].pivot(index="K", columns="CV", values="total").astype(np.float64)
     means = folds.mean(axis=1)
@@ -39,7 +40,7 @@ def one_standard_error(scores: pd.DataFrame) -> int:
 
 
 def plateau(scores: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """The saturating curve through the means, and the K at which its slope has fallen to a share of that at the smallest K."""
+    """The saturating curve through the means, and the K where its slope falls to a share of that at the smallest K."""
     K, means = scores.index.to_numpy(dtype=np.float64), scores["mean"].to_numpy()
     best, rise = float(means.max()), float(means.max() - means[0])
     if len(K) < 3 or rise <= 0:

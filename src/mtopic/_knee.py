@@ -23,7 +23,7 @@ def importance(model: "Model", mod: str) -> pd.Series:
 
 
 def knee(curve: pd.Series, sensitivity: float) -> int | None:
-    """Number of features before the knee of a falling convex curve (kneedle; Satopää et al. 2011), None if there is no knee."""
+    """Number of features before the knee of a falling convex curve (kneedle; Satopää et al. 2011), or None."""
     from kneed import KneeLocator
 
     if not sensitivity > 0:

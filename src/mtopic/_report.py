@@ -36,13 +36,15 @@ PARAMS = {
 }
 STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 75rem; margin: 2rem auto; padding: 0 1.5rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 75rem; margin: 2rem auto; padding: 0 1.5rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
 nav a { margin-right: 1rem; } a { color: #1f5faa; } p.note { color: #666; margin-top: .2rem; }
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
 div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; }
-th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eee; vertical-align: top; white-space: nowrap; }
+th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eee;
+         vertical-align: top; white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } td.names { white-space: normal; min-width: 12rem; }
 @media print { nav { display: none; } h2 { break-after: avoid; } img, tr { break-inside: avoid; } }
 """
@@ -60,9 +62,10 @@ def report(
     title
         Heading of the page.
     x
-        Key of the coordinates that topics are drawn at; if None, the first there is of coords, spatial and umap.
+        Key of the coordinates at which topics are drawn. None: the first of coords, spatial and umap that is there.
     groupby
-        Columns of ``obs``, or ``"mod:column"``, by which the composition is shown; if None, all categorical ones of 2 to 40 categories.
+        Columns of ``obs``, or ``"mod:column"``, by which the composition is shown. None: all categorical ones with 2 to
+        40 categories.
     n_top
         Number of features of each topic in the tables.
     """

@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--n-topics", type=int, default=20, help="number of topics (default: %(default)s)")
     fit.add_argument(
         "--prepare", action="append", default=[], metavar="MOD=HOW", type=_preparation,
-        help="prepare a modality by tfidf or clr and scale all to the same total, as the original program; may be repeated. "
-        "Without it raw counts are fitted",
+        help="prepare a modality by tfidf or clr and scale all to the same total, as the original program; "
+        "may be repeated. Without it raw counts are fitted",
     )  # fmt: skip
     fit.add_argument(
         "--spatial-key", help="coordinates in obsm; fits the spatial model (default with --radius: coords)"
@@ -98,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument(
         "--groupby", action="append", metavar="COLUMN",
-        help="column of obs, or MOD:COLUMN, to show the composition by; may be repeated (default: all categorical ones)",
+        help="column of obs, or MOD:COLUMN, to show the composition by; may be repeated "
+        "(default: all categorical ones)",
     )  # fmt: skip
     report.add_argument("--n-top", type=int, default=10, help="features of each topic (default: %(default)s)")
     report.set_defaults(run=_report)
@@ -185,7 +186,10 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    """Write a page about the fit in a file: convergence, maps of topics, top features, quality, composition. It needs no network."""
+    """Write a page about the fit in a file: convergence, maps of topics, top features, quality, composition.
+
+    It needs no network.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

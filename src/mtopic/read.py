@@ -82,7 +82,7 @@ def _require_mudata(path: Path) -> None:
             return
         if file.attrs.get("encoding-type") == "anndata" or {"X", "obs", "var"} <= set(file):
             raise _NotMuDataError(
-                f"{str(path)!r} holds an AnnData, not a MuData: read it with anndata.read_h5ad, which mtopic.tl.topic_model takes as it is; for the command "
-                "line, write MuData({'rna': adata})"
+                f"{str(path)!r} holds an AnnData, not a MuData: read it with anndata.read_h5ad, "
+                "which mtopic.tl.topic_model takes as it is; for the command line, write MuData({'rna': adata})"
             )
     raise _NotMuDataError(f"{str(path)!r} is an HDF5 file without modalities, so not an h5mu")

@@ -244,9 +244,7 @@ def test_blended_statistics(rng, x, dtype, tolerance, shift):
     expected += np.asarray(shift)[:, None]
     for out in (np.empty_like(lam), lam):
         amounts = (dtype(0.75), dtype(3), np.asarray(shift, dtype))
-        kernels.gradient_step(
-            0, V, columns.indptr, columns.indices, columns.data, t, b, *amounts, lam, out
-        )
+        kernels.gradient_step(0, V, columns.indptr, columns.indices, columns.data, t, b, *amounts, lam, out)
         np.testing.assert_allclose(out, expected, rtol=tolerance * 10, atol=tolerance * 10)
 
 

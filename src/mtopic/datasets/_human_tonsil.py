@@ -3,10 +3,12 @@ from os import PathLike
 from mudata import MuData
 
 from mtopic import read
+from mtopic._docs import shared_docs
 
 from ._zenodo import fetch
 
 
+@shared_docs
 def human_tonsil(*, cache_dir: str | PathLike[str] | None = None) -> MuData:
     """Published data of RNA and protein of a human tonsil, downloaded once and kept.
 
@@ -15,22 +17,13 @@ def human_tonsil(*, cache_dir: str | PathLike[str] | None = None) -> MuData:
 
     Parameters
     ----------
-    cache_dir
-        Folder that the file is kept in; if None, that of the environment variable ``MTOPIC_DATA_DIR``, else pooch's for this
-        package (``pooch.os_cache``). A file of the right size there is not fetched again, one of another size is replaced.
+    {cache_dir}
 
-    Returns
-    -------
-    MuData
-        As :func:`mtopic.read.h5mu` gives it.
+    {Returns:published}
 
     Raises
     ------
-    OSError
-        If, after a few attempts, the file could not be fetched or had another size than the published one; nothing of it is
-        left then. The message says where to put a file that was downloaded by other means.
-    ValueError
-        If the file cannot be read.
+    {OSError:download ValueError:file}
 
     Examples
     --------

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from mtopic._data.names import look_up, topic_name
 from mtopic._data.quiet import quiet_mudata
+from mtopic._docs import shared_docs
 
 from ._tissue import TISSUES, Labels, hexagonal_spots, tissue_places
 
@@ -23,6 +24,7 @@ MARKER_CONCENTRATION, OTHER_CONCENTRATION = 1.0, 0.05
 COUNTS_AT_ONCE = 4_000_000
 
 
+@shared_docs
 def simulate(
     n_obs: int = 1000,
     n_topics: int = 8,
@@ -40,10 +42,10 @@ def simulate(
 ) -> MuData:
     """Draw multimodal counts from the topic model itself, on a tissue or as dissociated cells.
 
-    Each count unit of a modality in an observation draws a topic from the observation's proportions and then a feature
-    from the topic's signature (latent Dirichlet allocation, Blei et al. 2003, with proportions shared by the modalities).
-    The proportions are Dirichlet in distribution, and lie on a tissue in one of several ways. Each topic has
-    marker features in each modality. The number of count units is log-normal over the observations.
+    Each count in a modality of an observation draws a topic from the observation's proportions and then a feature from
+    the topic's signature (latent Dirichlet allocation, Blei et al. 2003, with proportions shared by the modalities).
+    The proportions have a Dirichlet distribution; on a tissue they are arranged in one of several ways. Each topic has
+    marker features in each modality. The total of an observation's counts is log-normal.
 
     Parameters
     ----------
@@ -52,40 +54,39 @@ def simulate(
     n_topics
         Number of topics, at least 2.
     modalities
-        Number of features by modality; 300 in "rna" and 600 in "atac" if not given. The features of a modality named
-        "atac" are called as peaks are (``chr1:1000-1500``), those of others ``rna_0``, ``rna_1``, …
+        Number of features by modality; 300 in "rna" and 600 in "atac" if None. Features of a modality named "atac" have
+        names of peaks (``chr1:1000-1500``), those of others ``rna_0``, ``rna_1``, …
     depth
-        Mean number of count units of an observation, for all modalities or by modality; 500 where not given.
+        Mean total count of an observation, for all modalities or by modality; 500 where not given.
     spatial
         Whether the observations are spots of a tissue, on a hexagonal grid with 100 µm between neighbours.
     tissue
-        How topics lie on the tissue:
+        How topics are arranged on the tissue:
 
         - "smooth": domains that pass into each other over a few spots,
-        - "sharp": regions with sharp, irregular borders, two for each topic and at least 12, each in one piece but for the odd
-          spot. The spots of a region share one draw of proportions and vary a little about it; the draws are dealt
-          so that neighbouring regions differ as far as they can,
+        - "sharp": regions with sharp, irregular borders, two for each topic and at least 12, each in one piece except
+          for single spots. The spots of a region share one draw of proportions and vary a little about it. The draws
+          are assigned so that neighbouring regions differ as far as they can,
         - "gradient": mixtures that change slowly over the whole tissue, without borders,
-        - "scattered": as "smooth", but a quarter of the spots, drawn at random, are wholly of a topic that is not the
+        - "scattered": as "smooth", but a quarter of the spots, drawn at random, consist of one topic that is not the
           dominant one there, each of the others being as likely,
-        - "noise": proportions drawn for each spot by itself, so that space says nothing.
+        - "noise": proportions drawn for each spot independently, so that space says nothing.
     n_sections
-        Number of sections, which share topics and differ in outline; each has its own coordinates, starting at 0.
+        Number of sections. They share topics and differ in outline; each has its own coordinates, starting at 0.
     missing
-        Share of the observations, in [0, 1), that lack a modality, by modality. The observations of each modality
-        then come in an order of their own. None is left without any modality.
+        Share of the observations, in [0, 1), that lack a modality, by modality. The observations of each modality are
+        then in an order of their own. Every observation has at least one modality.
     concentration
-        Parameter of the Dirichlet distribution of the proportions: the smaller, the purer the observations.
-        The model's own prior, 1 / n_topics, if not given; 2 for the tissue "gradient", whose spots are mixtures.
+        Parameter of the Dirichlet distribution of the proportions: the smaller, the purer the observations. If None,
+        the model's own prior, 1 / n_topics; 2 for the tissue "gradient", whose spots are mixtures.
     resolved
-        Numbers, from 0, of the topics that a modality tells apart, by modality; its other topics share one signature. An
-        empty list makes the modality pure noise. A modality that is not named tells all topics apart.
+        Numbers, from 0, of the topics that a modality tells apart, by modality; its other topics share one signature.
+        An empty list makes the modality pure noise. A modality that is not named tells all topics apart.
     overdispersion
-        How many times the variance of a count exceeds that of a multinomial one with the same total, for all modalities or
-        by modality; 1 where not given. The counts are then Dirichlet-multinomial. A count cannot vary more than if all
-        units of the observation are of one feature, which is what they are where there are no more units than this number.
-    rng
-        Seed or generator; the same seed gives the same data.
+        How many times the variance of a count exceeds the multinomial one with the same total, for all modalities or by
+        modality; 1 where not given. The counts are then Dirichlet-multinomial. A count varies most if all counts of the
+        observation are of one feature. So it is where their total is not larger than this number.
+    {rng}
 
     Returns
     -------
@@ -97,13 +98,13 @@ def simulate(
         - ``mdata[mod].varm["true_signatures"]``: features × n_topics table of float64, columns sum to 1,
         - ``obs["section"]``: categorical (only if ``n_sections > 1``),
         - ``obs["region"]``: categorical (only on a "sharp" tissue); a region may run through several sections,
-        - ``obs["scattered"]``: bool, whether the spot differs from what is around it (only on a "scattered" tissue).
+        - ``obs["scattered"]``: bool, whether the spot differs from its surroundings (only on a "scattered" tissue).
 
     Raises
     ------
     ValueError
-        If a number is out of its range, if ``tissue`` is none of the above or is given with ``spatial=False``, if
-        the missing shares would leave observations with no modality, or if ``resolved`` names a topic twice.
+        If a number is out of its range, ``tissue`` is none of the above or is given with ``spatial=False``, the missing
+        shares would leave observations with no modality, or ``resolved`` names a topic twice.
     KeyError
         If ``depth``, ``missing``, ``resolved`` or ``overdispersion`` names a modality that is not simulated.
 
@@ -115,8 +116,6 @@ def simulate(
     (200, 10)
     >>> list(mdata.obsm["true_topics"].columns)
     ['topic_1', 'topic_2', 'topic_3', 'topic_4']
-    >>> mtopic.datasets.simulate(200, 4, tissue="scattered").obs["scattered"].sum()
-    np.int64(50)
     """
     modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
     _check_sizes(n_obs, n_topics, modalities, n_sections)
@@ -257,7 +256,7 @@ def _spots(
 
 
 def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Signatures (topics × features): sparse Dirichlet draws, in which half of the features are markers of one topic each."""
+    """Signatures (topics × features): sparse Dirichlet draws; half of the features are markers of one topic each."""
     shape = np.full((n_topics, n_features), OTHER_CONCENTRATION)
     n_markers = max(1, n_features // (2 * n_topics))
     markers = rng.permutation(n_features)[np.arange(n_topics * n_markers) % n_features]
@@ -296,7 +295,7 @@ def _draw(
     overdispersion: float,
     rng: np.random.Generator,
 ) -> csr_matrix:
-    """Counts of a block of observations: a topic for each unit, then a feature by inversion of the topic's distribution."""
+    """Counts of a block of observations: a topic for each unit, then a feature by inverting the distribution."""
     by_topic = rng.multinomial(n_units, proportions)
     n_obs, n_features = len(n_units), cumulative.shape[1]
     rows = np.concatenate([np.repeat(np.arange(n_obs, dtype=np.int32), n) for n in by_topic.T])
@@ -316,8 +315,8 @@ def _copied(
 ) -> NDArray[np.intp]:
     """For each unit the unit whose feature it takes, so that the counts become Dirichlet-multinomial.
 
-    By Pólya's urn (Blackwell & MacQueen 1973): the i-th unit of an observation, in random order from 0, copies one of those before
-    it with probability i / (s + i). The variance is (N + s) / (1 + s) times the multinomial's with N units.
+    By Pólya's urn (Blackwell & MacQueen 1973): the i-th unit of an observation, in random order from 0, copies one of
+    those before it with probability i / (s + i). With N units, the variance is (N + s) / (1 + s) times the multinomial's.
     """
     concentration = np.maximum(0, (n_units - overdispersion) / (overdispersion - 1))
     order = np.lexsort((rng.random(rows.size), rows))

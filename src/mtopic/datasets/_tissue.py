@@ -95,7 +95,7 @@ def _scattered(
 def _sharp(
     places: Places, n_topics: int, concentration: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], Labels]:
-    """Regions, the Voronoi cells of evenly strewn seeds in a warped plane; spots vary a little about their region's draw.
+    """Regions: Voronoi cells of evenly spread seeds in a warped plane; spots vary a little about their region's draw.
 
     The cells run on through the sections, with outlines that change.
     """
@@ -126,7 +126,7 @@ def _sunflower(n_points: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _unlike_neighbours(
     draws: NDArray[np.float64], seeds: NDArray[np.float64], width: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The same draws, dealt to the seeds so that near seeds share little: swaps of two are tried, and kept if they help."""
+    """The same draws, assigned so that near seeds share little: swaps of two are tried, and kept if they help."""
     nearness = np.exp(-(cdist(seeds, seeds) ** 2) / width**2)
     shared = (1 - cdist(draws, draws, "cityblock") / 2) ** 2
     order = np.arange(len(draws))

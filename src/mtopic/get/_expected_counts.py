@@ -3,10 +3,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.expected import expected
 
 
 @takes_spatialdata
+@shared_docs
 def expected_counts(
     data: Data,
     mod: str | None,
@@ -15,36 +17,27 @@ def expected_counts(
     prefix: str | None = None,
     rates: bool = False,
 ) -> pd.DataFrame:
-    r"""What a fit expects an observation's counts to be, also of a modality that the observation lacks.
+    r"""What a fit expects an observation's counts to be, also in a modality that the observation lacks.
 
-    The expectation is :math:`n_d \sum_k \theta_{dk} \beta_{kv}`, of the counts :math:`n_d` of the observation in the modality, the topics' proportions and
-    their mean signatures; without :math:`n_d` it is a rate, the expected share of feature v in the modality's counts. See :func:`mtopic.tl.denoise`.
+    The expectation is :math:`n_d \sum_k \theta_{dk} \beta_{kv}`, from the total :math:`n_d` of the observation's counts
+    in the modality, its topic proportions and the topics' mean signatures. Without :math:`n_d` it is a rate, the
+    expected share of feature v in the modality's counts. See `mtopic.tl.denoise`.
 
     Parameters
     ----------
-    data
-        MuData or AnnData with topics and signatures, as :func:`mtopic.tl.topic_model` and :func:`mtopic.tl.export_params` write them.
-    mod
-        Modality; None where there is only one.
-    features
-        Name or names of features of the modality.
-    prefix
-        As given to :func:`mtopic.tl.export_params`, or as ``key_added`` to :func:`mtopic.tl.topic_model`.
+    {data:fit mod features prefix}
     rates
         Give rates, which do not depend on depth and exist for every observation.
 
     Returns
     -------
     DataFrame
-        Observations of the data × features, float64. Expected counts are NaN where the observation is not in the modality, for nobody knows how deeply it
-        would have been sequenced, and all is NaN where the topics are missing.
+        Observations of the data × features, float64. Expected counts are NaN where the observation is not in the
+        modality, because its depth there is unknown. All values are NaN where the topics are missing.
 
     Raises
     ------
-    KeyError
-        If there is no such modality or feature, or there are no topics, signatures or parameters of a fit of that prefix.
-    ValueError
-        If no feature is named or one twice, signatures are of other topics than the proportions, or proportions or counts are not valid.
+    {KeyError:features ValueError:features}
 
     Examples
     --------

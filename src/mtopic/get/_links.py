@@ -8,7 +8,7 @@ def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0
     Parameters
     ----------
     data
-        Weights, features of B × features of A, as :func:`mtopic.tl.feature_associations` gives them.
+        Weights, features of B × features of A, as `mtopic.tl.feature_associations` gives them.
     n_top
         Number of links of a feature of A; all that are above ``min_weight`` if None.
     min_weight
@@ -17,8 +17,8 @@ def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0
     Returns
     -------
     DataFrame
-        A row a link with columns ``feature`` (of A), ``partner`` (of B), ``rank`` (1 is the feature's strongest) and ``weight``; features in
-        their own order, links by falling weight.
+        A row for each link with columns ``feature`` (of A), ``partner`` (of B), ``rank`` (1 is the feature's strongest)
+        and ``weight``. Features keep their order; their links are sorted by falling weight.
 
     Raises
     ------

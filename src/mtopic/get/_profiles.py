@@ -5,33 +5,30 @@ import pandas as pd
 from anndata import AnnData
 
 from mtopic._data.slots import Data, find_signatures, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> AnnData:
     r"""The signatures as an AnnData whose observations are the topics, for enrichment of gene sets and for heatmaps.
 
-    ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells which gene sets each topic is rich in.
+    ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells in which gene sets each topic is enriched.
 
     Parameters
     ----------
-    data
-        MuData or AnnData with ``varm[key]`` (features × topics), as :func:`mtopic.tl.export_params` writes it.
-    mod
-        Modality; may be left out where there is only one.
-    key
-        Where the signatures are.
+    {data:signatures mod key:signatures}
 
     Returns
     -------
     AnnData
-        Topics × features, float64, with a copy of the modality's ``var``. ``X`` holds :math:`\ln (\beta_{kv} / \bar\beta_v)`, how much more of a feature a topic has
-        than topics on average, so that features that are frequent everywhere say nothing; ``layers["shares"]`` holds :math:`\beta_{kv}`, whose rows sum to 1.
+        Topics × features, float64, with a copy of the modality's ``var``. ``X`` holds :math:`\ln (\beta_{kv} /
+        \bar\beta_v)`: how much more of a feature a topic has than topics have on average, so that features that are
+        frequent everywhere score 0. ``layers["shares"]`` holds :math:`\beta_{kv}`; its rows sum to 1.
 
     Raises
     ------
-    KeyError
-        If there is no such modality or table; the nearest names are offered.
+    {KeyError:table}
     ValueError
         If the modality is not named where there are several, or weights are not positive.
 

@@ -7,9 +7,11 @@ import pandas as pd
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, find_signatures, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def signatures(
     data: Data,
     mod: str | None = None,
@@ -19,37 +21,31 @@ def signatures(
     topics: str | Sequence[str] | None = None,
     as_net: bool = False,
 ) -> pd.DataFrame:
-    """The features of each topic by falling weight, a row each.
+    """The features of each topic by falling weight, a row for each.
 
     Parameters
     ----------
-    data
-        MuData or AnnData with ``varm[key]`` (features × topics), as :func:`mtopic.tl.export_params` writes it.
-    mod
-        Modality; may be left out where there is only one.
-    key
-        Where the signatures are.
+    {data:signatures mod key:signatures}
     n_top
-        How many features of each topic; all if not given.
-    topics
-        Which topics, and in which order; all if not given.
+        Number of features of each topic; all if None.
+    {topics:chosen}
     as_net
-        Name the columns ``source``, ``target`` and ``weight``, without ranks, as decoupler takes a net: topics are then scored in other data.
+        Name the columns ``source``, ``target`` and ``weight``, without ranks, as decoupler takes a net, so that topics
+        can be scored in other data.
 
     Returns
     -------
     DataFrame
         With columns ``topic``, ``feature``, ``rank`` (1 is the largest weight; equal weights keep the order of the
-        features) and ``weight`` (share of the topic's total over all features of the modality, so that the weights
-        of a whole topic sum to 1); with ``as_net`` ``source``, ``target`` and ``weight``.
+        features) and ``weight`` (share of the topic's total over all features of the modality: the weights of a whole
+        topic sum to 1). With ``as_net``: ``source``, ``target`` and ``weight``.
 
     Raises
     ------
-    KeyError
-        If there is no such modality, table or topic; the nearest names are offered.
+    {KeyError:topic}
     ValueError
-        If ``n_top`` is less than 1, if the modality is not named where there are several, or if the weights of a topic
-        are not positive in sum.
+        If ``n_top`` is less than 1, the modality is not named where there are several, or the weights of a topic do not
+        have a positive sum.
 
     Examples
     --------

@@ -8,19 +8,21 @@ from scipy.special import xlogy
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, find_signatures, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._signatures import choose
 
 MADE_BY = "mtopic.tl.signature_uncertainty"
 NUMBERS_AT_ONCE = 4_000_000
 DEVIATIONS, MARGIN = 4, 5
-"""Only features are drawn that are among the first ``MARGIN * n_top`` of a topic if their share is so many standard deviations larger."""
+"""Features are drawn if they are among a topic's first ``MARGIN * n_top`` with a share this many deviations larger."""
 
 CERTAIN = 1e12
 """Counts behind a share whose standard deviation is 0."""
 
 
 @takes_spatialdata
+@shared_docs
 def top_features(
     data: Data,
     mod: str | None = None,
@@ -35,43 +37,41 @@ def top_features(
 ) -> pd.DataFrame:
     r"""The most characteristic features of each topic as a tidy table, with the probability that each belongs there.
 
-    A feature that has few counts gets a high rank easily by chance. So signatures are drawn from their posterior, features are ranked in each draw,
-    and what counts is how often a feature is among the first ``n_top``. A draw is of independent gamma variables with the means and standard
-    deviations of the shares, scaled to sum 1 in a topic: a Dirichlet distribution where nothing but counts makes unsure.
+    A feature with few counts easily gets a high rank by chance. So signatures are drawn from their posterior, features
+    are ranked in each draw, and the probability is the share of draws in which a feature is among the first ``n_top``.
+    A draw consists of independent gamma variables with the means and standard deviations of the shares, scaled to sum 1
+    in a topic. This is a Dirichlet distribution where counts are the only source of uncertainty.
 
     Parameters
     ----------
     data
-        MuData or AnnData with signatures and what :func:`mtopic.tl.signature_uncertainty` has written beside them.
-    mod
-        Modality; may be left out where there is only one.
+        MuData or AnnData with signatures and the tables that `mtopic.tl.signature_uncertainty` writes beside them.
+    {mod}
     n_top
-        How many features of each topic.
+        Number of features of each topic.
     by
-        What makes a feature characteristic. ``"share"``: its share :math:`\beta_{kv}` in the topic, which housekeeping genes may have. ``"divergence"``: what it
-        adds to the Kullback-Leibler divergence between the topic and the mean of all topics, :math:`\beta_{kv} \ln (\beta_{kv} / \bar\beta_v)`,
-        so that it has to be frequent in the topic, and more so than in others.
-    key
-        Where the signatures are in ``varm``.
-    topics
-        Which topics, and in which order; all if not given. The mean is over all topics at any rate.
+        What makes a feature characteristic. ``"share"``: its share :math:`\beta_{kv}` in the topic, which is also large
+        for housekeeping genes. ``"divergence"``: its term :math:`\beta_{kv} \ln (\beta_{kv} / \bar\beta_v)` of the
+        Kullback-Leibler divergence between the topic and the mean of all topics. It is large for features that are
+        frequent in the topic and more frequent there than in others.
+    {key:signatures topics:chosen}
+        The mean is always over all topics.
     min_probability
-        Leave out features that are less probably among the first ``n_top``.
+        Leave out features whose probability is lower.
     n_draws
         Number of draws. The error of a probability p is about √(p (1 − p) / n_draws).
-    rng
-        Seed or generator; the same seed gives the same table.
+    {rng}
 
     Returns
     -------
     DataFrame
-        A row for each topic and feature with columns ``topic``, ``feature``, ``rank`` (1 is the most probable; equally probable ones follow the point estimate),
-        ``share`` of the topic's total, its ``sd``, ``low`` and ``high`` as :func:`mtopic.tl.signature_uncertainty` gives them, and ``probability``.
+        A row for each topic and feature with columns ``topic``, ``feature``, ``rank`` (1 is the most probable; equally
+        probable ones follow the point estimate), ``share`` of the topic's total, its ``sd``, ``low`` and ``high`` from
+        `mtopic.tl.signature_uncertainty`, and ``probability``.
 
     Raises
     ------
-    KeyError
-        If there is no such modality, topic or table; the nearest names are offered.
+    {KeyError:topic}
     ValueError
         If the modality is not named where there are several, or a number or ``by`` is out of range.
 
@@ -82,10 +82,8 @@ def top_features(
     >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
     >>> mt.tl.signature_uncertainty(mdata)
     >>> top = mt.get.top_features(mdata, "rna", n_top=3)
-    >>> top.shape
-    (15, 8)
-    >>> bool(top["probability"].between(0, 1).all())
-    True
+    >>> top.shape, bool(top["probability"].between(0, 1).all())
+    ((15, 8), True)
     """
     if by not in ("divergence", "share"):
         raise ValueError(f"by={by!r}: choose 'divergence' or 'share'")
@@ -142,7 +140,7 @@ def _draws(
     n_draws: int,
     rng: np.random.Generator,
 ) -> Iterator[NDArray[np.float64]]:
-    """Blocks of draws of the shares of features ``drawn``, draws × features × topics; all others are one more feature."""
+    """Blocks of draws of the shares of features ``drawn``, draws × features × topics; the others are one feature."""
     some = sd > 0
     size = np.divide(share * (1 - share), sd**2, out=np.full(share.shape, CERTAIN), where=some) - some
     left = np.delete(np.arange(len(share)), drawn)

@@ -10,34 +10,35 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from mtopic._data.slots import Data, coordinates, modalities, table, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 
 SPATIAL = "spatial"
 
 
 @takes_spatialdata
+@shared_docs
 def topics(data: Data, *, key: str = "topics") -> AnnData:
     """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
 
     Parameters
     ----------
-    data
-        MuData or AnnData with ``obsm[key]`` (n_obs × topics), as :func:`mtopic.tl.export_params` writes it.
+    {data:topics}
     key
-        Where the proportions are.
+        Key of the proportions in ``obsm``.
 
     Returns
     -------
     AnnData
-        With the proportions (float64) as ``X`` and the topics as variables. It carries ``obs``, ``obsp``, ``uns`` and
-        the other tables of ``obsm`` of the data as copies: a change of one does not change the other. Besides,
+        With the proportions (float64) as ``X`` and the topics as variables. It carries copies of ``obs``, ``obsp``,
+        ``uns`` and the other tables of ``obsm``: a change of one object does not change the other. Besides,
 
-        - ``obsm["spatial"]`` is a float array of the coordinates, if ``obsm["spatial"]`` or ``obsm["coords"]`` of the data
-          or of its modalities holds them, and ``uns["spatial"]`` comes from the modalities where the data has none,
+        - ``obsm["spatial"]`` is a float array of the coordinates, if ``obsm["spatial"]`` or ``obsm["coords"]`` of the
+          data or of its modalities holds them; ``uns["spatial"]`` comes from the modalities where the data have none,
         - a basis in a table of two or three numeric columns, such as ``obsm["umap"]``, is an array and is also found as
           ``obsm["X_umap"]``,
-        - colours of a modality's categories (``uns["cell_type_colors"]``) are found under the name that mudata gives the
-          column (``uns["rna:cell_type_colors"]``).
+        - colours of a modality's categories (``uns["cell_type_colors"]``) are found under the name that mudata gives
+          the column (``uns["rna:cell_type_colors"]``).
 
     Raises
     ------
@@ -76,7 +77,7 @@ def _obs(data: Data) -> pd.DataFrame:
 
 
 def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
-    """The tables of ``obsm`` in the forms that scanpy and squidpy take; masks of modalities and the topics stay behind."""
+    """The tables of ``obsm`` in the forms that scanpy and squidpy take, without masks of modalities and the topics."""
     parts = list(data.mod) if isinstance(data, MuData) else []
     left_behind = {key, SPATIAL, *parts}
     tables = {name: data.obsm[name] for name in data.obsm if name not in left_behind}

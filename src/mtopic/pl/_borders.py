@@ -7,6 +7,7 @@ from pandas.api.types import is_numeric_dtype
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._figure import Limit, Save, colour_bar, colour_map, limits, page
 from ._spots import Spots
@@ -18,6 +19,7 @@ SIZE = 1.75
 
 
 @takes_spatialdata
+@shared_docs
 def borders(
     data: Data,
     x: str = "coords",
@@ -42,46 +44,21 @@ def borders(
     Parameters
     ----------
     data
-        MuData or AnnData with the distances that :func:`mtopic.tl.borders` writes.
-    x
-        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
+        MuData or AnnData with the distances that `mtopic.tl.borders` writes.
+    {x:drawn}
     key
         Key of the distances in ``obs``.
     cmap
-        Colour map; missing values, such as of observations without neighbours, are grey.
-    vmin, vmax
-        Limits of the colour scale: numbers, percentiles such as ``"p99"``, or None for the extremes.
-    title
-        Title of the panel.
-    marker
-        Matplotlib's marker.
-    s
-        Size of the markers in points²; None sizes them to the distance between neighbouring observations.
-    fontsize
-        Size of the text in points.
-    figsize
-        Width and height of the figure in inches; None follows from the shape of the tissue.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+        Colour map. Missing values, such as those of observations without neighbours, are grey.
+    {vmin,vmax title marker s fontsize figsize:tissue transparent save:markers ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
     KeyError
         If there are no such coordinates or distances.
-    ValueError
-        If a number or limit is out of range.
+    {ValueError:limit}
 
     Examples
     --------

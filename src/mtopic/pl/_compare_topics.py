@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -17,6 +18,7 @@ MADE_BY = "mtopic.tl.compare_topics"
 
 
 @takes_spatialdata
+@shared_docs
 def compare_topics(
     data: Data,
     *,
@@ -31,45 +33,27 @@ def compare_topics(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
-    """Draw how the topics of two groups differ: a point a topic, with the interval of the difference.
+    """Draw how the topics of two groups differ: a point for each topic, with the interval of the difference.
 
-    The axis is the logarithm to base 2 of the fold change, so that +1 is twice the share. Points are filled where q is at most ``max_q``.
+    The axis is the logarithm to base 2 of the fold change, so that +1 is twice the share. Points are filled where q is
+    at most ``max_q``.
 
     Parameters
     ----------
     data
-        MuData or AnnData with the results of :func:`mtopic.tl.compare_topics`.
-    prefix
-        As given to :func:`mtopic.tl.compare_topics`.
+        MuData or AnnData with the results of `mtopic.tl.compare_topics`.
+    {prefix}
     max_q
         Largest rate of false discoveries at which a point is filled.
-    palette
-        Colours: topic → colour, a list in the order of the topics, or a colour map; None as :func:`mtopic.pl.dominant_topics`.
-    fontsize
-        Size of the text in points.
-    figsize
-        Width and height of the figure in inches; None gives every name room.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {palette fontsize figsize:names transparent save ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
     KeyError
         If there is no comparison of that prefix.
-    ValueError
-        If a number is out of range.
+    {ValueError:number}
 
     Examples
     --------

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mtopic._data.slots import Data, column, table, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
@@ -15,6 +16,7 @@ from ._figure import legend as draw_legend
 
 
 @takes_spatialdata
+@shared_docs
 def composition(
     data: Data,
     groupby: str,
@@ -38,41 +40,18 @@ def composition(
 
     Parameters
     ----------
-    data
-        MuData or AnnData with topic proportions.
-    groupby
-        Column of ``obs``, or ``"mod:column"`` of a modality's; a bare name is also found where one modality only has it. Observations
-        without a category are left out.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics).
+    {data:topics groupby}
+        Observations without a category are left out.
+    {topics}
     kind
-        ``"heatmap"``: categories × topics; ``"bar"``: a stacked bar a category.
+        ``"heatmap"``: categories × topics; ``"bar"``: a stacked bar for each category.
     cluster
         Order categories and topics by similarity (average linkage of correlations), not as they come.
     cmap
         Colour map of the heat map.
-    palette
-        Colours of the bars: topic → colour, a list in the order of the topics, or a colour map; None as :func:`mtopic.pl.dominant_topics`.
-    vmin, vmax
-        Limits of the heat map's colour scale: numbers, or percentiles of the means such as ``"p99"``.
-    fontsize
-        Size of the text in points.
-    figsize
-        Width and height of the figure in inches; None gives every name room.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {palette vmin,vmax fontsize figsize:names transparent save ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mtopic._data.names import look_up
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._figure import Save, page
 
@@ -22,6 +23,7 @@ MARKED = 100
 
 
 @takes_spatialdata
+@shared_docs
 def convergence(
     model_or_data: "Model | Data",
     *,
@@ -39,27 +41,12 @@ def convergence(
     Parameters
     ----------
     model_or_data
-        A fitted model, or data with the trace of a fit. The bound is drawn in nats a count where the total is known.
+        A fitted model, or data with the trace of a fit. The bound is drawn in nats per count where the total is known.
     key
         Key of the fit in ``uns`` of the data.
-    fontsize
-        Size of the text in points.
-    figsize
-        Width and height of the figure in inches.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {fontsize figsize transparent save ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------

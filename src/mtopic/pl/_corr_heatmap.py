@@ -5,10 +5,13 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from mtopic._docs import shared_docs
+
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
 
 
+@shared_docs
 def corr_heatmap(
     arr1: pd.DataFrame | ArrayLike,
     arr2: pd.DataFrame | ArrayLike,
@@ -31,40 +34,24 @@ def corr_heatmap(
     Parameters
     ----------
     arr1, arr2
-        Tables n_obs × variables, such as topic proportions and z-scores. Of two DataFrames the rows that both have are
-        compared, matched by name; otherwise rows are matched by position.
+        Tables n_obs × variables, such as topic proportions and z-scores. Rows of two DataFrames are matched by name,
+        and those that both have are compared; otherwise rows are matched by position.
     label1, label2
         What the variables of the tables are.
     cmap
-        Diverging colour map, white or neutral in the middle. Correlations that do not exist, of constant columns or of such
-        with missing values, are grey.
-    fontsize
-        Size of the text in points; names are made smaller, or left out at even intervals, where they would touch.
-    figsize
-        Width and height of the figure in inches.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    vmin, vmax
-        Limits of the colour scale: numbers, or percentiles of the correlations such as ``"p99"``. If one is given the other
-        mirrors it; if none, they are -1 and 1.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+        Diverging colour map, white or neutral in the middle. Correlations that do not exist (of constant columns or of
+        columns with missing values) are grey.
+    {fontsize:cells figsize transparent save ax vmin,vmax:mirrored}
+        If neither is given, the limits are -1 and 1.
+    {show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
     ValueError
-        If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows occur
-        twice.
+        If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows
+        occur twice.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, table, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -16,6 +17,7 @@ from ._spots import Spots
 
 
 @takes_spatialdata
+@shared_docs
 def dominant_topics(
     mdata: Data,
     x: str = "coords",
@@ -42,55 +44,29 @@ def dominant_topics(
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with topic proportions.
-    x
-        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics).
-    palette
-        Colours: topic → colour, a list in the order of the topics, or a colour map. None takes ``uns["topic_colors"]`` where ``obs["topic"]``
-        has the topics as categories (:func:`mtopic.tl.dominant_topics`), else scanpy's default for as many categories as there are topics, so that
-        a topic keeps its colour whether or not all of them are seen.
+    {mdata:topics x:drawn topics palette}
+        The default depends on the number of topics, so that a topic keeps its colour whether or not all are seen.
     annotation
-        Topic → label in the legend; other topics go by their names.
-    title
-        Title of the panel.
-    marker
-        Matplotlib's marker.
-    s
-        Size of the markers in points²; None sizes them to the distance between neighbouring observations.
+        Topic → label in the legend. Other topics keep their names.
+    {title marker s}
     fontsize
         Size of title and legend in points.
     markerscale
         Size of the legend's markers in units of a size that suits the font.
     legend
         Draw a legend of the topics that are dominant somewhere, outside the panel.
-    legend_ncol
-        Number of columns of the legend; 1 or None: as many as the height of the figure demands.
-    figsize
-        Width and height of the figure in inches; it grows if the legend needs more room.
+    {legend_ncol figsize:legend}
     random_state
-        Seed, or generator, of the order in which observations are drawn: random, so that no topic covers another.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+        Seed or generator of the order in which observations are drawn: random, so that no topic covers another.
+    {transparent save:markers ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
     KeyError
-        If there are no such coordinates or proportions, the palette lacks a topic, or the annotation names none of them.
+        If there are no such coordinates or proportions, the palette lacks a topic, or the annotation names none of
+        them.
     ValueError
         If proportions are missing, the palette has too few colours, or a number is out of range.
 
@@ -98,9 +74,8 @@ def dominant_topics(
     --------
     >>> import mtopic as mt
     >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
-    >>> ax = mt.pl.dominant_topics(
-    ...     mdata, x="spatial", topics="true_topics", annotation={"topic_1": "cortex"}, show=False
-    ... )
+    >>> names = {"topic_1": "cortex"}
+    >>> ax = mt.pl.dominant_topics(mdata, "spatial", "true_topics", annotation=names, show=False)
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['cortex', 'topic_2', 'topic_3']
     """
@@ -132,7 +107,8 @@ def _dominant(proportions: pd.DataFrame, key: str) -> NDArray[np.intp]:
     if bad.any():
         first = proportions.index[bad][0]
         raise ValueError(
-            f"obsm[{key!r}] is missing for {bad.sum()} observations, the first is {first!r}: leave these observations out"
+            f"obsm[{key!r}] is missing for {bad.sum()} observations, the first is {first!r}: "
+            "leave these observations out"
         )
     return values.argmax(axis=1)
 

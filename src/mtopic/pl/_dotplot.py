@@ -13,6 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from mtopic._data.names import look_up
 from mtopic._data.slots import Data, find_signatures, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.get import signatures as top_features
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
@@ -21,6 +22,7 @@ LEGEND_SIZES = (0.25, 0.5, 1.0)
 
 
 @takes_spatialdata
+@shared_docs
 def dotplot(
     data: Data,
     mod: str | Sequence[str] | None = None,
@@ -40,46 +42,32 @@ def dotplot(
 ) -> list[Axes] | Figure:
     """Draw signatures as a dot plot over modalities: topics in rows, the top features of each in columns.
 
-    A dot is the larger, the more of the topic the feature is (its probability in units of the column's largest), and the darker, the more of
-    the feature is the topic's (share of its probability over all topics, its exclusivity).
+    The size of a dot shows the feature's probability in the topic, in units of the column's largest. Its colour shows
+    the feature's exclusivity: the topic's share of the feature's probability over all topics.
 
     Parameters
     ----------
-    data
-        MuData or AnnData with signatures.
+    {data:signatures}
     mod
-        Modalities, a panel each; all that have signatures if None.
-    signatures
-        Key of the signatures in ``varm``.
+        Modalities, one for each panel; all that have signatures if None.
+    {signatures}
     n_top
-        Number of features a topic and modality; one that is a top feature of several topics is drawn once.
-    topics
-        Which topics to draw, and in which order; all if None.
+        Number of features for each topic and modality. A feature that is a top feature of several topics is drawn once.
+    {topics:chosen}
     cmap
         Colour map of exclusivity.
-    vmin, vmax
-        Limits of the colour scale: numbers, or percentiles such as ``"p99"``.
+    {vmin,vmax}
     fontsize
         Size of the names in points.
-    figsize
-        Width and height of the figure in inches; None gives every row and column room for its name.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
-    return_fig
-        Return the figure in place of the axes.
+    {figsize:names transparent save show return_fig}
 
     Returns
     -------
-    The panels' axes, one a modality, or the figure.
+    The panels' axes, one for each modality, or the figure.
 
     Raises
     ------
-    KeyError
-        If there is no such modality, table or topic.
+    {KeyError:topic}
     ValueError
         If ``n_top`` or another number is out of range.
 

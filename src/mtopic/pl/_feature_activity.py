@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
 @takes_spatialdata
+@shared_docs
 def feature_activity(
     mdata: Data,
     x: str = "coords",
@@ -37,42 +39,26 @@ def feature_activity(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure:
-    """Draw where features are active: a panel a feature, observations coloured by its value, the highest on top.
+    """Draw where features are active: a panel for each feature, observations coloured by its value, the highest on top.
 
     Parameters
     ----------
     mdata
         MuData or AnnData.
-    x
-        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
+    {x:drawn}
     features
         Names of features: ``"mod:name"``, or the name alone where one modality only has it.
     cmap
-        Colour map; observations that lack the modality are grey.
-    marker
-        Matplotlib's marker.
-    s
-        Size of the markers in points²; None sizes them to the distance between neighbouring observations.
+        Colour map. Observations that lack the modality are grey.
+    {marker s}
     p_top
         Percentile of a feature's values at which its colour scale ends, unless ``vmax`` is given.
-    fontsize
-        Size of the titles in points.
-    figsize
-        Width and height of the figure in inches; None follows from the number of panels and the shape of the tissue.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.
+    {fontsize:titles figsize:maps transparent save:markers}
     layer
-        Layer of which values are drawn, such as ``"counts"``; None is ``X``.
-    vmin, vmax
-        Limits of the colour scales: numbers, or percentiles such as ``"p95"``.
-    ncols
-        Number of columns of the grid.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
-    return_fig
-        Return the figure in place of the axes.
+        Layer whose values are drawn, such as ``"counts"``; None for ``X``.
+    {vmin,vmax:panels}
+        The upper limit is ``p_top`` where ``vmax`` is None.
+    {ncols show return_fig}
 
     Returns
     -------
@@ -89,10 +75,9 @@ def feature_activity(
     --------
     >>> import mtopic as mt
     >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
-    >>> gene = mdata["rna"].var_names[0]
-    >>> axes = mt.pl.feature_activity(mdata, "spatial", [gene], show=False)
+    >>> axes = mt.pl.feature_activity(mdata, "spatial", ["rna_0", "rna_1"], show=False)
     >>> len(axes)
-    1
+    2
     """
     names = [features] if isinstance(features, str) else list(features)
     if not names:

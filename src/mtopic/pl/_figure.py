@@ -252,7 +252,7 @@ def legend(
     markerscale: float,
     ncol: int | None,
 ) -> Legend:
-    """A legend at the right of the only panel, in as many columns as the height demands unless 2 or more are asked for."""
+    """Draw a legend right of the only panel, in as many columns as the height demands, or in 2 or more if so given."""
     ax = page.ax
     fontsize = mpl.rcParams["font.size"]
     size = 0.75 * fontsize * markerscale

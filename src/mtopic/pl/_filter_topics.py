@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtopic._data.names import topic_name
+from mtopic._docs import shared_docs
 
 from ._figure import Save, page
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 THRESHOLD = 0.01
 
 
+@shared_docs
 def filter_topics(
     model: "Model",
     s: float = 50,
@@ -27,39 +29,20 @@ def filter_topics(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
-    """Draw each topic's largest proportion over the observations: which topics :func:`mtopic.tl.export_params` drops.
+    """Draw each topic's largest proportion over the observations: which topics `mtopic.tl.export_params` drops.
 
     Parameters
     ----------
-    model
-        A fitted model.
-    s
-        Size of the markers in points².
-    figsize
-        Width and height of the figure in inches.
-    fontsize
-        Size of the text in points.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
+    {model s:points figsize fontsize transparent save}
     filter_threshold
-        The threshold of the export; topics at most as large are grey.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+        The threshold of the export. Topics that are at most as large are grey.
+    {ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
-    ValueError
-        If the model is not fitted, or a number is out of range.
+    {ValueError:model}
 
     Examples
     --------

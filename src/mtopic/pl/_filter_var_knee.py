@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtopic._docs import shared_docs
 from mtopic._knee import importance, knee
 
 from ._figure import Save, page
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mtopic.model.model import Model
 
 
+@shared_docs
 def filter_var_knee(
     model: "Model",
     mod: str,
@@ -31,49 +33,31 @@ def filter_var_knee(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
-    """Draw the importance of features and its knees: how many :func:`mtopic.pp.filter_var_knee` drops.
+    """Draw the importance of features and its knees: how many features `mtopic.pp.filter_var_knee` drops.
 
     Parameters
     ----------
-    model
-        A fitted model.
+    {model}
     mod
         The modality.
     knee_sensitivities
-        Kneedle's S, a vertical line each.
-    s
-        Size of the markers in points².
-    figsize
-        Width and height of the figure in inches.
-    fontsize
-        Size of the text in points.
+        Values of Kneedle's S, with a vertical line for each.
+    {s:points figsize fontsize}
     annotate_features
         Name the features before the last knee, as far as there is room.
     show_frac
         Share of the features, from the most important, that is drawn.
     log_scale
         Draw ranks on a logarithmic axis.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {transparent save ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
     KeyError
         If the model has no such modality.
-    ValueError
-        If the model is not fitted, or a number is out of range.
+    {ValueError:model}
 
     Examples
     --------

@@ -32,7 +32,7 @@ def maps(
     show: bool | None,
     return_fig: bool,
 ) -> list[Axes] | Figure:
-    """Draw a panel a column at the coordinates ``x``, with colours between the limits that ``scale`` gives, the highest values on top."""
+    """Draw a panel for each column at the coordinates ``x``, colours in the limits of ``scale``, the highest on top."""
     spots = Spots(data, x, s, marker)
     room = (spots.panel[0] + 0.06 * fontsize, spots.panel[1] + 0.03 * fontsize)
     with page(values.shape[1], fontsize=fontsize, panel=room, figsize=figsize, ncols=ncols, compressed=True) as sheet:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, categories, table, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._palette import Palette, colours
 
 from ._figure import Save, page
@@ -24,6 +25,7 @@ WIDTH = 0.8
 
 
 @takes_spatialdata
+@shared_docs
 def modality_agreement(
     data: Data,
     groupby: str | None = None,
@@ -38,36 +40,24 @@ def modality_agreement(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure:
-    """Draw what each modality has to say on the topics, and how far it agrees with the others on the observations.
+    """Draw how much each modality tells about the topics, and how far it agrees with the others on the observations.
 
-    Left, the modalities' shares of each topic. Right, the agreement of observations: a box from the lower to the upper quartile with the
-    median, and whiskers from the 5th to the 95th percentile; 0 is chance, 1 is identity. Two modalities agree with each other, and have
-    one box.
+    Left, the modalities' shares of each topic. Right, the agreement of observations: a box from the lower to the upper
+    quartile with the median, and whiskers from the 5th to the 95th percentile; 0 is chance, 1 is identity. Two
+    modalities agree with each other, so they have one box.
 
     Parameters
     ----------
     data
-        MuData with the results of :func:`mtopic.tl.modality_agreement`.
-    groupby
-        Column of ``obs``, or ``"mod:column"`` of a modality's: boxes for each of its groups.
-    prefix
-        As given to :func:`mtopic.tl.modality_agreement`.
+        MuData with the results of `mtopic.tl.modality_agreement`.
+    {groupby}
+        If given, there are boxes for each of its groups.
+    {prefix}
     cmap
         Colour map of the shares, from 0 to 1. Shares that do not exist are grey.
     palette
         Colours of the modalities' boxes: modality → colour, a list in their order, or a colour map; None for scanpy's.
-    fontsize
-        Size of the text in points; names are made smaller, or left out at even intervals, where they would touch.
-    figsize
-        Width and height of the figure in inches; None gives every name room.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
-    return_fig
-        Return the figure in place of the axes.
+    {fontsize:cells figsize:names transparent save show return_fig}
 
     Returns
     -------

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._data.slots import Data, coordinates, table, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -20,6 +21,7 @@ CORNERS = 60
 
 
 @takes_spatialdata
+@shared_docs
 def scatter_pie(
     mdata: Data,
     topics: str = "topics",
@@ -44,43 +46,24 @@ def scatter_pie(
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with topic proportions.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics).
-    x
-        Key of the coordinates in ``obsm``, of the data or of its modalities; of three dimensions the first two are drawn.
+    {mdata:topics topics x:drawn}
     radius
         Radius of a pie in units of the tissue's longer side; None lets neighbouring pies touch.
     xrange, yrange
         Part of the tissue that is drawn, in the same units from its left and lower edge.
-    figsize
-        Width and height of the figure in inches; it grows if the legend needs more room.
-    palette
-        Colours: topic → colour, a list in the order of the topics, or a colour map. None takes ``uns["topic_colors"]`` where
-        ``obs["topic"]`` has the topics as categories, else scanpy's default.
+    {figsize:legend palette}
     legend_markersize
         Size of the legend's markers in points.
-    legend_ncol
-        Number of columns of the legend; 1 or None: as many as the height of the figure demands.
-    transparent
-        Save without background.
+    {legend_ncol transparent}
     save
         File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised pies.
     fontsize
         Size of the legend's text in points.
     legend
         Draw a legend of the topics that have a slice, outside the panel.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------
@@ -93,7 +76,7 @@ def scatter_pie(
     --------
     >>> import mtopic as mt
     >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
-    >>> ax = mt.pl.scatter_pie(mdata, "true_topics", "spatial", radius=0.02, figsize=(4, 4), show=False)
+    >>> ax = mt.pl.scatter_pie(mdata, "true_topics", "spatial", radius=0.02, show=False)
     >>> len(ax.collections)
     1
     """
@@ -110,9 +93,8 @@ def scatter_pie(
             f"no observation lies in xrange={xrange}, yrange={yrange}: they are shares of the tissue's longer side"
         )
     if np.isnan(shares[inside]).any():
-        raise ValueError(
-            f"obsm[{topics!r}] is missing for {np.isnan(shares[inside]).any(axis=1).sum()} observations: leave these out"
-        )
+        n_missing = np.isnan(shares[inside]).any(axis=1).sum()
+        raise ValueError(f"obsm[{topics!r}] is missing for {n_missing} observations: leave these out")
     names = [str(name) for name in proportions.columns]
     colour = stored_or(mdata, names, palette)
     slices, owners = _slices(points[inside], shares[inside], size)

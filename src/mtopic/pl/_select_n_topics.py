@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from mtopic._cross_validation import one_standard_error, plateau, saturating, summary
 from mtopic._data.names import look_up
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._figure import Save, page
 
 
 @takes_spatialdata
+@shared_docs
 def select_n_topics(
     mdata: Data,
     *,
@@ -25,35 +27,18 @@ def select_n_topics(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
-    """Draw held-out scores over the number of topics: means with standard errors, the curve through them, and the numbers they speak for.
+    """Draw held-out scores over the number of topics: means with standard errors, their curve, the numbers chosen.
 
-    Folds differ from each other more than numbers of topics do. So a fold's points (grey) are shifted to the mean of all folds, and the error bars are
-    standard errors of the difference to the best number.
+    Folds differ from each other more than numbers of topics do. So a fold's points (grey) are shifted to the mean of
+    all folds, and the error bars are standard errors of the difference to the best number.
 
     Parameters
     ----------
     mdata
-        MuData or AnnData with the results of :func:`mtopic.tl.select_n_topics`.
-    plateau_threshold
-        Share of the largest slope at which the curve counts as flat.
-    figsize
-        Width and height of the figure in inches.
-    fontsize
-        Size of the text in points.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+        MuData or AnnData with the results of `mtopic.tl.select_n_topics`.
+    {plateau_threshold figsize fontsize transparent save ax show:ax return_fig}
 
-    Returns
-    -------
-    The axes, or the figure.
+    {Returns:ax}
 
     Raises
     ------

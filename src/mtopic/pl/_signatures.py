@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.get import signatures as top_features
 
 from ._figure import SMALL, Save, colour_map, page
@@ -19,6 +20,7 @@ LETTER_WIDTH = 0.62
 
 
 @takes_spatialdata
+@shared_docs
 def signatures(
     mdata: Data,
     mod: str | None = None,
@@ -35,48 +37,30 @@ def signatures(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure:
-    """Draw what each topic is made of: a panel a topic, with a bar for each of the features of largest weight.
+    """Draw what each topic is made of: a panel for each topic, with bars for the features of largest weight.
 
-    The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over all
-    features of the modality.
+    The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over
+    all features of the modality.
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with signatures.
-    mod
-        Modality; may be left out where there is only one.
-    signatures
-        Key of the signatures in ``varm`` (features × topics).
+    {mdata:signatures mod signatures}
     n_top
-        Number of features a topic.
+        Number of features of each topic.
     cmap
         Colour map of the bars, from 0 to the largest probability in the panel.
     figsize
-        Width and height of the figure in inches; None follows from the number of panels, features and the length of names.
+        Width and height of the figure in inches; None follows from the number of panels, features and the length of
+        names.
     fontsize
         Size of the titles and names in points.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ncols
-        Number of columns of the grid.
-    topics
-        Which topics to draw, and in which order; all if not given.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved or returned.
-    return_fig
-        Return the figure in place of the axes.
+    {transparent save ncols topics:chosen show return_fig}
 
-    Returns
-    -------
-    The panels' axes, in the order of the topics, or the figure.
+    {Returns:panels}
 
     Raises
     ------
-    KeyError
-        If there is no such modality, table or topic.
+    {KeyError:topic}
     ValueError
         If the modality is not named where there are several, or ``n_top`` or another number is out of range.
 

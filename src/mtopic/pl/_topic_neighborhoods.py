@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
@@ -16,6 +17,7 @@ LABEL = "neighbourhood enrichment (z-score)"
 
 
 @takes_spatialdata
+@shared_docs
 def topic_neighborhoods(
     data: Data,
     key: str = "topic_neighborhoods",
@@ -33,33 +35,20 @@ def topic_neighborhoods(
 ) -> Axes | Figure:
     """Draw which dominant topics are neighbours more often, and which less often, than by chance.
 
-    Topics that have no score, for they are nowhere dominant, are left out.
+    Topics that are nowhere dominant have no score and are left out.
 
     Parameters
     ----------
     data
-        MuData or AnnData with the enrichment that :func:`mtopic.tl.topic_neighborhoods` writes.
+        MuData or AnnData with the enrichment that `mtopic.tl.topic_neighborhoods` writes.
     key
-        Its key in ``uns``.
+        Key of the enrichment in ``uns``.
     cmap
         Diverging colour map, white or neutral in the middle. Scores that do not exist are grey.
-    vmin, vmax
-        Limits of the colour scale: numbers, or percentiles of the scores such as ``"p99"``. If one is given the other mirrors
-        it; if none, they are the largest absolute score of two different topics, for a topic beside itself exceeds all others.
-    fontsize
-        Size of the text in points; names are made smaller, or left out at even intervals, where they would touch.
-    figsize
-        Width and height of the figure in inches.
-    transparent
-        Save without background.
-    save
-        File to write, in the format of its suffix: 300 dpi, or vectors.
-    ax
-        Axes to draw on; None makes a figure.
-    show
-        Call pyplot's ``show``; None does so in interactive use unless the figure is saved, returned or the caller's.
-    return_fig
-        Return the figure in place of the axes.
+    {vmin,vmax:mirrored}
+        If neither is given, both are the largest absolute score of two different topics: a topic beside itself exceeds
+        all others.
+    {fontsize:cells figsize transparent save ax show:ax return_fig}
 
     Returns
     -------

@@ -5,11 +5,13 @@ from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_features
 from mtopic._data.preparation import log_ratios
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._prepare import transform_counts
 
 
 @takes_spatialdata
+@shared_docs
 def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Centred log-ratio of each observation, kept non-negative: log1p(x / g).
 
@@ -17,36 +19,26 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with raw counts, such as those of surface proteins, in ``X`` of the modality.
-    mod
-        The modality; may be left out where there is only one.
-    copy
-        Return a prepared copy and leave ``mdata`` as it is.
-    batch_key
-        Column of ``obs`` with the batch of each observation, where batches have not measured the same features (``varm["measured"]``): means are
-        then over those that were measured.
+    {mdata:raw mod copy batch_key:measured}
+        Means are then over the features that were measured.
 
     Returns
     -------
-    None, or the copy. Sets ``X`` (CSR, single precision unless it was double), ``layers["counts"]`` (the raw counts, unless
-    there is such a layer) and ``uns["mtopic"]["steps"]`` of the modality.
+    None, or the copy. Sets ``X`` (CSR, single precision unless it was double), ``layers["counts"]`` (the raw counts,
+    unless there is such a layer) and ``uns["mtopic"]["steps"]`` of the modality.
 
     Raises
     ------
-    KeyError
-        If there is no such modality or no such column.
-    ValueError
-        If values are negative or not finite, or mtopic has prepared ``X`` already.
+    {KeyError:mod_column ValueError:prepared}
 
     Warns
     -----
-    UserWarning
-        If values are not integers, or ``varm["measured"]`` is there and no ``batch_key``.
+    {UserWarning:prepared}
 
     Notes
     -----
-    `muon.prot.pp.clr` divides each protein by its own mean over the observations, and two of its flavours give negative values, which topic models cannot use.
+    `muon.prot.pp.clr` divides each protein by its own mean over the observations, and two of its flavours give negative
+    values, which topic models cannot use.
 
     Examples
     --------

@@ -15,15 +15,16 @@ from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
 
 
 def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
-    """Join batches of observations, modality by modality, by the union of their features; and note what each batch has measured.
+    """Join batches of observations by the union of each modality's features, and note what each batch has measured.
 
-    A feature that a batch did not measure is not a feature without counts. Models that are told where the batches are (``batch_key``) take it for
-    missing. Batches may lack modalities altogether.
+    A feature that a batch did not measure is not a feature without counts. Models that are told the batches
+    (``batch_key``) treat it as missing. Batches may lack whole modalities.
 
     Parameters
     ----------
     data
-        Batches by name: MuData, or AnnData of one modality. Their raw counts are taken, ``layers["counts"]`` where it is present, else ``X``.
+        Batches by name: MuData, or AnnData of one modality. Their raw counts are taken: ``layers["counts"]`` where it
+        is present, else ``X``.
     label
         Column of ``obs`` for the names of the batches.
 
@@ -38,16 +39,16 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     ``varm["measured"]`` of a modality : DataFrame, features × batches, bool
         Whether the batch has the feature; only where batches that have the modality differ in features.
 
-    Tables of observations (``obs``, ``obsm``) are joined; of ``var`` the columns that give every feature one value. Layers, graphs, ``varm`` and ``uns`` stay
-    behind.
+    Tables of observations (``obs``, ``obsm``) are joined, and so are the columns of ``var`` that give every feature one
+    value. Layers, graphs, ``varm`` and ``uns`` are left out.
 
     Raises
     ------
     TypeError
-        If ``data`` is no mapping, or a batch no AnnData or MuData, or there are both.
+        If ``data`` is not a mapping, a batch is neither an AnnData nor a MuData, or there are both.
     ValueError
-        If there is no batch, observation names occur twice, there is such a column already, a batch is the result of an earlier call that noted what
-        was measured, or counts are not valid.
+        If there is no batch, observation names occur twice, there is such a column already, a batch is the result of an
+        earlier call that noted what was measured, or counts are not valid.
 
     Examples
     --------
@@ -102,7 +103,8 @@ def _joined(pieces: Mapping[str, AnnData], mod: str) -> AnnData:
         unique(adata.var_names, f"feature names of modality {mod!r} of batch {name!r}", "var_names_make_unique()")
         if MEASURED in adata.varm:
             raise ValueError(
-                f"modality {mod!r} of batch {name!r} has varm['{MEASURED}'] of batches of its own: join all batches in one call"
+                f"modality {mod!r} of batch {name!r} has varm['{MEASURED}'] of batches of its own: "
+                "join all batches in one call"
             )
         x, var = csr_matrix(raw_counts(adata, mod)), adata.var.drop(columns=IDF, errors="ignore")
         bare[name] = AnnData(x, obs=adata.obs, var=var, obsm=dict(adata.obsm))

@@ -5,24 +5,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._data.slots import Data, find_signatures, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def feature_associations_data(
     mdata: Data, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
 ) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:
-    """Signatures and annotations of features, as :func:`mtopic.tl.feature_associations` takes them.
+    """Signatures and annotations of features, as `mtopic.tl.feature_associations` takes them.
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with signatures.
+    {mdata:signatures}
     mod_list
         Names of modalities.
     normalize
         Scale each topic to sum 1 over the modality's features.
-    signatures
-        Key of the signatures in ``varm``.
+    {signatures}
 
     Returns
     -------

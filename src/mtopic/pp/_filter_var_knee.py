@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mtopic._data.names import look_up
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._knee import importance, knee
 from mtopic._warn import warn
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @takes_spatialdata
+@shared_docs
 def filter_var_knee(
     path: str | PathLike[str] | Data,
     model: "Model",
@@ -23,24 +25,22 @@ def filter_var_knee(
 ) -> Data:
     """Drop features that dominate all topics of a fit: those before the knee of the curve of their importance.
 
-    A feature's importance is its probability summed over the topics. Sorted, it falls steeply at first in data that few features
-    dominate (mitochondrial genes, say); features from the knee of that curve on are kept.
+    A feature's importance is its probability summed over the topics. Sorted, it falls steeply at first in data that a
+    few features dominate, such as mitochondrial genes. Features from the knee of that curve on are kept.
 
     Parameters
     ----------
-    path
-        An h5mu file, or a MuData or AnnData: ``layers["counts"]`` where it is present, else ``X``.
+    {path:raw}
     model
         A model that was fitted to these modalities.
     knee_sensitivity
-        Kneedle's S, a number or one for each modality by name; the larger, the more pronounced a bend must be, and the further
-        on it is found. Modalities that a mapping leaves out keep all features.
-    verbose
-        Say how many features go.
+        Kneedle's S, one number or a number by modality. The larger it is, the more pronounced a bend must be, and the
+        further on it is found. Modalities that a mapping leaves out keep all features.
+    {verbose:dropped}
 
     Returns
     -------
-    New data of raw counts, with the tables of observations and features; see :func:`mtopic.pp.filter_var_list`.
+    New data of raw counts, with the tables of observations and features; see `mtopic.pp.filter_var_list`.
 
     Warns
     -----

@@ -10,12 +10,14 @@ from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._log import logger
 
 from ._subset import with_counts
 
 
 @takes_spatialdata
+@shared_docs
 def filter_var_list(
     path: str | PathLike[str] | Data, var: Iterable[str] | Mapping[str, Iterable[str]], *, verbose: bool = True
 ) -> Data:
@@ -23,23 +25,21 @@ def filter_var_list(
 
     Parameters
     ----------
-    path
-        An h5mu file, or a MuData or AnnData: ``layers["counts"]`` where it is present, else ``X``.
+    {path:raw}
     var
-        Names of features. A name is kept in every modality that has it, ``"mod:name"`` in that one. Or a mapping from modalities
-        to names; modalities that it leaves out keep all features.
-    verbose
-        Say how many features go.
+        Names of features. A name is kept in every modality that has it, ``"mod:name"`` in that modality only. Or a
+        mapping from modalities to names; modalities that it leaves out keep all features.
+    {verbose:dropped}
 
     Returns
     -------
-    New data of raw counts (CSR), features in their own order, with the tables of observations and features (``obs``, ``obsm``, ``obsp``, ``var``,
-    ``varm``, ``varp``) and ``uns``; without layers and ``uns["mtopic"]``.
+    New data of raw counts (CSR), features in their own order, with the tables of observations and features (``obs``,
+    ``obsm``, ``obsp``, ``var``, ``varm``, ``varp``) and ``uns``; without layers and ``uns["mtopic"]``.
 
     Raises
     ------
     KeyError
-        If a name is nowhere in the data; the nearest are offered.
+        If a name is nowhere in the data; the nearest names are offered.
     ValueError
         If nothing would be left of a modality, names occur twice, or counts are not valid.
 
@@ -82,7 +82,8 @@ def keep_features(data: Data, features: Mapping[str, pd.Index], *, verbose: bool
     for mod, names in features.items():
         if not len(names):
             raise ValueError(
-                f"none of the {parts[mod].n_vars} features of modality {mod!r} would be left: name some, or leave the modality out of the data"
+                f"none of the {parts[mod].n_vars} features of modality {mod!r} would be left: "
+                "name some, or leave the modality out of the data"
             )
     counts = {mod: raw_counts(adata, mod) for mod, adata in parts.items()}
     keep = {mod: adata.var_names.isin(features[mod]) for mod, adata in parts.items()}

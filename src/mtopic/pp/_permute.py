@@ -7,38 +7,40 @@ from scipy.sparse import csc_array, csr_array
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.names import unique
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._prepare import require_memory
 from ._subset import Keep, become, with_counts
 
 
 @takes_spatialdata
+@shared_docs
 def permute(
     mdata: Data, subset: int | None = None, seed: int = 2291, copy: bool = False, sparse_mode: bool = False
 ) -> Data | None:
     """Permute the counts of each feature over all observations, independently of the other features.
 
-    What remains is how often and how high each feature was counted; what features have in common is gone. Topics found in
-    permuted counts are what chance finds. Nothing is densified.
+    How often and how high each feature was counted stays; what features have in common is gone. Topics found in
+    permuted counts are topics found by chance. Nothing is densified.
 
     Parameters
     ----------
     mdata
         MuData or AnnData; ``layers["counts"]`` where it is present, else ``X``.
     subset
-        Number of observations, drawn at random before the permutation, that the result has at most; all if None.
+        Largest number of observations in the result, drawn at random before the permutation; all if None.
     seed
         Seed of the permutations.
-    copy
-        Return permuted data and leave ``mdata`` as it is.
+    {copy}
     sparse_mode
         Has no effect: counts are always sparse.
 
     Returns
     -------
-    None, or with ``copy`` or ``subset`` new data. ``X`` of every modality holds the permuted raw counts (CSR). Features without counts
-    are dropped, as are observations without counts in any of the modalities: the modalities have the same observations. Tables
-    of the observations (``obs``, ``obsm``, ``obsp``) and of the features stay; layers and ``uns["mtopic"]`` go.
+    None, or with ``copy`` or ``subset`` new data. ``X`` of every modality holds the permuted raw counts (CSR). Features
+    without counts are dropped, and so are observations without counts in any of the modalities: the modalities have the
+    same observations. Tables of the observations (``obs``, ``obsm``, ``obsp``) and of the features stay; layers and
+    ``uns["mtopic"]`` go.
 
     Raises
     ------

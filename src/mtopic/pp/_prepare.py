@@ -17,7 +17,7 @@ Transform: TypeAlias = Callable[[CSR, AnnData, str, pd.Series | None], CSR]
 
 
 def transform_counts(data: Data, mod: str | None, step: str, transform: Transform, batch_key: str | None) -> None:
-    """Replace ``X`` of a modality by a transform of its counts, given its name and the batches; nothing is written if that fails."""
+    """Replace ``X`` of a modality by a transform of its counts; nothing is written if that fails."""
     (name, adata), batch = modality(data, mod), batches(data, batch_key)
     require_memory(adata, name)
     if steps(adata):

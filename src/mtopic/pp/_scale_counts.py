@@ -3,15 +3,17 @@ import numpy as np
 from mtopic._data.count_matrix import count_matrix
 from mtopic._data.preparation import RECORD, as_real, steps
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._prepare import require_memory, write
 
 
 @takes_spatialdata
+@shared_docs
 def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
     """Scale each modality as a whole so that its observations have ``counts_per_cell`` on average.
 
-    One factor a modality, n_obs · counts_per_cell / total: differences in depth between observations stay.
+    Each modality has one factor, n_obs · counts_per_cell / total: differences in depth between observations stay.
 
     Parameters
     ----------
@@ -19,19 +21,18 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
         MuData or AnnData; counts or prepared counts in ``X``.
     counts_per_cell
         Mean total of an observation after scaling.
-    copy
-        Return a scaled copy and leave ``mdata`` as it is.
+    {copy}
 
     Returns
     -------
-    None, or the copy. Sets, in every modality, ``X`` (CSR, single precision unless it was double), ``layers["counts"]`` (the
-    counts, unless there is such a layer), ``uns["mtopic"]["scale"]`` (the factor) and ``uns["mtopic"]["steps"]``.
+    None, or the copy. Sets, in every modality, ``X`` (CSR, single precision unless it was double), ``layers["counts"]``
+    (the counts, unless there is such a layer), ``uns["mtopic"]["scale"]`` (the factor) and ``uns["mtopic"]["steps"]``.
 
     Raises
     ------
     ValueError
-        If ``counts_per_cell`` is not positive, values are negative or not finite, or a modality holds no counts. No modality
-        has been changed then.
+        If ``counts_per_cell`` is not positive, values are negative or not finite, or a modality holds no counts. In
+        this case, no modality has been changed.
 
     Examples
     --------

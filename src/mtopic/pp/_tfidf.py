@@ -5,28 +5,23 @@ from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_observations
 from mtopic._data.preparation import IDF, idf
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 from ._prepare import transform_counts
 
 
 @takes_spatialdata
+@shared_docs
 def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
 
-    df is the number of the modality's D observations in which the feature was counted (0 counts as 1). Observations are not
-    normalised.
+    df is the number of the modality's D observations in which the feature was counted (0 counts as 1). Observations are
+    not normalised.
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with raw counts in ``X`` of the modality.
-    mod
-        The modality; may be left out where there is only one.
-    copy
-        Return a prepared copy and leave ``mdata`` as it is.
-    batch_key
-        Column of ``obs`` with the batch of each observation, where batches have not measured the same features (``varm["measured"]``): D is then
-        the number of observations in which a feature was measured.
+    {mdata:raw mod copy batch_key:measured}
+        D is then the number of observations in which a feature was measured.
 
     Returns
     -------
@@ -43,19 +38,16 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
 
     Raises
     ------
-    KeyError
-        If there is no such modality or no such column.
-    ValueError
-        If values are negative or not finite, or mtopic has prepared ``X`` already.
+    {KeyError:mod_column ValueError:prepared}
 
     Warns
     -----
-    UserWarning
-        If values are not integers, or ``varm["measured"]`` is there and no ``batch_key``.
+    {UserWarning:prepared}
 
     Notes
     -----
-    `muon.atac.pp.tfidf` takes logarithms of term frequencies and normalises observations; topics want counts that are weighed only.
+    `muon.atac.pp.tfidf` takes logarithms of term frequencies and normalises observations; topic models need counts that
+    are only weighed.
 
     Examples
     --------
