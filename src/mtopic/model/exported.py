@@ -12,7 +12,7 @@ from mtopic._data.counts import Counts, has_raw_layer, read_counts
 from mtopic._data.measured import batches, by_batch
 from mtopic._data.proportions import shares
 from mtopic._data.slots import Data, absent, find_signatures, modalities
-from mtopic.inference.execution import Threads
+from mtopic.inference.backend import Backend
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.priors import by_row, total
 
@@ -33,7 +33,7 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
     gamma = topics.to_numpy() * (corpus.totals + total(alpha, topics.shape[1]))[:, None]
     lam = np.ones((corpus.n_features, topics.shape[1]), corpus.dtype)
     family = str(params.get("inference", "variational"))
-    return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Threads(n_jobs)), counts
+    return Posterior(corpus, gamma.astype(corpus.dtype), lam, alpha, eta, family, Backend(n_jobs)), counts
 
 
 def read_evidence(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:

@@ -171,7 +171,7 @@ class Model(Fitted):
         watch = Monitor(self, callback, checkpoint, checkpoint_every, "iterations")
         spatial = self._begin(schedule, watch)
         last = self._fit.iterations + n_iter
-        with watch, self._posterior.threads:
+        with watch, self._posterior.backend:
             ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
             while self._starts is not None and self._next_start(self._starts, ended):
                 ended = self._climb(chosen, max_iter_d, tol, spatial, watch, last)
@@ -184,7 +184,7 @@ class Model(Fitted):
         self._fit.begin(schedules.SCHEDULES[schedule].dtype or self._dtype, self.n_jobs, evidence)
         self._schedule = schedule
         learns = self._learns_from_raw()
-        with self._posterior.threads:
+        with self._posterior.backend:
             self._learn_weights()
             spatial = self._spatial_term(schedule)
         if learns:
@@ -235,7 +235,7 @@ class Model(Fitted):
         posterior = initial(of.corpus, self.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
         fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
         fit.begin(of.corpus.dtype, 1, running.evidence)
-        posterior.threads = of.threads
+        posterior.backend = of.backend
         return fit
 
     def _check_sizes(self, least: int = 1, /, **sizes: int) -> None:

@@ -12,8 +12,8 @@ from mtopic._data.measured import batches, by_batch, measured, n_features, warn_
 from mtopic._data.preparation import Preparation
 from mtopic._data.slots import Data, absent, modalities
 from mtopic._warn import warn
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 from mtopic.pp._prepare import steps
 
@@ -101,7 +101,7 @@ class NewCounts:
         params = self.trained.params
         alpha, eta = known_alpha(params, self.trained.topics), known_eta(params, self.features)
         family = str(params.get("inference", "variational"))
-        return Posterior(corpus, gamma, lam, alpha, eta, family, Threads(n_jobs))
+        return Posterior(corpus, gamma, lam, alpha, eta, family, Backend(n_jobs))
 
 
 def _named_as_trained(parts: dict[str, AnnData], trained: Reference) -> dict[str, AnnData]:

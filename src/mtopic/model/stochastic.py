@@ -108,7 +108,7 @@ class Stochastic(Model):
         schedules.tolerance(tol, "batches")
         watch = Monitor(self, callback, checkpoint, checkpoint_every, "steps")
         spatial = self._begin(schedule, watch)
-        with watch, self._posterior.threads, self._progress(n_batches, "batch") as bar:
+        with watch, self._posterior.backend, self._progress(n_batches, "batch") as bar:
             if schedule == "original":
                 steps = self._steps_of_the_original(batch_size, tau, kappa, max_iter_d)
             else:
@@ -154,8 +154,8 @@ class Stochastic(Model):
         fit = self._fit
         while True:
             batch = self._rng.choice(len(self.barcodes), size)
-            now, lam = fit.posterior, np.empty_like(fit.posterior.lam)
-            gamma, passes = svi_step(now, batch, (tau + fit.steps + 1) ** -kappa, max_rounds, lam, atol=1e-4)
+            rate = (tau + fit.steps + 1) ** -kappa
+            gamma, lam, passes = svi_step(fit.posterior, batch, rate, max_rounds, atol=1e-4)
             fit.take_batch(batch, gamma, lam, passes)
             yield
 

@@ -13,8 +13,8 @@ from mtopic._data.counts import Counts, named_once, raw_counts
 from mtopic._data.measured import MEASURED, batches, by_batch, n_features, n_observations
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import Data, coordinates
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.model import Model
@@ -120,7 +120,7 @@ class Fold:
         lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(self.inferred.dtype)
         start = np.ones((self.inferred.n_obs, model.n_topics), lam.dtype)
         of = model._posterior
-        fitted = Posterior(self.inferred, start, lam, of.alpha, of.eta, model.inference, Threads(model.n_jobs))
+        fitted = Posterior(self.inferred, start, lam, of.alpha, of.eta, model.inference, Backend(model.n_jobs))
         means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}
 

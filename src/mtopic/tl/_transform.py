@@ -143,7 +143,7 @@ def transform(
     target = data.copy() if copy else data
     warn_empty(Counts(corpus, new.obs_names, new.features))
     posterior = new.posterior(corpus, n_jobs)
-    with posterior.threads:
+    with posterior.backend:
         fold_in(posterior, _prior(trained, around))
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, trained.topics)

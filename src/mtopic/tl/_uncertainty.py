@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from mtopic._data import graph
 from mtopic._data.slots import Data, coordinates, takes_spatialdata
-from mtopic.inference.execution import Array
+from mtopic.inference.backend import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
@@ -108,4 +108,4 @@ def _lent(data: Data, head: str, fitted: Posterior) -> Array | None:
     points = coordinates(data, str(params["spatial_key"])) if "spatial_key" in params else None
     sections = None if library is None else graph.sections(data, str(library))
     weights = stored.weights(points, bandwidth, sections)
-    return NeighbourPrior(weights, strength)(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)
+    return NeighbourPrior(weights, strength)(fitted.gamma, fitted.corpus.totals, fitted.backend, descent=0)
