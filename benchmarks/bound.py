@@ -14,7 +14,6 @@ from full_pass import fastest
 from shapes import SHAPES, prepared, table
 
 import mtopic as mt
-from mtopic.inference import kernels, reductions
 from mtopic.inference.posterior import Posterior
 
 HEAD = ["shape", "non-zeros", "K", "iterations", "s of the fit", "ms of the bound an iteration", "share of the fit"]
@@ -22,21 +21,15 @@ HEAD = ["shape", "non-zeros", "K", "iterations", "s of the fit", "ms of the boun
 
 def seconds_of_bound(model: Posterior) -> float:
     """Seconds that one evaluation adds to an iteration."""
-    columns, gamma, threads = model.corpus.columns, model.gamma, model.threads
-    t, b, out, by_feature = (
-        model.topics(gamma)[0],
-        model.signatures(),
-        np.empty_like(model.lam),
-        np.empty(len(model.lam)),
-    )
-    of_columns = columns.indptr, columns.indices, columns.data, t, b
+    gamma, backend, lam = model.gamma, model.backend, np.empty_like(model.lam)
+    of_columns = model.corpus.columns, model.topics(gamma)[0], model.signatures()
     tasks = [
-        lambda: threads.run(kernels.sufficient_statistics, columns.indptr, *of_columns, out, by_feature),
-        lambda: threads.run(kernels.gradient_step, columns.indptr, *of_columns, 0.0, 1.0, np.zeros(1), out, out),
-        lambda: threads.sum(reductions.sum_log_gamma, gamma),
+        lambda: backend.statistics(*of_columns, model.n_topics),
+        lambda: backend.gradient_step(*of_columns, lam, 0.0, 1.0, 0.0, lam),
+        lambda: backend.sum("log_gamma", gamma),
         lambda: model.bound(0.0),
     ]
-    with threads:
+    with backend:
         with_logs, without, of_gamma, of_lam = (fastest([task], 15) for task in tasks)
     return with_logs - without + of_gamma + of_lam
 

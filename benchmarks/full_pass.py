@@ -18,8 +18,8 @@ from numba import njit
 from scipy.sparse import csr_array, csr_matrix
 from shapes import SHAPES, prepared, side_by_side, table
 
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior, initial
 
 # about so many operations in single precision (twice those in double): ψ and exp; ln Γ; ln
@@ -98,7 +98,7 @@ def kernels(corpus: Corpus, n_topics: int, threads: int) -> dict[str, float]:
     """Seconds of each kernel; of an E-step in which topics die, for the work of one full pass."""
     model = _posterior(corpus, n_topics, threads)
     start = np.ones_like(model.gamma)
-    with model.threads:
+    with model.backend:
         gamma = model.e_step(start, 1)[0]
         lam, observed = model.m_step(gamma)
         one, eleven = (fastest([lambda n=n: model.e_step(start, n)]) for n in (1, 11))
@@ -118,7 +118,7 @@ def kernels(corpus: Corpus, n_topics: int, threads: int) -> dict[str, float]:
 def _posterior(corpus: Corpus, n_topics: int, threads: int) -> Posterior:
     rng = np.random.default_rng(0)
     model = initial(corpus, n_topics, rng, 1 / n_topics, 0.01)
-    model.threads = Threads(threads)
+    model.backend = Backend(threads)
     model.update(model.gamma.astype(np.float32), model.lam.astype(np.float32))
     return model
 

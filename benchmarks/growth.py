@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from shapes import table
 
 import mtopic as mt
-from mtopic.inference.execution import Threads
+from mtopic.inference.backend import Backend
 
 N_FEATURES, N_UNITS, N_GROUPS = 2000, 130, 20
 FIRST, TURN, TURNS = 12, 10, 4
@@ -74,11 +74,11 @@ def an_iteration(*models: mt.tl.MTM | mt.tl.sMTM) -> list[tuple[float, float]]:
 
 def seconds_of_correction(model: mt.tl.sMTM, repeats: int = 20) -> float:
     """What the spatial term adds to an iteration by itself; the least over repeats."""
-    threads, seconds = Threads(-1), []
-    with threads:
+    backend, seconds = Backend(-1), []
+    with backend:
         for _ in range(repeats):
             start = perf_counter()
-            model._correction(model.gamma, model.gamma, threads, isolated=False)
+            model._correction(model.gamma, model.gamma, backend, isolated=False)
             seconds.append(perf_counter() - start)
     return min(seconds)
 

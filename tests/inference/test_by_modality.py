@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from mtopic.inference.by_modality import explain, leave_modality_out
+from mtopic.inference.by_modality import leave_modality_out
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.posterior import Posterior
 
@@ -15,19 +15,6 @@ def planted(n_obs, n_topics, sizes, depth, rng):
     gamma = (0.1 + x.sum(axis=1)[:, None] * np.eye(n_topics)[topics]).astype(np.float32)
     lam = np.ones((sum(sizes), n_topics), np.float32)
     return topics, profiles, Posterior(corpus, gamma, lam, 0.1, 0.01, "collapsed")
-
-
-def test_what_topics_explain_against_plain_numpy():
-    rng = np.random.default_rng(0)
-    x = csr_array(rng.poisson(0.5, (6, 9)).astype(np.float64))
-    theta, beta = rng.dirichlet(np.ones(3), 6), rng.dirichlet(np.ones(9), 3).T.copy()
-    mean = rng.dirichlet(np.ones(9))
-    out = np.full((6, 3), np.nan)
-    explain(0, 6, x.indptr, x.indices, x.data, theta, beta, mean, out)
-    mixture = theta @ beta.T
-    shares = theta[:, None, :] * beta[None, :, :] / mixture[:, :, None]
-    gains = x.toarray() * np.log(mixture / mean)
-    np.testing.assert_allclose(out, (gains[:, :, None] * shares).sum(axis=1))
 
 
 def test_planted_topics_are_told_by_each_modality():

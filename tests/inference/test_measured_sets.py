@@ -6,8 +6,8 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln
 
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.measured_sets import Gathered, MeasuredSets
 from mtopic.inference.posterior import FAMILIES, initial
@@ -39,7 +39,7 @@ def corpus(dtype=np.float64, n_obs=80, weights=None, seed=0):
 
 def model(family, n_jobs=1, **options):
     made = initial(corpus(**options), 4, np.random.default_rng(1), 0.25, 0.01, family)
-    made.threads = Threads(n_jobs)
+    made.backend = Backend(n_jobs)
     dtype = made.corpus.dtype
     made.update(np.ones_like(made.gamma, dtype), made.lam.astype(dtype))
     return made
@@ -192,7 +192,7 @@ def test_stochastic_step():
     """All observations at rate 1: η + counts seen and expected; at a lower rate, a mean with what was."""
     of = model("collapsed")
     everyone, out = np.arange(of.corpus.n_obs), np.empty_like(of.lam)
-    gamma, _ = svi_step(of, everyone, 1.0, 50, out, rtol=1e-10)
+    gamma, *_ = svi_step(of, everyone, 1.0, 50, rtol=1e-10, out=out)
     counts, _ = of.statistics(of.topics(gamma)[0])
     parts = [of.corpus.panels.gathered(m, block, counts) for m, block in enumerate(of.corpus.blocks)]
     expected = of.eta + np.concatenate(
@@ -200,11 +200,11 @@ def test_stochastic_step():
     )
     np.testing.assert_allclose(out, expected, rtol=1e-9)
     half = np.empty_like(of.lam)
-    svi_step(of, everyone, 0.5, 50, half, rtol=1e-10)
+    svi_step(of, everyone, 0.5, 50, rtol=1e-10, out=half)
     np.testing.assert_allclose(half, (of.lam + expected) / 2, rtol=1e-9)
     known = of.lam[of.corpus.panels.features[of.corpus.panels.blocks[1]]]
     only_first = np.flatnonzero(of.corpus.rows[:, of.corpus.panels.blocks[0]].sum(axis=1))
-    svi_step(of, only_first, 1.0, 50, out, rtol=1e-10)
+    svi_step(of, only_first, 1.0, 50, rtol=1e-10, out=out)
     ratio = out[12:20] - of.eta
     np.testing.assert_allclose(ratio / ratio.sum(axis=0), of.lam[12:20] / of.lam[12:20].sum(axis=0), rtol=1e-9)
     assert (known > 0).all(), "of what no observation of the batch has measured, shares stay as they were"
@@ -253,7 +253,7 @@ def test_threads_change_no_bit(family):
     results = []
     for n_jobs in (1, 2):
         of = model(family, n_jobs, dtype=np.float32)
-        with of.threads:
+        with of.backend:
             trace = [iterate(of, 5) for _ in range(3)]
         results.append((trace, of.lam, of.gamma))
     assert results[0][0] == results[1][0]

@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln
 
 from mtopic.inference import priors
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, initial
 
 K = 4
@@ -26,7 +26,7 @@ def corpus(dtype=np.float64, seed=0):
 
 def posterior(family, dtype=np.float64, n_jobs=1, alpha=1 / K, eta=0.01):
     start = initial(corpus(dtype), K, np.random.default_rng(1), alpha, eta, family)
-    start.threads = Threads(n_jobs)
+    start.backend = Backend(n_jobs)
     start.update(start.gamma.astype(dtype), start.lam.astype(dtype))
     return start
 
@@ -154,7 +154,7 @@ def test_threads_change_no_bit(family, dtype):
     results = []
     for n_jobs in (1, 2, 5):
         model = posterior(family, dtype, n_jobs)
-        with model.threads:
+        with model.backend:
             bounds = [iterate(model, 30, 1e-3) for _ in range(5)]
             results.append((model.gamma, model.lam, bounds, model.learned_alpha(), model.learned_eta()))
     for gamma, lam, *rest in results[1:]:
@@ -229,7 +229,7 @@ def test_a_step_to_the_eta_of_collapsed_signatures():
         there = -np.expm1(-mean)
         seen += (there * (digamma(mean / there + eta) - digamma(eta))).sum()
         expected += n_features * (digamma(lam.sum(axis=0)) - digamma(n_features * eta)).sum()
-    found = FAMILIES["collapsed"].learned_eta(tables, np.ones(len(tables)), eta, Threads())
+    found = FAMILIES["collapsed"].learned_eta(tables, np.ones(len(tables)), eta, Backend())
     assert found == pytest.approx(eta * seen / expected, rel=1e-9)
 
 
@@ -249,5 +249,5 @@ def test_eta_of_known_signatures(true, family):
     ]
     eta = 0.01
     for _ in range(60):
-        eta = FAMILIES[family].learned_eta([c + eta for c in counts], np.ones(len(counts)), eta, Threads())
+        eta = FAMILIES[family].learned_eta([c + eta for c in counts], np.ones(len(counts)), eta, Backend())
     assert eta == pytest.approx(true, rel=0.25)

@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln
 
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.schedule import SCHEDULES
@@ -24,7 +24,7 @@ def chain(n_obs=D, rng=None):
 
 
 def pseudocounts(prior, gamma, totals, descent=0.0):
-    return prior(gamma, np.asarray(totals, dtype=float), Threads(), descent=descent)
+    return prior(gamma, np.asarray(totals, dtype=float), Backend(), descent=descent)
 
 
 def posterior(family="variational", dtype=np.float64, seed=0):
@@ -43,7 +43,7 @@ def posterior(family="variational", dtype=np.float64, seed=0):
 
 def beside_neighbours(model, strength=1.0, seed=1):
     prior = NeighbourPrior(chain(rng=np.random.default_rng(seed)), strength)
-    return replace(model, pseudocounts=prior(model.gamma, model.corpus.totals, model.threads, descent=0.0))
+    return replace(model, pseudocounts=prior(model.gamma, model.corpus.totals, model.backend, descent=0.0))
 
 
 def expected_log(values):
@@ -147,8 +147,8 @@ def test_threads_change_no_bit():
     gamma, totals, prior = rng.gamma(0.5, 3, (D, K)), rng.random(D), NeighbourPrior(chain(rng=rng), 1.0)
     expected = pseudocounts(prior, gamma, totals, 0.3)
     for n_jobs in (2, 5):
-        with Threads(n_jobs) as threads:
-            np.testing.assert_array_equal(prior(gamma, totals, threads, descent=0.3), expected)
+        with Backend(n_jobs) as backend:
+            np.testing.assert_array_equal(prior(gamma, totals, backend, descent=0.3), expected)
 
 
 def test_an_observation_without_counts_borrows_nothing():
@@ -241,5 +241,5 @@ def test_the_prior_of_some_observations_is_that_of_all(descent):
     prior, gamma, totals = NeighbourPrior(chain(rng=rng), 0.7), rng.gamma(1, 5, (D, 4)), rng.uniform(10, 90, D)
     observations = np.array([5, 0, 7, 5])
     some, who = prior.around(observations)
-    lent = some(gamma[who], totals[observations], Threads(), descent=descent)
-    np.testing.assert_array_equal(lent, prior(gamma, totals, Threads(), descent=descent)[observations])
+    lent = some(gamma[who], totals[observations], Backend(), descent=descent)
+    np.testing.assert_array_equal(lent, prior(gamma, totals, Backend(), descent=descent)[observations])

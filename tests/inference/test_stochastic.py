@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import FAMILIES, Posterior, initial
 from mtopic.inference.stochastic import initial_signatures, merged, svi_step
 
@@ -16,8 +16,7 @@ from .test_posterior import SAME, UNEVEN, posterior
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
     model = posterior(family)
-    out = np.empty_like(model.lam)
-    gamma, passes = svi_step(model, np.arange(30), 1.0, 100, out, atol=1e-4)
+    gamma, out, passes = svi_step(model, np.arange(30), 1.0, 100, atol=1e-4)
     expected, rounds = model.e_step(np.ones_like(model.gamma), 100, atol=1e-4)
     np.testing.assert_allclose(gamma, expected, rtol=1e-12)
     np.testing.assert_allclose(out, model.m_step(expected)[0], rtol=1e-10)
@@ -28,14 +27,13 @@ def test_a_step_at_full_rate_from_all_observations_is_the_batch_update(family):
 def test_a_step_moves_by_the_rate_and_counts_repeated_observations(given):
     model = posterior("variational", **given)
     gamma, lam = model.gamma.copy(), model.lam.copy()
-    out = np.empty_like(lam)
-    svi_step(model, np.array([3, 3, 7]), 0.25, 100, out, atol=1e-4)
+    _, out, _ = svi_step(model, np.array([3, 3, 7]), 0.25, 100, atol=1e-4)
     moved = (out - 0.75 * lam) / 0.25 - np.reshape(model.eta, (-1, 1))
     expected = (2 * model.corpus.rows[[3]].sum() + model.corpus.rows[[7]].sum()) * 30 / 3
     assert moved.sum() == pytest.approx(expected, rel=1e-9)
     np.testing.assert_array_equal(model.gamma, gamma)
     np.testing.assert_array_equal(model.lam, lam)
-    svi_step(model, np.array([3, 3, 7]), 0.25, 100, model.lam, atol=1e-4)
+    svi_step(model, np.array([3, 3, 7]), 0.25, 100, atol=1e-4, out=model.lam)
     np.testing.assert_allclose(model.lam, out, rtol=1e-15 * 4)
 
 
@@ -50,8 +48,8 @@ def planted(n_obs=300, n_topics=6, n_features=80, depth=100):
 def start_of(corpus, n_topics, n_jobs=1):
     begun = initial(corpus, n_topics, np.random.default_rng(0), 1 / n_topics, 0.01)
     begun.update(begun.gamma.astype(np.float32), begun.lam.astype(np.float32))
-    begun.threads = Threads(n_jobs)
-    with begun.threads:
+    begun.backend = Backend(n_jobs)
+    with begun.backend:
         return begun, *initial_signatures(begun, np.random.default_rng(1))
 
 

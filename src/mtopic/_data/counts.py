@@ -204,23 +204,29 @@ def _side_by_side(matrices: list[CSR], orders: list[np.ndarray], n_obs: int, dty
             data = x.data.astype(dtype, copy=False)
         return Corpus(csr_array((data, x.indices, x.indptr), shape=x.shape), offsets)
 
-    from mtopic.inference.kernels import place_rows
-
-    sources = []
     per_row = np.zeros(n_obs, np.int64)
     for x, order in zip(matrices, orders, strict=True):
-        source = np.full(n_obs, -1)
-        source[order] = np.arange(order.size)
         per_row[order] += np.diff(x.indptr)
-        sources.append(source)
     nnz = int(per_row.sum())
     index_dtype = np.int32 if max(nnz, offsets[-1]) < np.iinfo(np.int32).max else np.int64
     indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(index_dtype)
     indices, values = np.empty(nnz, index_dtype), np.empty(nnz, dtype)
-    position = indptr[:-1].copy()
-    for x, source, column in zip(matrices, sources, offsets[:-1], strict=True):
-        place_rows(x.indptr, x.indices, x.data, source, column, position, indices, values)
+    free = indptr[:-1].copy()
+    for x, order, column in zip(matrices, orders, offsets[:-1], strict=True):
+        _place(x, order, column, free, indices, values)
     return Corpus(csr_array((values, indices, indptr), shape=(n_obs, int(offsets[-1]))), offsets)
+
+
+def _place(x: CSR, order: np.ndarray, column: int, free: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
+    """Copy the rows of a matrix to the rows ``order`` of a wider one, of which each goes on where it is ``free``; move that on."""
+    for start in range(0, len(order), ROWS_AT_ONCE):
+        edges, rows = x.indptr[start : start + ROWS_AT_ONCE + 1], order[start : start + ROWS_AT_ONCE]
+        part, lengths = slice(edges[0], edges[-1]), np.diff(edges)
+        places = np.repeat(free[rows] - edges[:-1], lengths) + np.arange(edges[0], edges[-1])
+        indices[places] = x.indices[part] + column
+        with np.errstate(over="ignore"):
+            values[places] = x.data[part]
+        free[rows] += lengths
 
 
 def _reordered(corpus: Corpus, given: Names, wanted: Names) -> Corpus:

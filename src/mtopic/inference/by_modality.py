@@ -6,15 +6,14 @@ fold and is judged by signatures made of the other folds.
 
 from dataclasses import dataclass, replace
 from itertools import chain
-from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from . import priors, special
+from . import priors
+from .backend import Array
 from .corpus import Corpus
-from .execution import Array
 from .posterior import Posterior
 
 FOLDS, UPDATES, ROUNDS, TOLERANCE = 5, 5, 100, 1e-3
@@ -46,7 +45,7 @@ def leave_modality_out(fitted: Posterior, rng: np.random.Generator) -> ByModalit
     theta = {heard: np.empty_like(fitted.gamma) for heard in chain(alone, others)}
     explained = np.zeros((fitted.n_topics, len(modalities)))
     fold = rng.permutation(fitted.corpus.n_obs) % FOLDS
-    with fitted.threads:
+    with fitted.backend:
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
             lam = _learned(_observations(fitted, np.flatnonzero(fold != number)))
@@ -99,33 +98,5 @@ def _explained(posterior: Posterior) -> NDArray[np.float64]:
     for block in posterior.corpus.blocks:
         x, lam = csr_array(posterior.corpus.rows[:, block]), posterior.lam[block].astype(np.float64)
         mean = lam.sum(axis=1) / lam.sum()
-        by_row = np.empty_like(theta)
-        args = (x.indptr, x.indices, x.data, theta, lam / lam.sum(axis=0), mean, by_row)
-        posterior.threads.run(explain, x.indptr, *args)
-        sums.append(by_row.sum(axis=0))
+        sums.append(posterior.backend.explained(x, theta, lam / lam.sum(axis=0), mean).sum(axis=0))
     return summed(np.column_stack(sums))
-
-
-@special.jit
-def explain(
-    start: int,
-    stop: int,
-    indptr: NDArray[np.integer],
-    indices: NDArray[np.integer],
-    data: Array,
-    theta: Array,
-    beta: Array,
-    mean: Array,
-    out: Array,
-) -> None:
-    """Write Σ_v x_dv r_dvk log(θ_d · β_v / mean_v) for each topic, where r_dvk = θ_dk β_vk / (θ_d · β_v)."""
-    for d in range(start, stop):
-        out[d] = 0
-        for i in range(indptr[d], indptr[d + 1]):
-            v = indices[i]
-            mixture = 0.0
-            for k in range(theta.shape[1]):
-                mixture += theta[d, k] * beta[v, k]
-            gain = data[i] * log(mixture / mean[v]) / mixture
-            for k in range(theta.shape[1]):
-                out[d, k] += gain * theta[d, k] * beta[v, k]

@@ -10,22 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
-from . import kernels, priors, reductions
-from .execution import Array, Threads
+from . import priors
+from .backend import Array, Backend
 
 
-def expectation(lam: Array, b: Array, threads: Threads) -> None:
-    """Write λ_kv / Σ_w λ_kw of one modality, each feature scaled by its largest topic."""
-    total = threads.column_sums(lam)
-    threads.run(kernels.mean_signatures, np.arange(len(lam) + 1), lam, total, b)
-
-
-def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
+def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     """What λ of one modality adds to the bound: its counts and the prior at β = λ / Σλ."""
     n_features, n_topics = lam.shape
-    total = threads.column_sums(lam)
+    total = backend.column_sums(lam)
     prior = n_topics * priors.log_normaliser(eta + 1, n_features)
-    return float(threads.sum(reductions.sum_v_log_v, lam) - (total * np.log(total)).sum() + prior)
+    return float(backend.sum("v_log_v", lam) - (total * np.log(total)).sum() + prior)
 
 
 def logarithm(lam: Array) -> Array:
@@ -33,7 +27,7 @@ def logarithm(lam: Array) -> Array:
     return np.asarray(np.log(lam))
 
 
-def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
+def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float:
     """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
 
     The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean, is taken.
@@ -41,6 +35,6 @@ def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, thread
     seen, expected = 0.0, 0.0
     for one, weight in zip(lam, worth, strict=True):
         prior_total = eta * len(one)
-        seen += weight * threads.sum(reductions.sum_increments, one, eta)
-        expected += weight * len(one) * float((digamma(threads.column_sums(one)) - digamma(prior_total)).sum())
+        seen += weight * backend.sum_increments(one, eta)
+        expected += weight * len(one) * float((digamma(backend.column_sums(one)) - digamma(prior_total)).sum())
     return priors.clipped(eta * seen / expected)

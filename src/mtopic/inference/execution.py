@@ -10,10 +10,6 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from . import reductions
-
-Array = NDArray[np.floating]
-
 BLOCKS_PER_THREAD = 8
 
 
@@ -87,18 +83,6 @@ class Threads:
         for outcome in [self._outcomes.get() for _ in range(self.count - 1)]:
             if outcome is not None:
                 raise outcome
-
-    def sum(self, kernel: Callable[..., None], values: Array, *args: Any) -> float:
-        """Sum, in double precision, of the number that ``kernel(start, stop, values, *args, out)`` writes for each row."""
-        out = np.empty(len(values))
-        self.run(kernel, np.arange(len(values) + 1), values, *args, out)
-        return float(out.sum())
-
-    def column_sums(self, values: Array) -> Array:
-        """Sums over the rows of a table, in double precision; the order of summation does not depend on the threads."""
-        out = np.empty((-(-len(values) // reductions.CHUNK), values.shape[1]))
-        self.run(reductions.column_sums, np.arange(len(out) + 1), values, out)
-        return np.asarray(out.sum(axis=0))
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import priors, reductions, schedule
+from . import priors, schedule
+from .backend import Array, Backend
 from .corpus import Corpus
-from .execution import Array, Threads
 from .likelihood import log_likelihood
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
@@ -103,7 +103,7 @@ class Fit:
     def begin(self, dtype: np.dtype, n_jobs: int, evidence: float = 1.0) -> None:
         """Bring the posterior to the precision, the threads and the scale of the counts of the iterations that follow."""
         posterior = self.posterior
-        posterior.threads = Threads(n_jobs)
+        posterior.backend = Backend(n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype).scaled(evidence / self.evidence)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
         self._uncorrected = self._uncorrected.astype(dtype, copy=False)
@@ -123,18 +123,18 @@ class Fit:
             lam, passes = initial_signatures(now, np.random.default_rng(self.start_seed))
             now = replace(now, lam=lam)
         if isinstance(spatial, NeighbourPrior) and not plan.explore:
-            now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.threads, descent=plan.descent))
+            now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.backend, descent=plan.descent))
         explorer = replace(now, family="collapsed") if plan.explore else now
         start = np.ones_like(now.gamma) if plan.cold else self._uncorrected
         uncorrected, rounds = explorer.e_step(start, _rounds(plan, now), atol=plan.atol, rtol=plan.rtol)
         gamma = uncorrected
         if isinstance(spatial, Correction):
             known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
-            gamma = spatial(gamma, known, now.threads, isolated=plan.isolated)
+            gamma = spatial(gamma, known, now.backend, isolated=plan.isolated)
         lam, observed = explorer.m_step(gamma, now.family)
         after = replace(now, gamma=gamma, lam=lam)
         bound = after.bound(observed)
-        change = after.threads.sum(reductions.total_variation, gamma, now.gamma) / len(gamma)
+        change = after.backend.total_variation(gamma, now.gamma)
         if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
             after.alpha = after.learned_alpha()
         if self.learns_eta:
@@ -159,10 +159,9 @@ class Fit:
         sample = replace(of, corpus=of.corpus.part(batch), gamma=start, family=family)
         if isinstance(spatial, NeighbourPrior) and not plan.explore:
             prior, who = spatial.around(batch)
-            sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.threads, descent=plan.descent)
+            sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.backend, descent=plan.descent)
         sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
-        after = replace(of, lam=np.empty_like(of.lam), pseudocounts=None)
-        natural_gradient_step(sample, rate, of.corpus.n_obs, after.lam)
+        after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs), pseudocounts=None)
         if self.learns_alpha and not lends:
             after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
         if self.learns_eta:

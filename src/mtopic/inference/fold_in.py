@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from . import reductions
 from .posterior import Posterior
 from .schedule import DESCEND
 from .spatial import NeighbourPrior
@@ -22,8 +21,8 @@ def fold_in(posterior: Posterior, neighbours: NeighbourPrior | None = None) -> N
         return
     for iteration in range(LONGEST):
         before, descent = posterior.gamma, max(0.0, 1 - iteration / DESCEND)
-        posterior.pseudocounts = neighbours(before, posterior.corpus.totals, posterior.threads, descent=descent)
+        posterior.pseudocounts = neighbours(before, posterior.corpus.totals, posterior.backend, descent=descent)
         posterior.gamma, _ = posterior.e_step(before, ROUNDS, rtol=TOLERANCE)
-        change = posterior.threads.sum(reductions.total_variation, posterior.gamma, before) / len(before)
+        change = posterior.backend.total_variation(posterior.gamma, before)
         if iteration >= DESCEND and change < SETTLED:
             return

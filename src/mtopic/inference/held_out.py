@@ -44,7 +44,7 @@ class HeldOut:
         posterior = initial(shown, of.n_topics, rng, of.alpha, of.eta, of.family)
         self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self._common.begin(shown.dtype, 1)
-        posterior.threads = of.threads
+        posterior.backend = of.backend
         self.lam, passes = initial_signatures(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
         self.passes = passes * self._share

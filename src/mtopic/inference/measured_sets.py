@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .execution import Array
+from .backend import Array
 from .priors import Prior, by_row, total
 
 ROUNDS, TOLERANCE = 20, 1e-4

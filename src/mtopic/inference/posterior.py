@@ -8,22 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
-from . import collapsed, kernels, priors, reductions, variational
+from . import collapsed, priors, variational
+from .backend import Array, Backend
 from .corpus import Corpus
-from .execution import Array, Threads
 from .priors import Prior
 
 
 class Family(Protocol):
     """How signatures are inferred from λ of each modality, V × K; `variational` and `collapsed`."""
 
-    def expectation(self, lam: Array, b: Array, threads: Threads) -> None: ...
-
-    def evidence(self, lam: Array, eta: Prior, threads: Threads) -> float: ...
+    def evidence(self, lam: Array, eta: Prior, backend: Backend) -> float: ...
 
     def logarithm(self, lam: Array) -> Array: ...
 
-    def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float: ...
+    def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float: ...
 
 
 FAMILIES: dict[str, Family] = {"variational": variational, "collapsed": collapsed}
@@ -45,8 +43,8 @@ class Posterior:
         Dirichlet priors of the topic proportions and of the signatures: a number, or one for each topic and for each feature.
     family
         Name of the `Family`.
-    threads
-        Who does the work. It changes no bit of any result.
+    backend
+        Who does the work.
     pseudocounts
         What the prior of each observation's proportions has besides α, D × K, if anything.
     """
@@ -57,7 +55,7 @@ class Posterior:
     alpha: Prior
     eta: Prior
     family: str = "variational"
-    threads: Threads = field(default_factory=Threads)
+    backend: Backend = field(default_factory=Backend)
     pseudocounts: Array | None = None
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
@@ -73,11 +71,7 @@ class Posterior:
         γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
         """
         rows = self.corpus.evidence
-        gamma = np.array(start, dtype=self.corpus.dtype)
-        rounds = np.empty(gamma.shape[0])
-        signatures, prior = self.signatures(), self.prior()
-        args = (rows.indptr, rows.indices, rows.data, signatures, prior, gamma, rounds, max_rounds, atol, rtol)
-        self.threads.run(kernels.e_step, rows.indptr, *args)
+        gamma, rounds = self.backend.e_step(rows, self.signatures(), self.prior(), start, max_rounds, atol, rtol)
         rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
         return gamma, float(rounds.sum()) / max(1, rows.nnz)
 
@@ -107,12 +101,7 @@ class Posterior:
 
     def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
-        columns = self.corpus.columns
-        counts = np.empty((columns.shape[1], self.n_topics), dtype=self.lam.dtype)
-        by_column = np.empty(len(counts))
-        args = (columns.indptr, columns.indices, columns.data, t, self.signatures(), counts, by_column)
-        self.threads.run(kernels.sufficient_statistics, columns.indptr, *args)
-        return counts, by_column
+        return self.backend.statistics(self.corpus.columns, t, self.signatures(), self.n_topics)
 
     def update(self, gamma: Array, lam: Array) -> None:
         """Take a new posterior."""
@@ -123,17 +112,14 @@ class Posterior:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
         evidence = FAMILIES[self.family].evidence
         blocks = self.corpus.blocks
-        parts = [evidence(self.lam[b], priors.part(self.eta, b), self.threads) for b in blocks]
+        parts = [evidence(self.lam[b], priors.part(self.eta, b), self.backend) for b in blocks]
         return observed + self._worth(parts)
 
     def signatures(self) -> Array:
-        """The expectation of the signatures, columns × padded K, each column scaled by its largest topic."""
+        """The expectation of the signatures, each column scaled by its largest topic."""
         if self._signatures is None:
             of = self.one_modality_per_set()
-            b = np.empty((len(of.lam), kernels.padded(self.n_topics)), dtype=self.lam.dtype)
-            for block in of.corpus.blocks:
-                FAMILIES[self.family].expectation(of.lam[block], b[block], self.threads)
-            self._signatures = b
+            self._signatures = self.backend.signatures(of.lam, of.corpus.blocks, of_means=self.family == "collapsed")
         return self._signatures
 
     def one_modality_per_set(self) -> "Posterior":
@@ -153,24 +139,22 @@ class Posterior:
     def learned_alpha(self) -> float:
         """The α under which E log θ of all observations is most likely."""
         total = self.gamma.sum(axis=1, dtype=np.float64)
-        mean_log = self.threads.sum(reductions.sum_digamma, self.gamma) - self.n_topics * float(digamma(total).sum())
+        mean_log = self.backend.sum("digamma", self.gamma) - self.n_topics * float(digamma(total).sum())
         return priors.concentration(priors.symmetric(self.alpha), [self.gamma.shape], mean_log)
 
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
         eta = priors.symmetric(self.eta)
         return FAMILIES[self.family].learned_eta(
-            self._lam_by_modality(), self.corpus.modality_weights, eta, self.threads
+            self._lam_by_modality(), self.corpus.modality_weights, eta, self.backend
         )
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
-        """exp(E log θ), D × padded K, each row scaled, and what γ adds to the bound."""
-        t = np.empty((len(gamma), kernels.padded(self.n_topics)), dtype=gamma.dtype)
-        prior, by_row = self.prior(), np.empty(len(gamma))
-        args = (self.corpus.totals, prior, gamma, t, by_row)
-        self.threads.run(kernels.expected_topics, np.arange(len(gamma) + 1), *args)
+        """exp(E log θ), each row scaled, and what γ adds to the bound."""
+        prior = self.prior()
+        t, by_row = self.backend.topics(gamma, prior, self.corpus.totals)
         total = gammaln(prior.sum(axis=1, dtype=np.float64)).sum()
-        normaliser = float(total) - self.threads.sum(reductions.sum_log_gamma, prior)
+        normaliser = float(total) - self.backend.sum("log_gamma", prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
     def _worth(self, parts: Iterable[float]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.special import digamma, gammaln, polygamma
 
-from .execution import Array
+from .backend import Array
 
 LOWEST, HIGHEST = 1e-4, 1e2
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from . import neighbours
-from .execution import Array, Threads
+from .backend import Array, Backend
 
 SHARPNESS, ABOVE = 8, 10.0
 
@@ -30,19 +29,13 @@ class NeighbourPrior:
     neighbours: csr_array
     strength: float
 
-    def __call__(self, gamma: Array, totals: NDArray[np.float64], threads: Threads, *, descent: float) -> Array:
+    def __call__(self, gamma: Array, totals: NDArray[np.float64], backend: Backend, *, descent: float) -> Array:
         """The pseudo-counts that the prior adds to α, D × K, from γ of all observations; zero where nobody is near.
 
         At ``descent`` 1 the strength is `ABOVE` times what it is at 0, and all neighbours count as alike.
         """
-        graph = self.neighbours
         strength = self.strength * ABOVE**descent
-        pseudocounts, roots = np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype), np.empty_like(gamma)
-        threads.run(neighbours.root_shares, np.arange(len(gamma) + 1), gamma, roots)
-        sharpness = SHARPNESS * (1 - descent)
-        args = (graph.indptr, graph.indices, graph.data, roots, sharpness, strength * totals, pseudocounts)
-        threads.run(neighbours.neighbour_pseudocounts, graph.indptr, *args)
-        return pseudocounts
+        return backend.pseudocounts(self.neighbours, gamma, SHARPNESS * (1 - descent), strength * totals)
 
     def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:
         """The prior of some observations alone, and those whose γ it asks for: these, and then each neighbour of each."""
@@ -75,17 +68,12 @@ class Correction:
             weighted.data = np.exp(-np.pi * squared)
         return cls(weighted)
 
-    def __call__(self, gamma: Array, previous: Array, threads: Threads, *, isolated: bool) -> Array:
+    def __call__(self, gamma: Array, previous: Array, backend: Backend, *, isolated: bool) -> Array:
         """γ after the correction; ``previous`` holds the neighbours' γ of the iteration before.
 
         With ``isolated``, observations without neighbours are corrected by themselves, as the original does.
         """
-        graph = self.neighbours
-        corrected, units = np.empty_like(gamma), np.empty_like(gamma)
-        threads.run(neighbours.unit_rows, np.arange(len(gamma) + 1), previous, units)
-        args = (graph.indptr, graph.indices, graph.data, gamma, units, isolated, corrected)
-        threads.run(neighbours.correct_by_neighbours, graph.indptr, *args)
-        return corrected
+        return backend.corrected(self.neighbours, gamma, previous, isolated=isolated)
 
 
 SpatialTerm: TypeAlias = NeighbourPrior | Correction

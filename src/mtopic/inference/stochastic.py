@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels, priors, reductions
-from .execution import Array
+from . import priors
+from .backend import Array
 from .measured_sets import MeasuredSets
 from .posterior import Posterior
 
@@ -20,18 +20,18 @@ def svi_step(
     batch: NDArray[np.integer],
     rate: float,
     max_rounds: int,
-    out: Array,
     *,
     atol: float = 0.0,
     rtol: float = 0.0,
-) -> tuple[Array, float]:
-    """Write into ``out`` λ moved by ``rate`` towards the optimum for a batch that stands for all observations.
+    out: Array | None = None,
+) -> tuple[Array, Array, float]:
+    """Move λ by ``rate`` towards the optimum for a batch that stands for all observations.
 
-    An observation may be in the batch more than once and then counts as often. ``out`` may be the posterior's own λ.
+    An observation may be in the batch more than once and then counts as often. λ is put into ``out``, which may be the posterior's own, if that is given.
 
     Returns
     -------
-    γ of the batch, and the work in full passes over all observations.
+    γ of the batch, λ, and the work in full passes over all observations.
     """
     corpus = posterior.corpus
     sample = replace(
@@ -40,25 +40,25 @@ def svi_step(
         gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
     )
     sample.gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
-    natural_gradient_step(sample, rate, corpus.n_obs, out)
-    return sample.gamma, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
+    lam = natural_gradient_step(sample, rate, corpus.n_obs, out)
+    return sample.gamma, lam, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
 
-def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array) -> None:
-    """Write into ``out`` λ of ``sample`` moved by ``rate`` towards what γ says that λ would be of ``n_obs`` such observations."""
+def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array | None = None) -> Array:
+    """λ of ``sample`` moved by ``rate`` towards what γ says that λ would be of ``n_obs`` such observations."""
     t, _ = sample.topics(sample.gamma)
-    corpus, columns, real = sample.corpus, sample.corpus.columns, sample.lam.dtype.type
+    corpus, real = sample.corpus, sample.lam.dtype.type
     keep, scale = real(1 - rate), real(rate * n_obs / corpus.n_obs)
     if corpus.panels is None:
-        amounts = keep, scale, np.atleast_1d(np.asarray(rate * sample.eta, real))
-        args = (columns.indptr, columns.indices, columns.data, t, sample.signatures(), *amounts, sample.lam, out)
-        sample.threads.run(kernels.gradient_step, columns.indptr, *args)
-        return
+        amounts = float(keep), float(scale), rate * sample.eta
+        return sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
     counts, _ = sample.statistics(t)
+    moved = np.empty_like(sample.lam) if out is None else out
     for m, block in enumerate(corpus.blocks):
         expected = corpus.panels.gathered(m, block, counts).expected(sample.lam[block])
         added = rate * priors.by_row(priors.part(sample.eta, block), real)
-        out[block] = keep * sample.lam[block] + (scale * expected + added)
+        moved[block] = keep * sample.lam[block] + (scale * expected + added)
+    return moved
 
 
 def initial_signatures(
@@ -90,7 +90,7 @@ def initial_signatures(
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0
     for step, batch in enumerate(np.array_split(order, steps)):
-        _, done = svi_step(many, batch, (1 + step) ** -0.6, ROUNDS, many.lam, rtol=1e-2)
+        _, _, done = svi_step(many, batch, (1 + step) ** -0.6, ROUNDS, rtol=1e-2, out=many.lam)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
     if corpus.panels is None:
@@ -106,7 +106,7 @@ def in_order(posterior: Posterior, lam: Array) -> Array:
     if not isinstance(posterior.alpha, np.ndarray):
         return lam
     counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
-    evidence = posterior.threads.column_sums(counts)
+    evidence = posterior.backend.column_sums(counts)
     order = np.empty(len(evidence), np.intp)
     order[np.argsort(posterior.alpha, kind="stable")] = np.argsort(evidence, kind="stable")
     return np.ascontiguousarray(lam[:, order])
@@ -125,10 +125,9 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     totals = np.stack([evidence[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-        out = np.empty(len(pairs))
-        posterior.threads.run(reductions.merged_v_log_v, np.arange(len(pairs) + 1), pairs, evidence, out)
         total = totals[:, pairs].sum(axis=2)
-        return np.asarray(out - (total * np.log(total)).sum(axis=0))
+        together = posterior.backend.merged(pairs, evidence)
+        return np.asarray(together - (total * np.log(total)).sum(axis=0))
 
     def add(i: int, j: int) -> None:
         counts[i] += counts[j]
@@ -152,12 +151,9 @@ def merged_in_sets(posterior: Posterior, panels: MeasuredSets, n_topics: int, co
     lam = np.array(posterior.lam)
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-        total, out = np.zeros(len(pairs)), np.empty(len(pairs))
+        total = np.zeros(len(pairs))
         for part, weight in zip(parts, corpus.modality_weights, strict=True):
-            ends = np.cumsum([0, *map(len, part.features)])
-            args = (pairs, part.by_feature, part.by_panel, np.concatenate(part.features), ends, out)
-            posterior.threads.run(reductions.merged_in_sets, np.arange(len(pairs) + 1), *args)
-            total += weight * out
+            total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_panel, part.features)
         return total
 
     def add(i: int, j: int) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from . import priors
+from .backend import Array
 from .corpus import Corpus
-from .execution import Array
 from .fit import Fit
 from .held_out import HeldOut
 from .spatial import NeighbourPrior

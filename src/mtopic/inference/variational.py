@@ -8,22 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
-from . import kernels, priors, reductions
-from .execution import Array, Threads
+from . import priors
+from .backend import Array, Backend
 
 
-def expectation(lam: Array, b: Array, threads: Threads) -> None:
-    """Write exp(E log β) of one modality, each feature scaled by its largest topic."""
-    log_total = digamma(threads.column_sums(lam))
-    threads.run(kernels.expected_signatures, np.arange(len(lam) + 1), lam, log_total, b)
-
-
-def evidence(lam: Array, eta: priors.Prior, threads: Threads) -> float:
+def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     """What λ of one modality adds to the bound: the logarithm of a Dirichlet-multinomial likelihood, topics summed."""
     n_features, n_topics = lam.shape
-    total = threads.column_sums(lam)
+    total = backend.column_sums(lam)
     prior = n_topics * priors.log_normaliser(eta, n_features)
-    return float(threads.sum(reductions.sum_log_gamma, lam) - gammaln(total).sum() + prior)
+    return float(backend.sum("log_gamma", lam) - gammaln(total).sum() + prior)
 
 
 def logarithm(lam: Array) -> Array:
@@ -31,11 +25,11 @@ def logarithm(lam: Array) -> Array:
     return np.asarray(digamma(lam))
 
 
-def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, threads: Threads) -> float:
+def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float:
     """The η under which E log β of all modalities is most likely."""
     mean_log = 0.0
     for one, weight in zip(lam, worth, strict=True):
-        total = threads.column_sums(one)
-        mean_log += weight * (threads.sum(reductions.sum_digamma, one) - len(one) * float(digamma(total).sum()))
+        total = backend.column_sums(one)
+        mean_log += weight * (backend.sum("digamma", one) - len(one) * float(digamma(total).sum()))
     shapes = [(weight * one.shape[1], one.shape[0]) for one, weight in zip(lam, worth, strict=True)]
     return priors.concentration(eta, shapes, mean_log)

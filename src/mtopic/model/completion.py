@@ -26,7 +26,7 @@ def halves(x: CSR, rng: np.random.Generator) -> tuple[csr_array, csr_array]:
 
 def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataFrame:
     """Mean log-likelihood in nats and number of the scored counts, of each modality and of all, under topics that `fold_in` infers."""
-    with inferred.threads:
+    with inferred.backend:
         fold_in(inferred)
         logs = log_likelihood(inferred, scored).sum(axis=0)
     n_counts = scored.summed(

@@ -15,8 +15,8 @@ from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
 from mtopic._data.slots import Data, find_signatures, modalities
+from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Threads
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.priors import by_row, total
 
@@ -155,7 +155,7 @@ def _posterior(
     n_jobs: int,
 ) -> Posterior:
     alpha, eta = alpha_of_topics(params, topics), eta_of_features(params, features)
-    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Threads(n_jobs))
+    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs))
 
 
 def _whole_proportions(data: Data, key: str) -> pd.DataFrame:

@@ -300,7 +300,7 @@ class Model:
 
                 return self._run.climb(chosen, max_iter_d, tol, spatial, last, after)
 
-        with monitor, self._run.fit.posterior.threads:
+        with monitor, self._run.fit.posterior.backend:
             while self._run.next_start(climb()):
                 pass
 
@@ -396,7 +396,7 @@ class Model:
         schedules.tolerance(tol, "batches")
         monitor = Monitor(self, callback, checkpoint, checkpoint_every, "steps")
         spatial = run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save)
-        with monitor, run.fit.posterior.threads, self._progress(n_batches, "batch") as bar:
+        with monitor, run.fit.posterior.backend, self._progress(n_batches, "batch") as bar:
             if schedule == "original":
                 steps = svi.steps_of_the_original(run.fit, run.rng, batch_size, rate, max_iter_d)
             else:

@@ -87,7 +87,7 @@ class Run:
         self.fit.begin(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
         self.schedule = name
         learns_weights, learns_strength = self.modality_weights is None, self.smoothing.learns(name)
-        with self.fit.posterior.threads:
+        with self.fit.posterior.backend:
             if learns_weights:
                 self._learn_weights()
             if learns_strength:
@@ -170,7 +170,7 @@ class Run:
         posterior = initial(of.corpus, of.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
         fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
         fit.begin(of.corpus.dtype, 1, running.evidence)
-        posterior.threads = of.threads
+        posterior.backend = of.backend
         return fit
 
 

@@ -12,8 +12,8 @@ from mtopic._data import graph as graphs
 from mtopic._data.graph import Graph
 from mtopic._data.slots import Data
 from mtopic._data.spatial_graph import SpatialGraph
+from mtopic.inference.backend import Array
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Array
 from mtopic.inference.fit import Fit
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 from mtopic.inference.strength import learned_prior

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from mtopic._data.names import topic_name
+from mtopic.inference.backend import Array
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Array
 
 
 def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from mtopic.inference.backend import Array
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.execution import Array
 from mtopic.inference.fit import Fit
 
 PLAIN = ("seeds", "kept", "converged", "passes")

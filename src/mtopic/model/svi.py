@@ -68,8 +68,7 @@ def steps_of_the_original(
     n_obs = fit.posterior.corpus.n_obs
     while True:
         batch = rng.choice(n_obs, batch_size)
-        now, lam = fit.posterior, np.empty_like(fit.posterior.lam)
         step = (rate.tau + fit.steps + 1) ** -rate.kappa
-        gamma, passes = svi_step(now, batch, step, max_rounds, lam, atol=1e-4)
+        gamma, lam, passes = svi_step(fit.posterior, batch, step, max_rounds, atol=1e-4)
         fit.take_batch(batch, gamma, lam, passes)
         yield False

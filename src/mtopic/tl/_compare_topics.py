@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,7 @@ from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, find_signatures, modalities, modality, takes_spatialdata
-from mtopic.inference import kernels
-from mtopic.inference.execution import Threads
+from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
 
 from ._samples import Samples, samples
@@ -140,9 +139,9 @@ def compare_topics(
     means = np.array([theta.to_numpy()[rows].mean(axis=0) for rows in design.rows])
     topics = _topics(means, design, theta.columns, scale, sample_key, level)
     signatures = {}
-    with Threads(n_jobs) as threads:
+    with Backend(n_jobs) as backend:
         for mod, names in chosen.items():
-            counts = _counts_by_topic(data, mod, f"{head}signatures", theta, design, names, threads)
+            counts = _counts_by_topic(data, mod, f"{head}signatures", theta, design, names, backend)
             signatures[mod] = _signatures(*counts, design, theta.columns, names, min_counts, level)
     _adjust_together(signatures)
     sides = {"group": str(group), "reference": "rest" if reference is None else str(reference)}
@@ -232,34 +231,31 @@ def _with_means(table: pd.DataFrame, values: NDArray[np.float64], design: Sample
 
 
 def _counts_by_topic(
-    data: Data, mod: str, key: str, theta: pd.DataFrame, design: Samples, names: list[str], threads: Threads
+    data: Data, mod: str, key: str, theta: pd.DataFrame, design: Samples, names: list[str], backend: Backend
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected counts of each topic in each sample: of the named features, samples × features × topics, and of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
     x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
     chosen = adata.var_names.get_indexer(names)
-    t = np.zeros((len(theta), kernels.padded(theta.shape[1])), np.float32)
-    t[:, : theta.shape[1]] = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
+    t = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
     beta = table.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)
     of_features, of_all = [], []
     for rows in design.rows:
         present = rows[places[rows] >= 0]
-        counts = _shared_out(csc_array(x[places[present]], dtype=np.float32), t[present], beta, threads)
+        counts = _shared_out(csc_array(x[places[present]], dtype=np.float32), t[present], beta, backend)
         of_features.append(counts[chosen])
         of_all.append(counts.sum(axis=0))
     return np.array(of_features), np.array(of_all)
 
 
 def _shared_out(
-    x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], threads: Threads
+    x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], backend: Backend
 ) -> NDArray[np.float64]:
     """Expected counts of each topic, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
-    own, b = beta, np.zeros((len(beta), t.shape[1]), np.float32)
-    counts, unused = np.empty(beta.shape, np.float32), np.empty(len(beta))
+    own, n_topics = beta, beta.shape[1]
     for _ in range(ROUNDS):
-        b[:, : beta.shape[1]] = np.maximum(own / own.max(axis=1, keepdims=True), LEAST_SHARE)
-        args: tuple[Any, ...] = (x.indptr, x.indices, x.data, t, b, counts, unused)
-        threads.run(kernels.sufficient_statistics, x.indptr, *args)
+        b = np.maximum(own / own.max(axis=1, keepdims=True), LEAST_SHARE).astype(np.float32)
+        counts, _bound = backend.statistics(x, t, b, n_topics)
         own = counts + PRIOR_COUNTS * beta
         own /= own.sum(axis=0)
     return counts.astype(np.float64)

@@ -5,8 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, issparse
 
-from mtopic.inference import simplex
-from mtopic.inference.execution import Threads
+from mtopic.inference.backend import Backend
 
 TOLERANCE = 1e-10
 
@@ -94,13 +93,10 @@ def feature_associations(
     if n_epochs < 1:
         raise ValueError(f"n_epochs={n_epochs}: it must be at least 1")
     allowed = _allowed(mask, names_b, names_a)
-    weights, objective = np.empty(allowed.nnz), np.empty(a.shape[1])
-    arguments = (np.ascontiguousarray(a.T), b, allowed.indptr, allowed.indices, float(lambda_reg))
-    strengths = (float(lambda_spread - lambda_entropy), n_epochs, TOLERANCE)
-    with Threads(n_threads) as threads:
-        threads.run(simplex.mixtures, allowed.indptr, *arguments, *strengths, weights, objective)
-    found = csc_array((weights, allowed.indices, allowed.indptr), shape=allowed.shape).toarray()
-    return pd.DataFrame(found, index=names_b, columns=names_a)
+    strengths = float(lambda_reg), float(lambda_spread - lambda_entropy)
+    with Backend(n_threads) as backend:
+        found = backend.mixtures(np.ascontiguousarray(a.T), b, allowed, *strengths, n_epochs, TOLERANCE)
+    return pd.DataFrame(found.toarray(), index=names_b, columns=names_a)
 
 
 def _matrix(name: str, values: ArrayLike, normalize: bool | Literal["features"]) -> NDArray[np.float64]:

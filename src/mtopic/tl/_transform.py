@@ -142,7 +142,7 @@ def transform(
     target = data.copy() if copy else data
     Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
-    with posterior.threads:
+    with posterior.backend:
         fold_in(posterior, _prior(fitted, around))
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)

@@ -6,7 +6,7 @@ from mtopic._check import level_given
 from mtopic._data import record
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._data.spatial_graph import weights_of_fit
-from mtopic.inference.execution import Array
+from mtopic.inference.backend import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
@@ -104,4 +104,4 @@ def _pseudocounts(data: Data, head: str, fitted: Posterior) -> Array | None:
     if params.smoothing != "prior" or not params.strength:
         return None
     prior = NeighbourPrior(weights_of_fit(data, params), params.strength)
-    return prior(fitted.gamma, fitted.corpus.totals, fitted.threads, descent=0)
+    return prior(fitted.gamma, fitted.corpus.totals, fitted.backend, descent=0)

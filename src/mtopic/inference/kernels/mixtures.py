@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from . import special
+from .jit import jit, jit_reassociate
 
 EPSILON = 1e-6
 POWER = 0.1
@@ -22,10 +23,8 @@ NEGLIGIBLE = 1e-9
 PATIENCE = 5
 """Steps without a notable gain after which the descent ends."""
 
-_jit, _jit_reassociate = special.jit, special.jit_reassociate
 
-
-@_jit_reassociate
+@jit_reassociate
 def _mix(b, n, w, out):
     """Write b w over the first n columns."""
     for k in range(b.shape[0]):
@@ -35,7 +34,7 @@ def _mix(b, n, w, out):
         out[k] = total
 
 
-@_jit_reassociate
+@jit_reassociate
 def _objective(a, mix, n, w, log_w, sparsity, spread, work):
     """The objective of n weights; ``work[0]`` becomes ln(w + ε) and ``work[1]`` (w + ε)^0.1."""
     near, power, scratch = work
@@ -53,7 +52,7 @@ def _objective(a, mix, n, w, log_w, sparsity, spread, work):
     return total
 
 
-@_jit_reassociate
+@jit_reassociate
 def _gradient(a, b, mix, n, w, log_w, sparsity, spread, power, out):
     """Slopes of the first term and of the tangents."""
     for p in range(n):
@@ -65,7 +64,7 @@ def _gradient(a, b, mix, n, w, log_w, sparsity, spread, power, out):
             out[p] -= share * b[k, p]
 
 
-@_jit
+@jit
 def _step(n, log_w, slope, rate, spread, scratch, w, out):
     """Write logarithms of new weights, and the weights: ln w − rate · slope, tempered by the spread, normalised."""
     top = -np.inf
@@ -82,7 +81,7 @@ def _step(n, log_w, slope, rate, spread, scratch, w, out):
         out[p] -= math.log(total)
 
 
-@_jit
+@jit
 def _drop(n, b, w, log_w, place):
     """Move the weights that count to the front, with their columns and places; return how many they are."""
     kept, total = 0, 0.0
@@ -99,7 +98,7 @@ def _drop(n, b, w, log_w, place):
     return kept
 
 
-@_jit
+@jit
 def _descend(a, b, sparsity, spread, max_steps, tolerance, work, place):
     """Weights of the columns of ``b``, which is overwritten; return how many are left in ``work[0]`` and the objective."""
     w, log_w, new_w, new_log, slope, terms, mix = work
@@ -136,7 +135,7 @@ def _descend(a, b, sparsity, spread, max_steps, tolerance, work, place):
     return n, value
 
 
-@_jit
+@jit
 def mixtures(start, stop, targets, columns, indptr, indices, sparsity, spread, max_steps, tolerance, out, objective):
     """Write the weights of each target (rows of ``targets``) over its allowed columns, and the objective reached.
 

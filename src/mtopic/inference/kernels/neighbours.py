@@ -1,15 +1,14 @@
-"""Compiled loops over the neighbours of a block of rows; they hold no lock and write only the rows ``start`` to ``stop``."""
+"""What the neighbours of an observation say of its topics."""
 
 import math
 
 import numpy as np
 
 from . import special
+from .jit import jit, jit_reassociate
 
-_jit, _jit_reassociate = special.jit, special.jit_reassociate
 
-
-@_jit
+@jit
 def root_shares(start, stop, values, out):
     """Write the square roots of the shares that the entries have in their row's sum."""
     for row in range(start, stop):
@@ -20,7 +19,7 @@ def root_shares(start, stop, values, out):
             out[row, k] = math.sqrt(values[row, k] / total)
 
 
-@_jit_reassociate
+@jit_reassociate
 def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
     """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
 
@@ -41,7 +40,7 @@ def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpne
             out[d, k] = share * total[k]
 
 
-@_jit
+@jit
 def unit_rows(start, stop, values, out):
     """Write each row divided by its Euclidean norm."""
     for row in range(start, stop):
@@ -50,7 +49,7 @@ def unit_rows(start, stop, values, out):
             out[row, k] = values[row, k] / norm
 
 
-@_jit_reassociate
+@jit_reassociate
 def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from mtopic.inference import special
+from mtopic.inference.kernels import special
 
 SIZES = [1, 7, 8, 33, 1000]
 

@@ -4,11 +4,10 @@ They work on positive normal numbers and make no allocation; views of the bits s
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from .jit import jit, jit_reassociate
 
 SQRT_HALF = int(np.float64(0.5**0.5).view(np.int64))
 LN2_HIGH, LN2_LOW = (
@@ -22,15 +21,6 @@ ROUNDER = 1.5 * 2.0**52  # added to a number, it leaves the nearest integer in t
 EXP_FLOOR = -690.0
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 C2, C4, C6, C8, C10, C12 = 1 / 12, 1 / 120, 1 / 252, 1 / 240, 1 / 132, 691 / 32760
-
-# Without numpy's error model every division carries a branch, and no loop that has one is vectorised. Each kernel takes in what it
-# calls: otherwise the linker picks one of several compiled copies, by what the process happened to compile or load before, and bits differ.
-jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, forceinline=True, error_model="numpy", fastmath={"contract"}
-)
-jit_reassociate: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(
-    nogil=True, cache=True, forceinline=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
-)
 
 
 @jit

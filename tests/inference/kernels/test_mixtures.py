@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from mtopic.inference import simplex
 from mtopic.inference.execution import Threads
+from mtopic.inference.kernels import mixtures as kernels
 
 EPSILON = 1e-6
 
@@ -29,7 +29,7 @@ def mixtures(a, b, sparsity=1e-4, spread=0.049, allowed=None, n_jobs=1, max_step
     out, reached = np.full(indices.size, np.nan), np.full(a.shape[1], np.nan)
     with Threads(n_jobs) as threads:
         args = (np.ascontiguousarray(a.T), b, indptr, indices, sparsity, spread, max_steps, 1e-13, out, reached)
-        threads.run(simplex.mixtures, indptr, *args)
+        threads.run(kernels.mixtures, indptr, *args)
     weights = np.zeros((n, a.shape[1]))
     weights[allowed] = out.reshape(a.shape[1], -1).T
     return weights, reached

@@ -1,0 +1,216 @@
+"""All that is computed by compiled loops, as calls on arrays."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
+from scipy.special import digamma
+
+from .execution import Threads
+from .kernels import e_step, expectations, information, merging, mixtures, neighbours, statistics, sums
+
+Array: TypeAlias = NDArray[np.floating]
+Double: TypeAlias = NDArray[np.float64]
+Sparse: TypeAlias = csr_array | csc_array
+
+SUMS = {"log_gamma": sums.sum_log_gamma, "digamma": sums.sum_digamma, "v_log_v": sums.sum_v_log_v}
+
+
+class Backend:
+    """The calls that inference makes; threads share the rows, and their number changes no bit of any result.
+
+    What has the same calls can stand in its place. Arrays that come in are left as they are. The threads stay for the time of a ``with`` block;
+    outside of it the calling one does all the work.
+
+    Parameters
+    ----------
+    n_jobs
+        Number of threads, as in joblib; beyond the cores it has no effect.
+    """
+
+    def __init__(self, n_jobs: int = 1) -> None:
+        self._threads = Threads(n_jobs)
+
+    def __enter__(self) -> Self:
+        self._threads.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._threads.__exit__(*exception)
+
+    def e_step(
+        self, counts: csr_array, signatures: Array, prior: Array, start: Array, rounds: int, atol: float, rtol: float
+    ) -> tuple[Array, Double]:
+        """γ of each row at its fixed point, searched from ``start``, and the rounds that it took, × share of topics alive.
+
+        ``prior`` has one row for all or a row each. A row stops when Σ_k|Δγ| < K·atol + rtol·(its counts).
+        """
+        gamma, taken = np.array(start, counts.dtype, order="C"), np.empty(len(start))
+        self._over(e_step.e_step, counts, signatures, prior, gamma, taken, int(rounds), float(atol), float(rtol))
+        return gamma, taken
+
+    def topics(self, gamma: Array, prior: Array, totals: Double) -> tuple[Array, Double]:
+        """exp(E log θ), each row scaled, and what each row of γ adds to the bound besides constants of the prior."""
+        t, bound = np.empty((len(gamma), expectations.padded(gamma.shape[1])), gamma.dtype), np.empty(len(gamma))
+        self._rows(expectations.expected_topics, len(gamma), totals, prior, gamma, t, bound)
+        return t, bound
+
+    def signatures(self, lam: Array, blocks: Sequence[slice], *, of_means: bool) -> Array:
+        """The mean of β, or exp(E log β), of modalities with the rows ``blocks`` of λ, each row scaled."""
+        b = np.empty((len(lam), expectations.padded(lam.shape[1])), lam.dtype)
+        for block in blocks:
+            one, total = lam[block], self.column_sums(lam[block])
+            if of_means:
+                self._rows(expectations.mean_signatures, len(one), one, total, b[block])
+            else:
+                self._rows(expectations.expected_signatures, len(one), one, digamma(total), b[block])
+        return b
+
+    def statistics(self, counts: csc_array, topics: Array, signatures: Array, n_topics: int) -> tuple[Array, Double]:
+        """The expected counts of topics in each column, columns × K, and what each column adds to the bound."""
+        t, b = map(_whole_vectors, (topics, signatures))
+        expected, bound = np.empty((len(b), n_topics), b.dtype), np.empty(len(b))
+        self._over(statistics.sufficient_statistics, counts, t, b, expected, bound)
+        return expected, bound
+
+    def gradient_step(
+        self,
+        counts: csc_array,
+        topics: Array,
+        signatures: Array,
+        lam: Array,
+        keep: float,
+        scale: float,
+        shift: float | Array,
+        out: Array | None = None,
+    ) -> Array:
+        """λ · keep + expected counts · scale + shift, of which there is one or one a row; if wanted, in ``out``, which may be λ."""
+        moved, real = np.empty_like(lam) if out is None else out, lam.dtype.type
+        amounts = real(keep), real(scale), np.atleast_1d(np.asarray(shift, real))
+        self._over(statistics.gradient_step, counts, topics, signatures, *amounts, lam, moved)
+        return moved
+
+    def log_likelihood(self, counts: csr_array, theta: Array, beta: Array) -> Double:
+        """Σ_v x_dv ln(θ_d · β_v) of each row."""
+        out = np.empty(len(theta))
+        self._over(statistics.log_likelihood, counts, _whole_vectors(theta), _whole_vectors(beta), out)
+        return out
+
+    def explained(self, counts: csr_array, theta: Double, beta: Double, mean: Double) -> Double:
+        """Σ_v x_dv r_dvk ln(θ_d · β_v / mean_v) of each row and topic, with r the responsibilities."""
+        out = np.empty_like(theta)
+        self._over(statistics.explained, counts, theta, beta, mean, out)
+        return out
+
+    def pseudocounts(self, graph: csr_array, gamma: Array, sharpness: float, scale: Double) -> Array:
+        """``scale`` of each row × the mean over its neighbours of θ × likeness to the power ``sharpness``."""
+        roots, out = np.empty_like(gamma), np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype)
+        self._rows(neighbours.root_shares, len(gamma), gamma, roots)
+        self._over(neighbours.neighbour_pseudocounts, graph, roots, sharpness, scale, out)
+        return out
+
+    def corrected(self, graph: csr_array, gamma: Array, previous: Array, *, isolated: bool) -> Array:
+        """γ ⊙ (1 + mean direction of the neighbours' ``previous`` γ), rescaled; rows without neighbours too if ``isolated``."""
+        units, out = np.empty_like(gamma), np.empty_like(gamma)
+        self._rows(neighbours.unit_rows, len(gamma), previous, units)
+        self._over(neighbours.correct_by_neighbours, graph, gamma, units, isolated, out)
+        return out
+
+    def sum(self, of: Literal["log_gamma", "digamma", "v_log_v"], values: Array) -> float:
+        """Σ ln Γ(v), Σ ψ(v) or Σ v ln v over all entries, in double precision."""
+        return self._sum(SUMS[of], values)
+
+    def sum_increments(self, values: Array, prior: float) -> float:
+        """Σ E[ψ(n + prior) − ψ(prior)] over counts n of which the means, v − prior, are known."""
+        return self._sum(sums.sum_increments, values, prior)
+
+    def total_variation(self, values: Array, others: Array) -> float:
+        """Mean over the rows of half the sum of the differences between shares."""
+        return self._sum(sums.total_variation, values, others) / len(values)
+
+    def column_sums(self, values: Array) -> Double:
+        """Sums over the rows of a table, in double precision; the order of summation does not depend on the threads."""
+        out = np.empty((-(-len(values) // sums.CHUNK), values.shape[1]))
+        self._rows(sums.column_sums, len(out), values, out)
+        return np.asarray(out.sum(axis=0))
+
+    def merged(self, pairs: NDArray[np.int64], topics: Array) -> Double:
+        """Σ_v w_v ln w_v with w = topics_i + topics_j, for each pair (i, j) of rows."""
+        out = np.empty(len(pairs))
+        self._rows(merging.merged_v_log_v, len(pairs), pairs, topics, out)
+        return out
+
+    def merged_in_sets(
+        self, pairs: NDArray[np.int64], by_feature: Double, by_set: Double, features: Sequence[NDArray[np.int64]]
+    ) -> Double:
+        """The likelihood of counts of the topics i and j together where each set of observations has measured its ``features`` only."""
+        out, ends = np.empty(len(pairs)), np.cumsum([0, *map(len, features)])
+        of_sets = by_feature, by_set, np.concatenate(features), ends
+        self._rows(merging.merged_in_sets, len(pairs), pairs, *of_sets, out)
+        return out
+
+    def moments(
+        self,
+        counts: csr_array,
+        weights: Double,
+        modality: NDArray[np.int64],
+        lam: Double,
+        totals: Double,
+        eta: Double,
+        prior: Double,
+        theta: Double,
+    ) -> tuple[Double, Double]:
+        """Mean and variance of θ of each row by its observed information; of each feature there are weight, modality and η."""
+        mean, variance = np.empty_like(theta), np.empty_like(theta)
+        args = weights, modality, lam, totals, eta, prior, theta, mean, variance
+        self._over(information.laplace, counts, *args)
+        return mean, variance
+
+    def inverse_information(
+        self, counts: csc_array, weights: Double, theta: Double, beta: Double, eta: Double
+    ) -> Double:
+        """The diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹ of each column, with r the responsibilities."""
+        out = np.empty_like(beta)
+        self._over(information.louis, counts, weights, theta, beta, eta, out)
+        return out
+
+    def mixtures(
+        self,
+        targets: Double,
+        columns: Double,
+        allowed: csc_array,
+        sparsity: float,
+        spread: float,
+        max_steps: int,
+        tolerance: float,
+    ) -> csc_array:
+        """Weights on the simplex of the ``allowed`` columns that mix each target, columns × targets."""
+        weights, objective = np.empty(allowed.nnz), np.empty(len(targets))
+        args = allowed.indptr, allowed.indices, sparsity, spread, max_steps, tolerance, weights, objective
+        self._threads.run(mixtures.mixtures, allowed.indptr, targets, columns, *args)
+        return csc_array((weights, allowed.indices, allowed.indptr), shape=allowed.shape)
+
+    def _over(self, kernel: Callable[..., None], counts: Sparse, *args: Any) -> None:
+        """Run a kernel over the rows of a CSR matrix, or over the columns of a CSC one."""
+        self._threads.run(kernel, counts.indptr, counts.indptr, counts.indices, counts.data, *args)
+
+    def _rows(self, kernel: Callable[..., None], n_rows: int, *args: Any) -> None:
+        self._threads.run(kernel, np.arange(n_rows + 1), *args)
+
+    def _sum(self, kernel: Callable[..., None], values: Array, *args: Any) -> float:
+        """Sum, in double precision, of what a kernel writes for each row."""
+        out = np.empty(len(values))
+        self._rows(kernel, len(values), values, *args, out)
+        return float(out.sum())
+
+
+def _whole_vectors(table: Array) -> Array:
+    """The table with zeros at the end of each row up to whole vectors."""
+    width = expectations.padded(table.shape[1])
+    if width == table.shape[1]:
+        return table
+    padded = np.zeros((len(table), width), table.dtype)
+    padded[:, : table.shape[1]] = table
+    return padded
