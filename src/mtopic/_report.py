@@ -13,6 +13,7 @@ import pandas as pd
 from mtopic._data.slots import Data, modalities, table
 
 from . import __version__, get, pl, tl
+from ._data import record
 
 DPI = 150
 MOST_CATEGORIES = 40
@@ -137,7 +138,7 @@ def _features(mdata: Data, n_top: int) -> Iterator[str]:
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:
     quality = mdata.uns.get("topic_quality")
-    if quality is None:
+    if quality is None or record.is_outdated(mdata, "uns:topic_quality"):
         scored = mdata.copy()
         tl.topic_quality(scored, n_top=n_top)
         quality = scored.uns["topic_quality"]

@@ -1,8 +1,10 @@
 """Counts of one modality: a canonical CSR matrix of valid values."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_array, csr_matrix, issparse
 
@@ -39,6 +41,23 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
 def raw_counts(adata: AnnData, mod: str) -> CSR:
     """``layers["counts"]`` where it is present, else X."""
     return count_matrix(adata, mod, layer="counts" if "counts" in adata.layers else None)
+
+
+def fractions(matrices: Mapping[str, CSR]) -> dict[str, float]:
+    """The first value that is not whole, of each modality that has one."""
+    found = {}
+    for mod, x in matrices.items():
+        parted = x.data != np.trunc(x.data)
+        if parted.any():
+            found[mod] = float(x.data[parted.argmax()])
+    return found
+
+
+def summary(matrices: Mapping[str, CSR]) -> pd.DataFrame:
+    """What is known of counts: a row for each modality."""
+    broken = fractions(matrices)
+    rows = {mod: (*x.shape, float(x.data.sum(dtype=np.float64)), mod not in broken) for mod, x in matrices.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["n_obs", "n_features", "total", "whole"])
 
 
 def _check_values(x: CSR, adata: AnnData, mod: str, slot: str) -> None:

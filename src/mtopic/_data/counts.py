@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
 
-from .count_matrix import CSR, count_matrix
+from .count_matrix import CSR, count_matrix, fractions, summary
 from .measured import batches, in_measured_sets
 from .names import matched, unique
 from .preparation import Preparation
@@ -97,7 +97,7 @@ class Counts:
         corpus = in_measured_sets(corpus, obs_names, features, parts, batches(data, batch_key))
         preparation = {mod: Preparation.of(parts[mod]) for mod in features}
         has_raw_layer = any("counts" in adata.layers for adata in parts.values())
-        return cls(corpus, obs_names, features, preparation, has_raw_layer, _fractions(matrices), summary(matrices))
+        return cls(corpus, obs_names, features, preparation, has_raw_layer, fractions(matrices), summary(matrices))
 
     def warn_empty(self) -> None:
         """Say how many observations have no counts."""
@@ -159,22 +159,6 @@ def named_once(data: Data) -> dict[str, AnnData]:
         unique(adata.obs_names, f"observation names of modality {mod!r}", "obs_names_make_unique()")
         unique(adata.var_names, f"feature names of modality {mod!r}", "var_names_make_unique()")
     return parts
-
-
-def _fractions(matrices: Mapping[str, CSR]) -> dict[str, float]:
-    found = {}
-    for mod, x in matrices.items():
-        broken = x.data != np.trunc(x.data)
-        if broken.any():
-            found[mod] = float(x.data[broken.argmax()])
-    return found
-
-
-def summary(matrices: Mapping[str, CSR]) -> pd.DataFrame:
-    """What is known of counts: a row for each modality."""
-    fractions = _fractions(matrices)
-    rows = {mod: (*x.shape, float(x.data.sum(dtype=np.float64)), mod not in fractions) for mod, x in matrices.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["n_obs", "n_features", "total", "whole"])
 
 
 def _require_counts(x: CSR, mod: str, layer: str | None) -> None:

@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
+from . import record
 from .names import absent, look_up, topic_name
 
 Data: TypeAlias = AnnData | MuData
@@ -81,6 +82,7 @@ def coordinates(data: Data, key: str) -> NDArray[np.float64]:
         for holders in ([data], parts):
             tables = [_rows(holder, name) for holder in holders if _is_table(holder, name)]
             if tables:
+                record.warn_outdated(data, f"obsm:{name}")
                 return _merge(tables, data.obs_names, f"obsm[{name!r}]")
     known = {name for holder in (data, *parts) for name in holder.obsm if _is_table(holder, name)}
     raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
@@ -125,6 +127,7 @@ def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np
 def column(data: Data, key: str) -> pd.Series:
     """A column of ``obs``, or of a modality's as ``"mod:column"`` or, where one modality only has it, by its bare name."""
     if key in data.obs:
+        record.warn_outdated(data, f"obs:{key}")
         return data.obs[key]
     found = {}
     for mod, adata in (data.mod if isinstance(data, MuData) else {}).items():

@@ -9,6 +9,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
+from mtopic._data import record
 from mtopic._data.slots import Data, coordinates, modalities, table, takes_spatialdata
 from mtopic._docs import shared_docs
 from mtopic._warn import warn
@@ -54,6 +55,7 @@ def topics(data: Data, *, key: str = "topics") -> AnnData:
     ((100, 3), 'topic_1', (100, 2))
     """
     proportions = table(data, key)
+    record.warn_outdated(data, *(f"obs:{name}" for name in data.obs), *(f"obsm:{name}" for name in data.obsm))
     obs = _obs(data)
     return AnnData(
         X=proportions.to_numpy(dtype=np.float64),

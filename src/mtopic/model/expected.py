@@ -8,8 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._data import record
-from mtopic._data.count_matrix import count_matrix, raw_counts
-from mtopic._data.counts import summary
+from mtopic._data.count_matrix import count_matrix, raw_counts, summary
 from mtopic._data.measured import batches, measured
 from mtopic._data.names import absent
 from mtopic._data.proportions import proportions

@@ -53,6 +53,8 @@ class Fitted:
         parts, key = modalities(data), f"{head}signatures"
         fitted = [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
         signatures = {mod: checked_signatures(data, mod, key) for mod in fitted}
+        for mod, table in signatures.items():
+            record.warn_other_features(data, head, mod, len(table))
         preparation = {mod: Preparation.of(parts[mod]) for mod in fitted}
         return cls(signatures, preparation, record.read_params(data, head))
 

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
+from mtopic._data import record
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._docs import shared_docs
@@ -89,4 +90,5 @@ def _distances(data: Data, key: str) -> NDArray[np.float64]:
     known = [name for name in data.obs if is_numeric_dtype(data.obs[name])]
     if key not in known:
         raise KeyError(f"{absent(key, known, 'numbers', 'obs of the data')}; mtopic.tl.borders writes them")
+    record.warn_outdated(data, f"obs:{key}")
     return data.obs[key].to_numpy(dtype=np.float64)

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from mtopic._data import record
 from mtopic._data.names import absent
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._docs import shared_docs
@@ -84,6 +85,7 @@ def _scores(data: Data, key: str) -> pd.DataFrame:
     known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "zscore" in value]
     if key not in known:
         raise KeyError(f"{absent(key, known, 'enrichment', 'uns')}; mtopic.tl.topic_neighborhoods writes it")
+    record.warn_outdated(data, f"uns:{key}")
     scores: pd.DataFrame = data.uns[key]["zscore"]
     scored = scores.notna().any(axis=1)
     if not scored.any():

@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from mtopic._data import record
 from mtopic._data.slots import Data, modality, table, takes_spatialdata
 from mtopic._docs import shared_docs
 
@@ -67,6 +68,7 @@ def zscores(
     """
     name, adata = modality(mdata, mod)
     scores = table(adata, zscores, made_by="mtopic.tl.zscores").reindex(mdata.obs_names)
+    record.warn_outdated(mdata, f"{name}:obsm:{zscores}")
     style: dict[str, Any] = {"marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize, "ncols": ncols}
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
     colours = "viridis" if cmap is None else cmap

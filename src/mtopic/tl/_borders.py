@@ -2,7 +2,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic._data import graph
+from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
@@ -52,6 +52,7 @@ def borders(
     theta = proportions(data, topics)
     neighbours = graph.find(data, neighbors_key).neighbours()
     data.obs[key_added] = _mean_distance(np.sqrt(theta.to_numpy()), neighbours)
+    record.note(data, record.head_of(topics), f"obs:{key_added}")
 
 
 def _mean_distance(roots: NDArray[np.float64], neighbours: csr_array) -> NDArray[np.float64]:

@@ -236,6 +236,7 @@ def _counts_by_topic(
     """Expected counts of each topic in each sample: of the named features, samples × features × topics, and of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
     x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
+    record.warn_other_raw_counts(data, record.head_of(key, "signatures"), mod, x)
     chosen = adata.var_names.get_indexer(names)
     t = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
     beta = table.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)

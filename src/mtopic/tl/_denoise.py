@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mtopic._data import record
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic.model.expected import expected
 
@@ -82,4 +83,5 @@ def denoise(
     indices = np.tile(columns[order].astype(np.int32), n_obs)
     indptr = np.arange(n_obs + 1) * n_chosen
     adata.layers[layer] = csr_matrix((chosen.ravel(), indices, indptr), shape=adata.shape)
+    record.note(target, record.head(prefix), f"{name}:layers:{layer}")
     return target if copy else None

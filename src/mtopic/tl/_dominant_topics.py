@@ -1,6 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mtopic._data import record
 from mtopic._data.category import write_category
 from mtopic._data.slots import Data, table, takes_spatialdata
 
@@ -53,6 +54,7 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     if not names.is_unique:
         raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
     write_category(data, key_added, _largest(proportions.to_numpy(dtype=np.float64)), names)
+    record.note(data, record.head_of(topics), f"obs:{key_added}")
 
 
 def _largest(values: NDArray[np.float64]) -> NDArray[np.intp]:

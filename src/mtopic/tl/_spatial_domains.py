@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data import graph
+from mtopic._data import graph, record
 from mtopic._data.category import write_category
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
@@ -139,6 +139,7 @@ def spatial_domains(
     params["n_domains"] = n_domains
     labels = cut(points, [n_domains], seed)[n_domains]
     _write(data, key_added, labels, known, result)
+    record.note(data, record.head_of(topics), f"obs:{key_added}", f"uns:{key_added}")
 
 
 def _principal(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic._data import graph
+from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
@@ -93,6 +93,7 @@ def topic_autocorr(
             for mode in STATISTICS
         }
     data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(theta.columns)
+    record.note(data, record.head_of(topics), f"uns:{key_added}")
 
 
 def _renamed(mode: str, result: pd.DataFrame) -> pd.DataFrame:

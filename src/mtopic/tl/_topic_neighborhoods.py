@@ -3,7 +3,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic._data import graph
+from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
 
@@ -101,3 +101,4 @@ def topic_neighborhoods(
         "count": pd.DataFrame(found.counts.astype(np.int64), index=names, columns=names),
         "params": {"topics": topics, "neighbors_key": neighbors_key, "n_perms": int(n_perms)},
     }
+    record.note(data, record.head_of(topics), f"uns:{key_added}")

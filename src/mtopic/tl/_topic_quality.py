@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.special import entr
 
+from mtopic._data import record
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.slots import Data, find_signatures, modalities, table, takes_spatialdata
 
@@ -106,7 +107,9 @@ def topic_quality(
         name, adata, weights = find_signatures(data, mod, signatures)
         phi = _distributions(weights, proportions.columns, name, signatures)
         top = np.argsort(-phi, axis=0, kind="stable")[:n_top].T
-        measures = {"coherence": _coherence(raw_counts(adata, name), top), "exclusivity": _exclusivity(phi, top)}
+        counts = raw_counts(adata, name)
+        record.warn_other_raw_counts(data, record.head_of(topics), name, counts)
+        measures = {"coherence": _coherence(counts, top), "exclusivity": _exclusivity(phi, top)}
         for measure, values in measures.items():
             by_topic[f"{name}:{measure}"] = values
         means = {measure: float(values.mean()) for measure, values in measures.items()}
@@ -118,6 +121,7 @@ def topic_quality(
         "effective_n_topics_per_observation": float(_effective_number(shares).mean()),
         "n_top": int(n_top),
     }
+    record.note(data, record.head_of(topics), f"uns:{key_added}")
 
 
 def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from mtopic._data import record
 from mtopic._data.slots import Data, modalities, table, takes_spatialdata
 
 
@@ -99,6 +100,7 @@ def umap(
     options = {"n_neighbors": n_neighbors, "min_dist": min_dist, "metric": metric, "random_state": random_state}
     points = UMAP(n_components=n_components, n_jobs=1, **options).fit_transform(values)
     _write(mdata, name, np.asarray(points, dtype=np.float32), {**options, "use_rep": x})
+    record.note(mdata, record.head_of(x), f"obsm:{name}", f"obsm:X_{name}")
 
 
 def _finite(proportions: pd.DataFrame, key: str) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from mtopic import read
+from mtopic._data import record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
 from mtopic._data.slots import Data, find_signatures, modality, takes_spatialdata
 
@@ -75,6 +76,7 @@ def zscores(
         raise ValueError(f"thr={thr}: z-scores are clipped at a positive value, or None")
     if raw_data_path is None:
         counts = raw_counts(adata, name)
+        record.warn_other_raw_counts(mdata, record.head_of(signatures, "signatures"), name, counts)
     else:
         counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
     logs, mean, sd = _standard(counts)
@@ -84,6 +86,7 @@ def zscores(
         z = (logs[:, top].toarray() - mean[:, None]) / sd[:, None]
         scores[topic] = (z if thr is None else np.clip(z, -thr, thr)).mean(axis=1)
     adata.obsm[out_key] = pd.DataFrame(scores, index=adata.obs_names)
+    record.note(mdata, record.head_of(signatures, "signatures"), f"{name}:obsm:{out_key}")
 
 
 def _standard(counts: CSR) -> tuple[csr_array, np.ndarray, np.ndarray]:
