@@ -194,8 +194,11 @@ def warn_outdated(data: "Data", *slots: str) -> None:
 
 
 def _exists(data: "Data", slot: str) -> bool:
-    *mod, kind, name = slot.split(":", 2) if slot.count(":") > 1 else slot.split(":", 1)
-    holder = data if not mod or isinstance(data, AnnData) else data.mod.get(mod[0])
+    kind, name = slot.split(":", 1)
+    holder: Any = data
+    if kind not in ("obs", "obsm", "uns"):
+        holder = data if isinstance(data, AnnData) else data.mod.get(kind)
+        kind, name = name.split(":", 1)
     return holder is not None and name in getattr(holder, kind)
 
 
