@@ -150,8 +150,9 @@ def _quick_start() -> Iterator[QuickStart]:
 
 @pytest.fixture(autouse=True)
 def _whole_start(request: pytest.FixtureRequest, _quick_start: QuickStart) -> Iterator[None]:
-    """Of tests marked ``whole_start``."""
-    _quick_start.whole = request.node.get_closest_marker("whole_start") is not None
+    """Of tests marked ``whole_start``, and of those that tell how good a fit is, on data made for that."""
+    made_for_that = {"large_tissue", "real_mudata", "real_anndata"}
+    _quick_start.whole = bool(request.node.get_closest_marker("whole_start") or made_for_that & {*request.fixturenames})
     yield
     _quick_start.whole = False
 

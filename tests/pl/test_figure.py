@@ -63,13 +63,23 @@ def mdata(mdata):
     return mdata
 
 
+def drawer(name, data):
+    def draw(**options):
+        return PLOTS[name](data, **options)
+
+    draw.name, draw.data = name, data
+    return draw
+
+
 @pytest.fixture(params=PLOTS)
 def plot(request, mdata):
-    def draw(**options):
-        return PLOTS[request.param](mdata, **options)
+    return drawer(request.param, mdata)
 
-    draw.name, draw.data = request.param, mdata
-    return draw
+
+@pytest.fixture(params=["topics", "dominant_topics", "convergence"])
+def some_plot(request, mdata):
+    """A grid of panels, a map and a chart: for what the same code does for all plots."""
+    return drawer(request.param, mdata)
 
 
 @pytest.fixture
@@ -99,13 +109,19 @@ def test_gives_axes_or_the_figure(plot):
     assert isinstance(figure, Figure) and len(figure.axes) == SEVERAL.get(plot.name, 1)
 
 
-def test_data_and_settings_stay(plot, tmp_path):
+def test_data_and_settings_stay_and_text_is_text(plot, tmp_path):
     before, settings, backend = contents(plot.data), dict(mpl.rcParams), mpl.get_backend()
-    plot(save=tmp_path / "plot.pdf", fontsize=14)
+    axes = plot(save=tmp_path / "plot.pdf", fontsize=14)
     after = contents(plot.data)
     assert before.keys() == after.keys()
     assert all(before[key].equals(after[key]) for key in before)
     assert dict(mpl.rcParams) == settings and mpl.get_backend() == backend
+    pdf = (tmp_path / "plot.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"/Type3" not in pdf
+    if plot.name in {"topics", "dominant_topics"}:
+        assert all(ax.collections[0].get_rasterized() for ax in np.atleast_1d(axes)) and b"/Subtype /Image" in pdf
+    if plot.name in {"signatures", "convergence"}:
+        assert b"/Subtype /Image" not in pdf
 
 
 def test_a_backend_loaded_while_drawing_keeps_its_settings(mdata, monkeypatch):
@@ -131,9 +147,12 @@ def test_font_size(plot):
         plot(fontsize=0)
 
 
-def test_png_of_300_dpi(plot, tmp_path):
-    figure = plot(save=str(tmp_path / "plot.png"), figsize=(6, 4), return_fig=True)
-    height, width = plt.imread(tmp_path / "plot.png").shape[:2]
+def test_a_shown_png_of_300_dpi_without_background(plot, tmp_path, shown):
+    options = {"save": str(tmp_path / "plot.png"), "figsize": (6, 4), "transparent": True, "show": True}
+    figure = plot(**options, return_fig=True)
+    picture = plt.imread(tmp_path / "plot.png")
+    height, width = picture.shape[:2]
+    assert len(shown) == 1 and picture[0, 0, 3] == 0
     assert tuple(figure.get_size_inches()) == (6, 4)
     if plot.name in {"topics", "dominant_topics", "feature_activity", "scatter_pie", "zscores", "borders"}:
         assert 1000 < width <= 1900 and 500 < height <= 1300
@@ -141,41 +160,27 @@ def test_png_of_300_dpi(plot, tmp_path):
         assert (width, height) == (1800, 1200)
 
 
-def test_transparent_background(plot, tmp_path):
-    for transparent in (True, False):
-        plot(save=tmp_path / "plot.png", transparent=transparent)
-        corner = plt.imread(tmp_path / "plot.png")[0, 0]
-        assert corner[3] == (0 if transparent else 1)
+def test_background(some_plot, tmp_path):
+    some_plot(save=tmp_path / "plot.png")
+    assert plt.imread(tmp_path / "plot.png")[0, 0, 3] == 1
 
 
-def test_vectors_with_text_as_text_and_rasterised_points(plot, tmp_path):
-    axes = plot(save=tmp_path / "plot.pdf")
-    pdf = (tmp_path / "plot.pdf").read_bytes()
-    assert pdf.startswith(b"%PDF") and b"/FontFile2" in pdf and b"/Type3" not in pdf
-    if plot.name == "topics":
-        assert all(ax.collections[0].get_rasterized() for ax in axes) and b"/Subtype /Image" in pdf
-    if plot.name == "dominant_topics":
-        assert axes.collections[0].get_rasterized() and b"/Subtype /Image" in pdf
-    if plot.name in {"signatures", "convergence"}:
-        assert b"/Subtype /Image" not in pdf
-
-
-def test_a_saved_figure_is_closed_unless_shown(plot, tmp_path, shown):
-    plot(save=tmp_path / "plot.png")
+def test_a_saved_figure_is_closed_unless_shown(some_plot, tmp_path, shown):
+    some_plot(save=tmp_path / "plot.png")
     assert plt.get_fignums() == [] and shown == []
-    plot(save=tmp_path / "plot.png", show=True)
+    some_plot(save=tmp_path / "plot.png", show=True)
     assert len(plt.get_fignums()) == 1 and len(shown) == 1
 
 
-def test_when_it_is_shown(plot, tmp_path, shown):
-    plot(), plot(show=False)
+def test_when_it_is_shown(some_plot, tmp_path, shown):
+    some_plot(), some_plot(show=False)
     assert not shown
-    plot(show=True)
+    some_plot(show=True)
     assert len(shown) == 1
     with plt.ion():
-        plot(show=False), plot(save=tmp_path / "plot.png"), plot(return_fig=True)
+        some_plot(show=False), some_plot(save=tmp_path / "plot.png"), some_plot(return_fig=True)
         assert len(shown) == 1
-        plot()
+        some_plot()
         assert len(shown) == 2
 
 
@@ -186,12 +191,12 @@ def test_axes_of_the_caller_are_not_shown(mdata, shown):
     assert not shown
 
 
-def test_failure_leaves_no_figure_and_no_settings(plot, tmp_path):
+def test_failure_leaves_no_figure_and_no_settings(some_plot, tmp_path):
     settings = dict(mpl.rcParams)
     with pytest.raises(FileNotFoundError):
-        plot(save=tmp_path / "nowhere" / "plot.png")
+        some_plot(save=tmp_path / "nowhere" / "plot.png")
     with pytest.raises(ValueError, match="is not supported"):
-        plot(save=tmp_path / "plot.xyz")
+        some_plot(save=tmp_path / "plot.xyz")
     assert plt.get_fignums() == [] and dict(mpl.rcParams) == settings
 
 

@@ -58,7 +58,7 @@ model = make(sys.argv[1], data())
 model.VI(12, tol=None)
 print([bound.hex() for bound in model.elbo])
 """
-KINDS = ["collapsed", "variational", "prior", "original"]
+KINDS = ["prior", *(pytest.param(kind, marks=pytest.mark.weekly) for kind in ("collapsed", "variational", "original"))]
 
 
 def start(script, *arguments):
@@ -82,6 +82,7 @@ def path(tmp_path):
     return tmp_path / "model.h5"
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_bits(path, kind):
     process = start(KILL, kind, path)
@@ -96,7 +97,7 @@ def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_bits(path
     assert_same_bits(again, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
 def test_kernels_that_were_just_compiled_give_the_bits_of_those_that_were_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
@@ -107,7 +108,8 @@ def test_kernels_that_were_just_compiled_give_the_bits_of_those_that_were_loaded
     assert seen[0] == seen[1] != ""
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
+@pytest.mark.whole_start
 def test_a_fit_that_is_killed_ten_times_at_any_moment_comes_to_the_same_bits(path):
     rng, seen = np.random.default_rng(7), 0
     for _ in range(10):

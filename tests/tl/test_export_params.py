@@ -8,7 +8,7 @@ import mtopic as mt
 
 
 def fitted(data, cls=mt.tl.MTM, **kwargs):
-    model = cls(data, n_topics=4, n_jobs=2, verbose=False, **kwargs)
+    model = cls(data, n_topics=4, n_jobs=1, verbose=False, **kwargs)
     model.VI(5)
     return model
 

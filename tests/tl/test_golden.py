@@ -42,7 +42,7 @@ def follow(model, gold):
 def test_mtm(golden, real_mudata, name):
     gold = golden(name)
     mdata = prepared(real_mudata(name.split("_mtm")[0]))
-    model = mt.tl.MTM(mdata, n_topics=int(gold["n_topics"]), n_jobs=2, verbose=False)
+    model = mt.tl.MTM(mdata, n_topics=int(gold["n_topics"]), n_jobs=1, verbose=False)
     for mod in gold["mods"]:
         np.testing.assert_allclose(model.lambda_[mod][:, :20], gold[f"lambda_{mod}_0"], rtol=1e-12)
     follow(model, gold)
@@ -59,14 +59,14 @@ def test_smtm(golden, real_mudata, name):
         where = {"neighbors_key": "original"}
     else:
         where = {"radius": float(gold["radius"])}
-    model = mt.tl.sMTM(mdata, int(gold["n_topics"]), spatial_key="spatial", n_jobs=2, verbose=False, **where)
+    model = mt.tl.sMTM(mdata, int(gold["n_topics"]), spatial_key="spatial", n_jobs=1, verbose=False, **where)
     follow(model, gold)
 
 
 def test_svi(golden, real_mudata):
     gold = golden("cite_pbmc1k_small_mtm_svi_k6")
     mdata = prepared(real_mudata("cite_pbmc1k_small"))
-    model = mt.tl.MTM(mdata, int(gold["n_topics"]), n_jobs=2, verbose=False, dtype="float64")
+    model = mt.tl.MTM(mdata, int(gold["n_topics"]), n_jobs=1, verbose=False, dtype="float64")
     sizes, rate = (int(gold[name]) for name in ("n_batches", "batch_size")), (float(gold[n]) for n in ("tau", "kappa"))
     model.SVI(*sizes, *rate, schedule="original")
     np.testing.assert_allclose(share(model.gamma), share(gold["gamma"]), atol=2e-6)

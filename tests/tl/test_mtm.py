@@ -11,7 +11,7 @@ from mtopic.inference.posterior import Posterior
 from mtopic.inference.schedule import EXPLORE
 
 
-def fit(data, n_iter=12, *, n_jobs=2, schedule="fast", tol=None, **kwargs):
+def fit(data, n_iter=12, *, n_jobs=1, schedule="fast", tol=None, **kwargs):
     model = mt.tl.MTM(data, 4, n_jobs=n_jobs, verbose=False, **kwargs)
     model.VI(n_iter, schedule=schedule, tol=tol)
     return model
@@ -67,7 +67,7 @@ def test_a_fit_goes_on(tissue, schedule, first):
 def test_a_converged_fit_stops_where_it_is_cut(tissue):
     whole = fit(tissue, 400, tol="auto")
     assert whole.converged
-    parts = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    parts = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     while not parts.converged:
         parts.VI(7)
     assert_same_bits(whole, parts)
@@ -91,7 +91,7 @@ def test_single_precision_agrees_with_double(tissue):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_bound_never_falls_while_refining(large_tissue, dtype):
-    model = mt.tl.MTM(large_tissue, 8, n_jobs=2, verbose=False, dtype=dtype)
+    model = mt.tl.MTM(large_tissue, 8, n_jobs=1, verbose=False, dtype=dtype)
     model.VI(EXPLORE + 40, tol=None)
     refined = np.array(model.elbo[EXPLORE:])
     slack = 1e-7 if dtype == "float32" else 1e-12
@@ -102,7 +102,7 @@ def test_the_bound_never_falls_while_refining(large_tissue, dtype):
 @pytest.mark.parametrize("schedule", ["fast", "original"])
 def test_known_topics_come_back(large_tissue, schedule):
     mdata = large_tissue.copy()
-    model = mt.tl.MTM(mdata, 8, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(mdata, 8, n_jobs=1, verbose=False)
     model.VI(60, schedule=schedule)
     mt.tl.export_params(model, mdata)
     assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
@@ -110,7 +110,7 @@ def test_known_topics_come_back(large_tissue, schedule):
 
 def test_collapsed_inference_finds_known_topics(large_tissue):
     mdata = large_tissue.copy()
-    model = mt.tl.MTM(mdata, 8, n_jobs=2, verbose=False, inference="collapsed", dtype="float64")
+    model = mt.tl.MTM(mdata, 8, n_jobs=1, verbose=False, inference="collapsed", dtype="float64")
     model.VI(60, tol=None)
     refined = np.array(model.elbo[EXPLORE:])
     assert (np.diff(refined) >= -1e-12 * abs(refined[-1])).all()
@@ -197,7 +197,7 @@ def exact_bound(model, mdata):
 
 @pytest.mark.parametrize("inference", ["variational", "collapsed"])
 def test_the_trace_is_at_most_the_bound_of_the_posterior_and_comes_to_it(tissue, inference):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False, dtype="float64", inference=inference)
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False, dtype="float64", inference=inference)
     gaps = []
     for n_iter in (1, EXPLORE - 2, 1, 1, 150):
         model.VI(n_iter, tol=None)
@@ -207,11 +207,11 @@ def test_the_trace_is_at_most_the_bound_of_the_posterior_and_comes_to_it(tissue,
 
 
 def test_learned_priors_never_lower_the_bound(large_tissue):
-    model = mt.tl.MTM(large_tissue, 8, n_jobs=2, verbose=False, dtype="float64", alpha="auto", eta="auto")
+    model = mt.tl.MTM(large_tissue, 8, n_jobs=1, verbose=False, dtype="float64", alpha="auto", eta="auto")
     model.VI(EXPLORE + 40, tol=None)
     refined = np.array(model.elbo[EXPLORE:])
     assert (np.diff(refined) >= -1e-12 * abs(refined[-1])).all()
-    fixed = mt.tl.MTM(large_tissue, 8, n_jobs=2, verbose=False, dtype="float64")
+    fixed = mt.tl.MTM(large_tissue, 8, n_jobs=1, verbose=False, dtype="float64")
     fixed.VI(EXPLORE + 40, tol=None)
     assert refined[-1] > fixed.elbo[-1]
 
@@ -220,14 +220,14 @@ def test_learned_priors_never_lower_the_bound(large_tissue):
 @pytest.mark.parametrize("true", [0.05, 0.3])
 def test_learned_alpha_is_near_that_of_the_simulation(inference, true):
     cells = mt.datasets.simulate(600, 6, concentration=true, spatial=False)
-    model = mt.tl.MTM(cells, 6, n_jobs=2, verbose=False, inference=inference, alpha="auto", eta="auto")
+    model = mt.tl.MTM(cells, 6, n_jobs=1, verbose=False, inference=inference, alpha="auto", eta="auto")
     model.VI(80)
     assert model.alpha == pytest.approx(true, rel=0.3)
     assert 0.02 < model.eta < 0.3  # most features have a concentration of 0.05, the markers 1
 
 
 def test_work_is_counted(tissue):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     assert model.passes == 0
     seen = [0.0]
     for n_iter in (1, 1, 1):
@@ -292,7 +292,7 @@ def test_sizes_that_are_no_whole_numbers(tissue, size):
 @pytest.mark.parametrize("where", ["e_step", "m_step", "bound"])
 @pytest.mark.parametrize("done", [0, 3])
 def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, where, done):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     if done:
         model.VI(done, tol=None)
     before = model.gamma.copy()
@@ -329,7 +329,7 @@ def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tiss
 
 
 def test_convergence_is_that_of_the_schedule_at_hand(tissue):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     model.VI(60, schedule="original")
     model.VI(30, tol=1e-1)
     assert len(model.elbo) == 70
@@ -390,7 +390,7 @@ def test_topics_of_the_mouse_cortex_follow_its_cell_types(real_mudata):
     for mod in mdata.mod:
         mt.pp.tfidf(mdata, mod=mod)
     mt.pp.scale_counts(mdata)
-    model = mt.tl.MTM(mdata, 20, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(mdata, 20, n_jobs=1, verbose=False)
     model.VI(20)
     cell_type = mdata.obs["cell_type"]
     known = ~cell_type.isin(["Mis", "ambiguous", "undetermined", "unassigned"]).to_numpy()

@@ -183,10 +183,13 @@ def test_other_data(tissue):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_known_number_of_topics(seed):
+@pytest.mark.whole_start
+@pytest.mark.parametrize(
+    ("seed", "n_folds"), [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.weekly) for seed in (0, 1, 2))]
+)
+def test_known_number_of_topics(seed, n_folds):
     mdata = mt.datasets.simulate(800, 10, rng=seed)
-    _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=5, n_iter=50, n_jobs=2)
+    _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=n_folds, n_iter=50)
     assert 8 <= info["one_se_K"] <= 14
     means = info["scores"]["mean"]
     assert means[30] < means[10]
@@ -194,7 +197,8 @@ def test_known_number_of_topics(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.whole_start
 def test_real_cells(real_mudata):
     mdata = real_mudata("cite_pbmc1k_small")
-    _, info = run(mdata, (5, 10, 15, 20), n_folds=3, prepare=False, n_jobs=2)
+    _, info = run(mdata, (5, 10, 15, 20), n_folds=3, prepare=False)
     assert info["one_se_K"] > 5

@@ -14,7 +14,7 @@ from mtopic.inference.strength import learned_prior
 
 
 def model_of(data, **kwargs):
-    arguments = {"n_topics": 4, "spatial_key": "spatial", "n_jobs": 2, "verbose": False, **kwargs}
+    arguments = {"n_topics": 4, "spatial_key": "spatial", "n_jobs": 1, "verbose": False, **kwargs}
     return mt.tl.sMTM(data, **arguments)
 
 
@@ -59,7 +59,7 @@ def test_coincident_spots_are_neighbours_and_self_is_not(tissue):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_correction_keeps_the_mass_and_pulls_neighbours_together(seed):
     noisy = mt.datasets.simulate(400, 4, modalities={"rna": 60}, depth=15, rng=seed)
-    plain = mt.tl.MTM(noisy, 4, n_jobs=2, verbose=False)
+    plain = mt.tl.MTM(noisy, 4, n_jobs=1, verbose=False)
     plain.VI(30, tol=None)
     spatial = fitted(noisy, 30, n_neighbors=6, smoothing="original")
     np.testing.assert_allclose(spatial.gamma.sum(axis=1), plain.gamma.sum(axis=1), rtol=1e-5)
@@ -99,7 +99,7 @@ def test_threads_change_no_bit_and_a_fit_goes_on(schedule, arguments):
 
 def test_known_topics_come_back(large_tissue):
     mdata = large_tissue.copy()
-    model = mt.tl.sMTM(mdata, 8, n_neighbors=6, spatial_key="spatial", n_jobs=2, verbose=False)
+    model = mt.tl.sMTM(mdata, 8, n_neighbors=6, spatial_key="spatial", n_jobs=1, verbose=False)
     model.VI(60)
     mt.tl.export_params(model, mdata)
     assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
@@ -164,7 +164,7 @@ def test_a_graph_will_do_without_coordinates(tissue):
         data.obsp["ring_connectivities"] = ring
     tissue.obsm["spatial"][:] = 0.0
     del distant.obsm["spatial"]
-    alike = mt.tl.sMTM(distant, 4, neighbors_key="ring", n_jobs=2, verbose=False)
+    alike = mt.tl.sMTM(distant, 4, neighbors_key="ring", n_jobs=1, verbose=False)
     assert "neighbors_key" in alike.params()
     alike.VI(5)
     np.testing.assert_array_equal(alike.gamma, fitted(tissue, 5, neighbors_key="ring").gamma)
@@ -183,7 +183,7 @@ def test_forms_of_coordinates(tissue, form):
         tissue.obsm["coords"] = points.astype(np.float32)
     else:
         tissue.obsm["coords"] = np.column_stack([points, np.zeros(len(points))])
-    model = mt.tl.sMTM(tissue, 4, radius=0.2, n_jobs=2, verbose=False)
+    model = mt.tl.sMTM(tissue, 4, radius=0.2, n_jobs=1, verbose=False)
     model.VI(3, tol=None)
     np.testing.assert_allclose(model.gamma, expected.gamma, rtol=1e-4, atol=1e-4)
 
@@ -264,7 +264,7 @@ def test_isolated_spots_are_reported(tissue):
 @pytest.mark.parametrize("arguments", [{"smoothing": "original"}, {"strength": 1.0}])
 def test_isolated_spots_keep_their_topics(tissue, arguments):
     n_iter = 15 if "smoothing" in arguments else 10  # beside neighbours an E-step of the refinement has fewer rounds
-    plain = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    plain = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     plain.VI(n_iter, tol=None)
     np.testing.assert_array_equal(fitted(tissue, n_iter, radius=1e-6, **arguments).gamma, plain.gamma)
 
@@ -336,7 +336,7 @@ def error(model, data):
 
 @pytest.mark.parametrize("arguments", [{}, {"inference": "collapsed", "alpha": "auto", "eta": "auto"}])
 def test_without_strength_it_is_mtm_to_the_bit(tissue, arguments):
-    plain = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False, **arguments)
+    plain = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False, **arguments)
     spatial = model_of(tissue, n_neighbors=6, strength=0, **arguments)
     for model in (plain, spatial):
         model.VI(100)
@@ -347,14 +347,19 @@ def test_without_strength_it_is_mtm_to_the_bit(tissue, arguments):
     assert spatial.params()["strength"] == 0
 
 
-@pytest.mark.parametrize("seed", range(5))
+def first(number, of):
+    """Values of which the first are enough, but for once a week."""
+    return [value if i < number else pytest.param(value, marks=pytest.mark.weekly) for i, value in enumerate(of)]
+
+
+@pytest.mark.parametrize("seed", first(2, range(5)))
 @pytest.mark.parametrize("inference", ["variational", "collapsed"])
 def test_noise_teaches_no_strength(inference, seed):
     data = thin("noise", 200, seed, modalities={"rna": 200, "atac": 100})
     assert fitted(data, 1, n_topics=8, n_neighbors=6, inference=inference).strength <= 0.05
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", first(1, range(3)))
 def test_a_smooth_tissue_teaches_strength_the_more_the_less_its_spots_tell(seed):
     shallow, deep = (fitted(thin(depth=depth, rng=seed), 1, n_topics=8, n_neighbors=6).strength for depth in (60, 1000))
     assert shallow > 0.3
@@ -418,13 +423,17 @@ def test_more_strength_makes_smoother_topics(number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("depth", "n_seeds"), [(100, 3), (500, 3), (2000, 6)])
+@pytest.mark.whole_start
+@pytest.mark.parametrize(
+    ("depth", "n_seeds"),
+    [(500, 3), pytest.param(100, 3, marks=pytest.mark.weekly), pytest.param(2000, 6, marks=pytest.mark.weekly)],
+)
 def test_neighbours_bring_topics_nearer_to_the_truth(depth, n_seeds):
     """On a smooth tissue, at any depth, on average; the more counts there are, the less is left to gain."""
     errors = []
     for seed in range(n_seeds):
         data = thin(depth=depth, rng=seed, modalities={"rna": 600})
-        plain = mt.tl.MTM(data, 8, n_jobs=2, verbose=False)
+        plain = mt.tl.MTM(data, 8, n_jobs=1, verbose=False)
         models = [plain] + [model_of(data, n_topics=8, n_neighbors=6, smoothing=s) for s in ("original", "prior")]
         for model in models:
             model.VI(500)

@@ -196,7 +196,11 @@ def test_after_an_error_the_starts_go_on(tissue, tmp_path, kind, iteration):
     assert_same(again, whole)
 
 
-@pytest.mark.parametrize("kind", ["variational", "collapsed", "prior"])
+WEEKLY = [pytest.param(kind, marks=pytest.mark.weekly) for kind in ("variational", "prior")]
+
+
+@pytest.mark.whole_start
+@pytest.mark.parametrize("kind", ["collapsed", *WEEKLY])
 def test_starts_that_were_killed_go_on_from_a_checkpoint_to_the_same_bits(tmp_path, kind):
     path, mdata = tmp_path / "model.h5", data()
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILL, kind, str(path)], env=os.environ)
@@ -314,7 +318,7 @@ def test_cells_of_blood(real_mudata):
     """With a few topics the starts agree; with many there are topics that only one has found, and the best bound is kept."""
     mdata = real_mudata("cite_pbmc1k_small")
     few, many = (
-        mt.tl.MTM(mdata, K, n_jobs=2, verbose=False, raw=True, inference="collapsed", n_init=3) for K in (4, 25)
+        mt.tl.MTM(mdata, K, n_jobs=1, verbose=False, raw=True, inference="collapsed", n_init=3) for K in (4, 25)
     )
     ends = Ends()
     few.VI(60)

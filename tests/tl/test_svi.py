@@ -17,7 +17,7 @@ KINDS = {
 }
 
 
-def make(kind, mdata, n_topics=4, n_jobs=2):
+def make(kind, mdata, n_topics=4, n_jobs=1):
     common = {"n_topics": n_topics, "n_jobs": n_jobs, "verbose": False, **KINDS[kind]}
     if kind in ("prior", "original"):
         return mt.tl.sMTM(mdata, spatial_key="spatial", n_neighbors=6, **common)
@@ -163,7 +163,7 @@ def test_strength_is_learned_as_by_vi():
 
 
 def test_the_originals_correction_is_made_in_the_last_iteration(tissue):
-    corrected, plain = make("original", tissue), mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    corrected, plain = make("original", tissue), mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     for model in (corrected, plain):
         model.SVI(5, 50, tol=None)
     assert len(corrected.elbo) == 1
@@ -174,7 +174,7 @@ def test_the_originals_correction_is_made_in_the_last_iteration(tissue):
 def test_priors_are_learned_as_by_vi():
     cells, learned = mt.datasets.simulate(600, 6, concentration=0.3, spatial=False), []
     for fit in (lambda model: model.VI(80), lambda model: model.SVI(1000, 60)):
-        model = mt.tl.MTM(cells, 6, n_jobs=2, verbose=False, inference="collapsed", **LEARNED)
+        model = mt.tl.MTM(cells, 6, n_jobs=1, verbose=False, inference="collapsed", **LEARNED)
         fit(model)
         learned.append((model.alpha, model.eta))
     np.testing.assert_allclose(learned[1], learned[0], rtol=0.25)
@@ -190,7 +190,7 @@ def test_real_cells_are_predicted_as_well_as_by_vi(real_mudata, inference):
     options = LEARNED if inference == "collapsed" else {}
     scores, bounds = [], []
     for fit in (lambda model: model.VI(60), lambda model: model.SVI(1000, 100)):
-        model = mt.tl.MTM(train, 15, inference=inference, n_jobs=2, verbose=False, **options)
+        model = mt.tl.MTM(train, 15, inference=inference, n_jobs=1, verbose=False, **options)
         fit(model)
         scores.append(mt.tl.perplexity(model, new).loc["total", "log_likelihood"])
         bounds.append(model.elbo[-1])

@@ -473,11 +473,15 @@ def purity(points, among, labels):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stem", REAL)
-def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem):
-    """Their labels are those of the nearest fitted cells as often, in the mean of three splits."""
+@pytest.mark.whole_start
+@pytest.mark.parametrize(
+    ("stem", "n_splits"),
+    [*((stem, 1) for stem in REAL), *(pytest.param(stem, 3, marks=pytest.mark.weekly) for stem in REAL)],
+)
+def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem, n_splits):
+    """Their labels are those of the nearest fitted cells as often, in the mean of some splits."""
     mdata, found = real_mudata(stem), []
-    for seed in range(3):
+    for seed in range(n_splits):
         train, new, labels = real(mdata, stem, seed)
         joint = mt.tl.topic_model(mdata, 20, rng=seed, verbose=False, copy=True).obsm["topics"]
         by_transform = purity(transformed(train, new), train.obsm["topics"], labels)
@@ -488,6 +492,7 @@ def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem):
 
 
 @pytest.mark.slow
+@pytest.mark.whole_start
 @pytest.mark.parametrize("stem", REAL)
 def test_real_cells_again_and_by_rna_alone(real_mudata, stem):
     train, new, labels = real(real_mudata(stem), stem, 0)

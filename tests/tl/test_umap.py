@@ -153,7 +153,7 @@ def test_missing_proportions(tissue):
 @pytest.mark.slow
 def test_cell_types_of_real_data_stay_together(real_mudata):
     data = real_mudata("snareseq_small")
-    mt.tl.topic_model(data, 15, n_iter=100, n_jobs=2, verbose=False)
+    mt.tl.topic_model(data, 15, n_iter=100, n_jobs=1, verbose=False)
     mt.tl.umap(data)
     label = data.obs["cell_type"] if "cell_type" in data.obs else data["rna"].obs["cell_type"]
     codes = label.cat.codes.to_numpy()

@@ -7,7 +7,7 @@ import mtopic as mt
 
 @pytest.fixture
 def trained(tissue):
-    model = mt.tl.MTM(tissue, 4, n_jobs=2, verbose=False)
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False)
     model.VI(5)
     mt.tl.export_params(model, tissue)
     return tissue

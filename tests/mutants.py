@@ -1,0 +1,334 @@
+"""Plant small faults, one at a time, in a copy of the source, and see whether the tests find them.
+
+``python tests/mutants.py --list`` shows the faults, ``--share 1/4`` runs the first of every four, and ``--out FILE`` keeps a table, from
+which a run that was ended goes on. The Python that runs this needs what the tests need.
+"""
+
+import argparse
+import ast
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: in a function, or a method as ``Class.method``, wherever it is, one text takes the place of another."""
+
+    function: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.old} → {self.new}"
+
+
+MUTANTS = [
+    # inference: what is compiled
+    Mutant("expected_topics", "(logs[k] - logs[n_topics])", "(logs[k] + logs[n_topics])"),
+    Mutant("mean_signatures", "lam[v, k] * share[k]", "lam[v, k]"),
+    Mutant("_fixed_point", "limit = width * atol + rtol * x.sum()", "limit = width * atol"),
+    Mutant("_fixed_point", "if gathered or 2 * n_keep <= width", "if 2 * n_keep <= width"),
+    Mutant("sufficient_statistics", "total[k] * b[v, k]", "total[k]"),
+    Mutant("gradient_step", "+ own_shift)", "- own_shift)"),
+    Mutant("digamma", "(2 * x[i] + 5)", "(2 * x[i] + 4)"),
+    Mutant("_log_double", "(1 / 3 + z", "(1 / 4 + z"),
+    Mutant("_log_single", "(THIRD + z", "(FIFTH + z"),
+    Mutant("exp", "range(12, 0, -1)", "range(5, 0, -1)"),
+    Mutant("sum_log_gamma", "(y - 0.5) * logs[i]", "(y + 0.5) * logs[i]"),
+    Mutant("neighbour_pseudocounts", "mass += weights[i]", "mass += 1"),
+    Mutant("neighbour_pseudocounts", "** sharpness", "** (sharpness + 1)"),
+    Mutant("correct_by_neighbours", "s[k] * (before / after)", "s[k]"),
+    Mutant("sum_increments", "mean / present[k] + prior", "mean + prior"),
+    Mutant("merged_v_log_v", "special.dot(a, logs) + special.dot(b, logs)", "special.dot(a, logs)"),
+    Mutant("total_variation", "others[row, k] / other_total", "others[row, k] / total"),
+    Mutant("_objective", "spread * w[p] * log_w[p]", "spread * log_w[p]"),
+    Mutant("_drop", "w[p] > NEGLIGIBLE", "w[p] >= 0"),
+    # inference: what goes on around it
+    Mutant("Fit.iterate", "passes + rounds + 1", "passes + rounds"),
+    Mutant("Fit.iterate", "if plan.cold else self._uncorrected", "if plan.explore else self._uncorrected"),
+    Mutant("Fit.rate", "self.drawn / size", "0"),
+    Mutant("_fast", "iteration in (0, EXPLORE)", "iteration == 0"),
+    Mutant("_fast", "max(0.0, 1 - (iteration - EXPLORE) / DESCEND)", "0.0"),
+    Mutant("bound_has_settled", "refined < WINDOW", "refined < 0"),
+    Mutant("batches", "[begun:]", "[:]"),
+    Mutant("NeighbourPrior.__call__", "ABOVE**descent", "ABOVE"),
+    Mutant("Correction.from_points", "np.exp(-np.pi * squared)", "np.exp(-squared)"),
+    Mutant("natural_gradient_step", "real(1 - rate)", "real(1)"),
+    Mutant("initial_signatures", "alpha=priors.symmetric(posterior.alpha) / EXCESS", "alpha=priors.symmetric(posterior.alpha)"),
+    Mutant("merged", "counts[i] += counts[j]", "counts[i] += 0"),
+    Mutant("in_order", "np.argsort(posterior.alpha, kind", "np.argsort(-posterior.alpha, kind"),
+    Mutant("leave_modality_out", "np.flatnonzero(fold != number)", "np.arange(fold.size)"),
+    Mutant("_climb", "score(best + step).sum() > score(best).sum()", "score(best + step).sum() < score(best).sum()"),
+    Mutant("learned_prior", "ERRORS * gain.std()", "0 * gain.std()"),
+    Mutant("dispersion", "squares - 2 * (n", "squares - (n"),
+    Mutant("thinned", "part(rows.data - away)", "part(rows.data)"),
+    Mutant("fold_in", "if iteration >= DESCEND and change < SETTLED", "if change < SETTLED"),
+    Mutant("Gathered.most_likely", "(self.by_feature + added)", "self.by_feature"),
+    Mutant("Posterior.learned_alpha", "self.n_topics * float", "float"),
+    Mutant("Posterior.bound", "observed + self._worth(parts)", "observed"),
+    # model
+    Mutant("Starts.over", "fit.elbo[-1] > self.best.elbo[-1]", "fit.elbo[-1] < self.best.elbo[-1]"),
+    Mutant("Monitor.ends_after", "iteration % self._every == 0", "iteration % self._every == 1"),
+    Mutant("Monitor.__exit__", "signal.signal(signal.SIGINT, self._before)", "signal.getsignal(signal.SIGINT)"),
+    Mutant("stability", "[_centred(lam, corpus) for lam", "[[lam[block] for block in corpus.blocks] for lam"),
+    Mutant("expected", "values.mul(totals.reindex(values.index), axis=0)", "values"),
+    Mutant("known_eta", ".reindex(names)", ""),
+    Mutant("_of_modality", "given = _by_name(given, features, name)", "given = given.to_numpy()"),
+    Mutant("_named_as_trained", "{mod: parts[mod] for mod in known if mod in parts}", "parts"),
+    Mutant("_require_mass", "mass.mean() < FLOOR", "mass.mean() < 0"),
+    Mutant("halves", "0.5", "0.4"),
+    Mutant("Stochastic._finish", "plan.descent == 0 or not", "plan.descent >= 0 or not"),
+    Mutant("Model._begun", "(seed, 3)", "(0, 3)"),
+    # _data
+    Mutant("fingerprint", "(part.indices, np.int64), ", ""),
+    Mutant("count_matrix", "x.sum_duplicates()", "x.sort_indices()"),
+    Mutant("_check_values", "x.data < 0", "x.data < -1"),
+    Mutant("in_order", "x.sort_indices()", "x"),
+    Mutant("n_features", "table.loc[names].sum()", "table.sum()"),
+    Mutant("modality_shares", ".replace(0, np.nan)", ""),
+    Mutant("Preparation.apply", "x.data *= x.dtype.type(self.scale)", "x.data *= 1"),
+    # tl
+    Mutant("export_params", "proportions.max(axis=0) > filter_threshold", "proportions.mean(axis=0) > filter_threshold"),
+    Mutant("_standard", "squares - mean**2", "squares"),
+    Mutant("zscores", "np.clip(z, -thr, thr)", "np.minimum(z, thr)"),
+    Mutant("_largest", "np.where(missing, -1, values.argmax(axis=1))", "np.where(missing, 0, values.argmax(axis=1))"),
+    Mutant("_mean_distance", "np.sqrt(squares / 2)", "np.sqrt(squares)"),
+    Mutant("_near", "start - window - longest", "start - window"),
+    Mutant("welch", "/ (n - 1) / n", "/ n / n"),
+    Mutant("adjusted", "false_discovery_control(p[tested])", "p[tested]"),
+    Mutant("limits", "(1 - level) / 2", "1 - level"),
+    Mutant("_npmi", "np.where(both > 0, 0.0, -1.0)", "np.zeros(both.size)"),
+    Mutant("_effective_number", "np.exp(entr(shares).sum(axis=-1))", "entr(shares).sum(axis=-1)"),
+    Mutant("Pairs.agreement", "(coefficients - chance) / (1 - chance)", "coefficients - chance"),
+    Mutant("_next", "around - around.multiply(reached)", "around"),
+    Mutant("samples", "present & (sample.codes >= 0)", "(sample.codes >= 0)"),
+    Mutant("_shared_out", "counts + PRIOR_COUNTS * beta", "counts + beta"),
+    Mutant("Fold.of", "adata[~held_out & adata.obs[PRESENT].to_numpy()]", "adata[adata.obs[PRESENT].to_numpy()]"),
+    Mutant("_write", "np.argsort(-sizes, kind", "np.argsort(sizes, kind"),
+    Mutant("topic_model", 'inference=inference or "collapsed"', 'inference=inference or "variational"'),
+    # pp
+    Mutant("log_ratios", "np.maximum(n_features, 1)", "x.shape[1]"),
+    Mutant("idf", "np.maximum(df, 1)) + 1", "np.maximum(df, 1))"),
+    Mutant("scale_counts", "before * factor", "factor"),
+    Mutant("write", 'not before and "counts" not in adata.layers', '"counts" not in adata.layers'),
+    Mutant("_permuted", "rng.choice(rows, n, replace=False)", "rng.choice(rows, n)"),
+    Mutant("_annotations", "known.equals(first.loc[known.index])", "True"),
+    Mutant("filter_var_knee", "curve.index[: before or 0]", "curve.index[: (before or 1) - 1]"),
+    # get
+    Mutant("links", "weights.T > min_weight", "weights.T >= min_weight"),
+    Mutant("profiles", "np.log(shares / shares.mean(axis=0))", "np.log(shares)"),
+    Mutant("signatures", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
+    Mutant("_among_first", "n_top >= scores.shape[1]", "n_top > scores.shape[1]"),
+    Mutant("_obs", ".reindex(obs.index)", ".to_numpy()"),
+    Mutant("_coordinates", "except KeyError", "except IndexError"),
+    # pl
+    Mutant("_slices", "SMALLEST_SHARE * shares.sum", "0 * shares.sum"),
+    Mutant("_columns", "-n_panels % columns", "n_panels % columns"),
+    Mutant("_means", "means = means.reindex(", "means.reindex("),
+    Mutant("_forest", 'table["q"] <= max_q', 'table["p"] <= max_q'),
+    Mutant("_trace", "trace / n_counts", "trace"),
+    Mutant("_scale", "np.nanpercentile(column, p_top)", "np.nanmax(column)"),
+    Mutant("filter_topics", ").max(axis=0)", ").mean(axis=0)"),
+    Mutant("Page.finish", "transparent=transparent", "transparent=False"),
+    Mutant("_look", "mpl.rcParams.update(before)", "mpl.rcParams.update(look)"),
+    Mutant("dominant_topics", "named = [labels[k] for k in seen]", "named = labels[: seen.size]"),
+    Mutant("_dots", "probability / probability.max(axis=0)", "probability"),
+]  # fmt: skip
+
+# The tests that a fault of a room may concern, beside those of the same name as its module, in the order in which they are run.
+FITS = ["tests/tl/test_mtm.py", "tests/tl/test_smtm.py", "tests/tl/test_svi.py", "tests/tl/test_priors.py"]
+AFTER_FITS = [
+    "tests/tl/test_starts.py", "tests/tl/test_checkpoints.py", "tests/tl/test_load_model.py", "tests/tl/test_modality_weights.py",
+    "tests/tl/test_mosaic.py", "tests/tl/test_export_params.py", "tests/tl/test_transform.py", "tests/tl/test_uncertainty.py",
+]  # fmt: skip
+CONCERNED = {
+    "inference": ["tests/inference", "tests/tl/test_feature_associations.py", *FITS, *AFTER_FITS],
+    "model": [*AFTER_FITS, *FITS, "tests/tl"],
+    "_data": [
+        "tests/test_inputs.py",
+        "tests/test_measured.py",
+        "tests/test_graph.py",
+        "tests/pp",
+        "tests/get",
+        *AFTER_FITS,
+    ],
+    "tl": ["tests/tl", "tests/test_written_and_read.py"],
+    "pp": ["tests/pp", "tests/test_inputs.py", "tests/tl/test_transform.py", "tests/tl/test_mosaic.py"],
+    "get": ["tests/get", "tests/interop"],
+    "pl": ["tests/pl"],
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a fault is planted: a file of the package, and a stretch of its text."""
+
+    path: Path
+    start: int
+    stop: int
+
+
+def functions(text: str) -> Iterator[tuple[str, int, int]]:
+    """Name, with that of its class, first and last line of each function."""
+
+    def within(node: ast.AST, of: str) -> Iterator[tuple[str, int, int]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef):
+                yield f"{of}{child.name}", child.lineno, child.end_lineno or child.lineno
+            yield from within(child, f"{child.name}." if isinstance(child, ast.ClassDef) else "")
+
+    yield from within(ast.parse(text), "")
+
+
+def find(mutant: Mutant, package: Path) -> Place:
+    """The one place that a fault can mean; it is an error if there is none, or if there are several."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        ends = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
+        for name, first, last in functions(text):
+            start, stop = ends[first - 1], ends[min(last, len(ends) - 1)]
+            if name == mutant.function:
+                found += [
+                    Place(path, start + match.start(), start + match.end())
+                    for match in re.finditer(re.escape(mutant.old), text[start:stop])
+                ]
+    if len(found) != 1:
+        raise SystemExit(f"{mutant}: found in {len(found)} places of {package}, not in one: bring it up to date")
+    return found[0]
+
+
+def concerned(path: Path, package: Path) -> list[str]:
+    """The tests of a module: of its name first, then those of its room."""
+    module = path.relative_to(package)
+    room, name = module.parts[0], module.stem.strip("_")
+    own = sorted((ROOT / "tests").rglob(f"test_{name}.py"), key=lambda test: room not in test.parts)
+    tests = [str(test.relative_to(ROOT)) for test in own] + CONCERNED.get(room, ["tests"])
+    return list(dict.fromkeys(test for test in tests if (ROOT / test).exists()))
+
+
+def is_compiled(path: Path) -> bool:
+    """Whether a module is of kernels, which are compiled anew where one has changed, for they are compiled into each other."""
+    return re.search(r"\bnjit\b|special\.jit|_jit\b|import jit\b", path.read_text(encoding="utf-8")) is not None
+
+
+class Laboratory:
+    """A copy of the source in which faults are planted, and the caches that go with it."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self.package, self._source, self._caches = folder / "src" / "mtopic", source, folder / "caches"
+        shutil.rmtree(self.package, ignore_errors=True)
+        shutil.copytree(source, self.package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(self, mutant: Mutant, suite: str | None) -> tuple[str, float]:
+        """The test that fails for a fault, or ``missed``, and seconds."""
+        place = find(mutant, self.package)
+        original, began = self._source / place.path.relative_to(self.package), time.monotonic()
+        text = place.path.read_text(encoding="utf-8")
+        place.path.write_text(text[: place.start] + mutant.new + text[place.stop :], encoding="utf-8")
+        try:
+            return self._failed(place.path, suite), time.monotonic() - began
+        finally:
+            shutil.copy2(original, place.path)  # with its time, by which the caches know it again
+
+    def _failed(self, path: Path, suite: str | None) -> str:
+        tests = concerned(path, self.package)
+        base = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
+        command = base + tests if suite is None else shlex.split(suite)
+        if not is_compiled(path):
+            return self._first_failure(command, self._caches / "whole")
+        if suite is None:
+            kernels = ["tests/inference", "-k", "kernels or special or simplex"]
+            found = self._first_failure([*base, *kernels], self._caches / "none", NUMBA_DISABLE_JIT="1")
+            if found != "missed":
+                return found
+        with tempfile.TemporaryDirectory() as cache:
+            return self._first_failure(command, Path(cache))
+
+    def _first_failure(self, command: list[str], cache: Path, **variables: str) -> str:
+        paths = [str(self.package.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "NUMBA_CACHE_DIR": str(cache), **variables}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, flags=re.MULTILINE)
+        if done.returncode == 0:
+            return "missed"
+        if failed is None:
+            raise SystemExit(
+                f"{shlex.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+            )
+        return failed[1]
+
+
+def chosen(share: str, only: str | None) -> list[Mutant]:
+    """Every n-th fault from the m-th on for a share of m/n, among those with a text in their names."""
+    number, of = map(int, share.split("/"))
+    if not 1 <= number <= of:
+        raise SystemExit(f"--share {share}: give 1/n to n/n")
+    return [mutant for mutant in MUTANTS[number - 1 :: of] if only is None or only in str(mutant)]
+
+
+def known(table: Path | None) -> dict[str, str]:
+    """What an earlier run has written."""
+    if table is None or not table.exists():
+        return {}
+    return dict(line.split("\t")[:2] for line in table.read_text(encoding="utf-8").splitlines())
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="show the faults and where they are planted")
+    parser.add_argument("--share", default="1/1", help="the m-th of every n faults, as m/n")
+    parser.add_argument("--only", help="faults that have this text in them")
+    parser.add_argument(
+        "--suite",
+        help="a command in place of the tests that a fault concerns; it names a test that failed as pytest does",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="a table to go on with: fault, test that caught it or 'missed', seconds"
+    )
+    parser.add_argument("--source", type=Path, default=ROOT / "src" / "mtopic", help="the package")
+    parser.add_argument("--folder", type=Path, help="where the copy and the caches are kept")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Print a table; 1 if a fault was missed."""
+    given = arguments()
+    mutants, before = chosen(given.share, given.only), known(given.out)
+    for mutant in mutants:
+        place = find(mutant, given.source)
+        if given.list:
+            print(f"{place.path.relative_to(given.source)}: {mutant}")
+    if given.list:
+        return 0
+    with tempfile.TemporaryDirectory() as spare:
+        laboratory = Laboratory(given.source.resolve(), given.folder or Path(spare))
+        for mutant in mutants:
+            if str(mutant) in before:
+                continue
+            caught_by, seconds = laboratory.run(mutant, given.suite)
+            before[str(mutant)] = caught_by
+            line = f"{mutant}\t{caught_by}\t{seconds:.0f}"
+            print(line, flush=True)
+            if given.out is not None:
+                with given.out.open("a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+    missed = [mutant for mutant in mutants if before[str(mutant)] == "missed"]
+    print(f"{len(mutants) - len(missed)} of {len(mutants)} faults caught")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
