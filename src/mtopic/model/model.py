@@ -12,6 +12,7 @@ from mtopic._data.counts import Counts, read_counts, warn_empty, warn_fractions,
 from mtopic._data.measured import batches, by_batch, require_measured, warn_if_ignored
 from mtopic._data.preparation import Preparation
 from mtopic._data.slots import Data, look_up, modalities
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
@@ -98,6 +99,7 @@ class Model(Fitted):
         if self.modality_weights is None:
             self._read_raw(data)
 
+    @shared_docs
     def VI(
         self,
         n_iter: int = 20,
@@ -111,50 +113,39 @@ class Model(Fitted):
     ) -> None:
         """Fit by coordinate ascent; called again, the fit goes on where it was.
 
-        Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after which
-        the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``, and so they do if the
-        model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running iteration, with a warning; a second
-        one at once, with KeyboardInterrupt. Either way the model is as its last whole iteration made it.
+        Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after
+        which the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``,
+        also if the model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running
+        iteration, with a warning; a second one ends it at once, with KeyboardInterrupt. Either way, the model is as its
+        last whole iteration made it.
 
-        With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter`` iterations at most, and keeps the
-        one whose bound is the highest at its end; later calls go on with this one. While starts are made the model is the one that runs. Ctrl-C, or
-        True from ``callback``, ends the running start, and there are no others; the best so far is kept, be it whole or not. After an exception the next call goes
-        on with the running start, and so it does with a model that is loaded from a checkpoint.
+        With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter``
+        iterations at most, and keeps the one with the highest bound at its end; later calls go on with this one. While
+        starts are made, the model is the one that runs. Ctrl-C, or True from ``callback``, ends the running start, and
+        there are no others; the best so far is kept, whole or not. After an exception, the next call goes on with the
+        running start; so does a model that is loaded from a checkpoint.
 
         Parameters
         ----------
-        n_iter
-            Number of iterations, at most. 0 leaves a fit as it is, but for starts that are still to be made.
-        max_iter_d
-            Cap on the rounds that an observation's topics are iterated for in one E-step.
+        {n_iter}
+            0 leaves a fit as it is, except for starts that are still to be made.
+        {max_iter_d}
         schedule
-            ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged; 10
-            iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from the last state.
-            ``"original"``: the trajectory of the original program, in double precision (of counts read at ``dtype``), which
-            never stops early. For variational inference with fixed priors.
-        tol
-            ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations, or, with neighbours as
-            the prior (`sMTM`), when one iteration has moved less than this share of an observation's topics, on average;
-            ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics, None runs all ``n_iter``.
-        callback
-            Called with the model after each iteration; if it returns True, there is no other.
-        checkpoint
-            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
-        checkpoint_every
-            Number of iterations, counted over all calls, from one checkpoint to the next.
+            ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged;
+            10 iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from
+            the last state. ``"original"``: the trajectory of the original program, in double precision (of counts read
+            at ``dtype``), which never stops early. For variational inference with fixed priors.
+        {tol:bound callback checkpoint checkpoint_every}
 
         Raises
         ------
         ValueError
-            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or ``tol`` negative; if the model was loaded without its data;
-            if ``schedule="original"`` meets collapsed inference,
-            a prior that is to be learned, or ``smoothing="prior"``.
+            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or
+            ``tol`` is negative; if the model was loaded without its data; if ``schedule="original"`` meets collapsed
+            inference, a prior that is to be learned, or ``smoothing="prior"``.
         TypeError
             If these are no whole numbers.
-        KeyError
-            If there is no such schedule.
-        OSError
-            If the model cannot be saved.
+        {KeyError:schedule OSError:save}
 
         Examples
         --------

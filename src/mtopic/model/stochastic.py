@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.batches import batches
@@ -18,6 +19,7 @@ from .monitor import Callback, Monitor
 class Stochastic(Model):
     """A model that is fitted by batches too; `MTM` and `sMTM` are."""
 
+    @shared_docs
     def SVI(
         self,
         n_batches: int = 100,
@@ -32,14 +34,16 @@ class Stochastic(Model):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 100,
     ) -> None:
-        """Fit by stochastic updates from batches of observations, for data of which `VI` takes too long; called again, it goes on.
+        """Fit by stochastic updates from batches of observations, for data that take `VI` too long; called again, it goes on.
 
-        Step t moves λ by the rate ρ = (tau + t)^−kappa towards what a batch, taken for the whole data, says. ``"fast"`` begins where `VI`
-        does, with signatures found from batches (of twice the topics, which are then merged), unless there are some already; an epoch, in which
-        each observation is in one batch, stands for an iteration of `VI`, the first for the ten that explore. At the end an iteration over all
-        observations brings ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
-        the strength needs to come down. Before these they speak from the second epoch on, by the γ that they had last. `VI` goes on where `SVI`
-        ends and the other way round. A fit that was cut between two steps and is loaded from its checkpoint ends in the same bits.
+        Step t moves λ by the rate ρ = (tau + t)^−kappa towards its estimate from a batch, taken for the whole data.
+        ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the topics, which are then
+        merged), unless there are some already. An epoch, in which each observation is in one batch, stands for an
+        iteration of `VI`, the first for the ten that explore. At the end, an iteration over all observations brings
+        ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
+        the strength needs to come down. Before these, neighbours take part from the second epoch on, by the γ that they
+        had last. `VI` goes on where `SVI` ends and the other way round. A fit that was cut between two steps and is
+        loaded from its checkpoint ends in the same bits.
 
         Parameters
         ----------
@@ -48,39 +52,33 @@ class Stochastic(Model):
         batch_size
             Observations in a batch; all, if there are fewer.
         tau, kappa
-            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"`` the start counts as the
-            128 batches that it has, or as those of an epoch if there are fewer, and an iteration of `VI` as those of an epoch.
-        max_iter_d
-            Cap on the rounds that an observation's topics are iterated for.
+            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"``
+            the start counts as the 128 batches that it has, or as those of an epoch if there are fewer, and an
+            iteration of `VI` as those of an epoch.
+        {max_iter_d}
         schedule
-            ``"fast"``: as above. ``"original"``: the trajectory of the original program, in double precision: batches are drawn with
-            replacement and begin anew from random signatures; there is no last iteration, and ``gamma`` of an observation
-            is what its last batch gave, 1/K if there was none. For variational inference with fixed priors, without neighbours.
+            ``"fast"``: as above. ``"original"``: the trajectory of the original program, in double precision: batches
+            are drawn with replacement and begin anew from random signatures; there is no last iteration, and ``gamma``
+            of an observation is what its last batch gave, 1/K if there was none. For variational inference with fixed
+            priors, without neighbours.
         tol
-            ``"fast"`` stops when an epoch's mean log-likelihood of the batches, each by the signatures before its step, differs by less than
-            this share of itself from the epoch's before; ``"auto"`` is 1e-4, None runs all ``n_batches``.
-        callback
-            Called with the model after each step; if it returns True, there is no other.
-        checkpoint
-            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
-        checkpoint_every
-            Number of steps, counted over all calls, from one checkpoint to the next.
+            ``"fast"`` stops when an epoch's mean log-likelihood of the batches, each by the signatures before its step,
+            differs by less than this share of itself from that of the epoch before; ``"auto"`` is 1e-4, None runs all
+            ``n_batches``.
+        {callback checkpoint checkpoint_every}
 
         Raises
         ------
         ValueError
-            If a parameter is out of range; if the model was loaded without its data; if there are several starts to be made, which `VI` does; if
-            ``schedule="original"`` meets what it has not.
-        KeyError
-            If there is no such schedule.
-        OSError
-            If the model cannot be saved.
+            If a parameter is out of range; if the model was loaded without its data; if several starts are to be made,
+            which `VI` does; if ``schedule="original"`` is combined with options that it lacks.
+        {KeyError:schedule OSError:save}
 
         Warns
         -----
         UserWarning
-            If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C, which ends the steps; the
-            last iteration is still made. A second one is Python's KeyboardInterrupt.
+            If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C,
+            which ends the steps; the last iteration is still made. A second one is Python's KeyboardInterrupt.
 
         References
         ----------

@@ -43,7 +43,7 @@ def dominant_topics(
 
     Parameters
     ----------
-    {mdata:topics x:drawn topics palette}
+    {mdata=data:topics x:drawn topics palette}
         The default depends on the number of topics, so that a topic keeps its colour whether or not all are seen.
     annotation
         Topic → label in the legend. Other topics keep their names.

@@ -42,7 +42,7 @@ def filter_topics(
 
     Raises
     ------
-    {ValueError:model}
+    {ValueError:unfitted}
 
     Examples
     --------

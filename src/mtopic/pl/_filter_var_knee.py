@@ -57,7 +57,7 @@ def filter_var_knee(
     ------
     KeyError
         If the model has no such modality.
-    {ValueError:model}
+    {ValueError:unfitted}
 
     Examples
     --------

@@ -46,7 +46,7 @@ def scatter_pie(
 
     Parameters
     ----------
-    {mdata:topics topics x:drawn}
+    {mdata=data:topics topics x:drawn}
     radius
         Radius of a pie in units of the tissue's longer side; None lets neighbouring pies touch.
     xrange, yrange

@@ -44,7 +44,7 @@ def signatures(
 
     Parameters
     ----------
-    {mdata:signatures mod signatures}
+    {mdata=data:signatures mod signatures}
     n_top
         Number of features of each topic.
     cmap

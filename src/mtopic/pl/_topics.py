@@ -35,7 +35,7 @@ def topics(
 
     Parameters
     ----------
-    {mdata:topics x:drawn topics cmap marker s vmin,vmax:panels}
+    {mdata=data:topics x:drawn topics cmap marker s vmin,vmax:panels}
     {fontsize:titles figsize:maps transparent save:markers ncols show return_fig}
 
     {Returns:panels}

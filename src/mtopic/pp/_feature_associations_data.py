@@ -17,7 +17,7 @@ def feature_associations_data(
 
     Parameters
     ----------
-    {mdata:signatures}
+    {mdata=data:signatures}
     mod_list
         Names of modalities.
     normalize

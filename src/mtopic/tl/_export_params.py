@@ -26,7 +26,7 @@ def export_params(
     filter_threshold: float = 0.01,
     normalize: bool = True,
 ) -> None:
-    """Write a fitted model into the data it was fitted to.
+    """Write a fitted model into the data of the fit.
 
     Parameters
     ----------
@@ -35,9 +35,10 @@ def export_params(
     mdata
         The data of the fit; the order of observations and features may have changed since.
     prefix
-        With a prefix P all names begin with ``P_``.
+        With a prefix P, all names begin with ``P_``.
     filter_topics
-        Leave out topics that no observation has more of than ``filter_threshold``; the others keep their numbers.
+        Leave out topics whose share is not above ``filter_threshold`` in any observation; the others keep their
+        numbers.
     filter_threshold
         A share of an observation's topics, 0 to 1.
     normalize
@@ -52,17 +53,21 @@ def export_params(
     ``varm["signatures"]`` of each modality : DataFrame, features × topics
         λ, all positive; a column divided by its sum is the topic's distribution over features.
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
-        Share of each modality in the evidence on an observation, its counts × the weight of the modality; of several modalities only.
+        Share of each modality in the evidence on an observation, its counts × the weight of the modality. Only with
+        several modalities.
     ``uns["mtopic"]`` : dict
-        ``params``, ``elbo`` (nats, an entry an iteration) and ``version``; of several starts also ``stability``, a DataFrame with a row for each topic: the mean
-        ``correlation`` of its signature with those of the other starts.
+        ``params``, ``elbo`` (nats, an entry for each iteration) and ``version``; after several starts also
+        ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
+        the other starts.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
-        The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are taken.
+        The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are
+        taken.
 
     Raises
     ------
     ValueError
-        If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not those of the fit, or no topic is left.
+        If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not
+        those of the fit, or no topic is left.
 
     Examples
     --------

@@ -8,11 +8,13 @@ from scipy.sparse import csr_array
 from mtopic import read
 from mtopic._data.counts import CSR, count_matrix, raw_counts
 from mtopic._data.slots import Data, find_signatures, modality, takes_spatialdata
+from mtopic._docs import shared_docs
 
 SCALE = 10_000
 
 
 @takes_spatialdata
+@shared_docs
 def zscores(
     mdata: Data,
     raw_data_path: str | PathLike[str] | None = None,
@@ -24,22 +26,19 @@ def zscores(
 ) -> None:
     """Score the expression of each topic's top features in each observation.
 
-    Raw counts are scaled to 10,000 an observation and log1p-transformed, then standardised over all features of the observation
-    (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top`` features of highest
-    signature weight.
+    Raw counts are scaled to 10,000 per observation and log1p-transformed, then standardised over all features of the
+    observation (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top``
+    features of highest signature weight.
 
     Parameters
     ----------
-    mdata
-        MuData or AnnData with signatures.
+    {mdata=data:signatures}
     raw_data_path
-        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If left out, ``layers["counts"]``, else ``X``.
-    signatures
-        Key of the signatures in ``varm``.
-    mod
-        The modality; may be left out where there is only one. For an AnnData, the modality of the file.
+        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
+    {signatures mod}
+        For an AnnData, the modality of the file.
     n_top
-        Number of features a topic; all of them where there are fewer.
+        Number of features of each topic; all of them where there are fewer.
     thr
         Where z-scores are clipped; None does not clip.
     out_key
