@@ -2,8 +2,9 @@
 
 A line ``{key key …}`` of a docstring stands for entries of `TEXTS`. A key is the name of the entry: a parameter (or
 several: ``vmin,vmax``), an attribute, an exception or a section. A colon separates it from what tells it from others of
-this name: ``{ax figsize:tissue}``. ``{mdata=data:topics}`` has the text of ``data:topics`` under another name. Indented lines below
-such a line continue its last entry.
+this name: ``{ax figsize:tissue}``. ``{mdata=data:topics}`` gives the text of ``data:topics`` another name. The line may
+begin with the heading of its section, as in ``{Parameters data:topics}``, and indented lines below it continue its last
+entry.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SECTIONS = ("Returns",)
+SECTIONS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "Examples")
 
 TEXTS = {
     # data and what is in them
@@ -177,6 +178,15 @@ TEXTS = {
     "return_fig": "Return the figure in place of the axes.",
     "Returns:ax": "The axes, or the figure.",
     "Returns:panels": "The panels' axes, in the order of the topics, or the figure.",
+    # examples
+    "Examples:data": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)""",
+    "Examples:fit": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+        >>> mt.tl.topic_model(mdata, n_topics=3, verbose=False)""",
+    "Examples:tissue": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+        >>> mt.tl.topic_model(mdata, n_topics=3, spatial_key="spatial", verbose=False)""",
     # errors
     "KeyError:topic": "If there is no such modality, table or topic; the nearest names are offered.",
     "KeyError:table": "If there is no such modality or table; the nearest names are offered.",
@@ -235,5 +245,6 @@ def _entries(line: re.Match[str]) -> str:
 def _entry(key: str) -> list[str]:
     head, _, source = key.partition("=")
     name = head.partition(":")[0].replace(",", ", ")
-    text = [row.strip() for row in TEXTS[source or head].splitlines()]
-    return [name, "-" * len(name), *text] if name in SECTIONS else [name, *(f"    {row}" for row in text)]
+    text = "" if key in SECTIONS else TEXTS[source or head]
+    rows = [row.strip() for row in text.splitlines()]
+    return [name, "-" * len(name), *rows] if name in SECTIONS else [name, *(f"    {row}" for row in rows)]

@@ -125,9 +125,7 @@ class Model(Fitted):
         there are no others; the best so far is kept, whole or not. After an exception, the next call goes on with the
         running start; so does a model that is loaded from a checkpoint.
 
-        Parameters
-        ----------
-        {n_iter}
+        {Parameters n_iter}
             0 leaves a fit as it is, except for starts that are still to be made.
         {max_iter_d}
         schedule
@@ -137,20 +135,16 @@ class Model(Fitted):
             at ``dtype``), which never stops early. For variational inference with fixed priors.
         {tol:bound callback checkpoint checkpoint_every}
 
-        Raises
-        ------
+        {Raises KeyError:schedule OSError:save}
         ValueError
             If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or
             ``tol`` is negative; if the model was loaded without its data; if ``schedule="original"`` meets collapsed
             inference, a prior that is to be learned, or ``smoothing="prior"``.
         TypeError
             If these are no whole numbers.
-        {KeyError:schedule OSError:save}
 
-        Examples
-        --------
-        >>> import mtopic as mt
-        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
+        {Examples:data}
+        >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
         >>> model.VI(n_iter=10)
         >>> len(model.elbo)
         10

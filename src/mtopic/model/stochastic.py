@@ -67,12 +67,10 @@ class Stochastic(Model):
             ``n_batches``.
         {callback checkpoint checkpoint_every}
 
-        Raises
-        ------
+        {Raises KeyError:schedule OSError:save}
         ValueError
             If a parameter is out of range; if the model was loaded without its data; if several starts are to be made,
             which `VI` does; if ``schedule="original"`` is combined with options that it lacks.
-        {KeyError:schedule OSError:save}
 
         Warns
         -----

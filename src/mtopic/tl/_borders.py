@@ -18,9 +18,7 @@ def borders(
     The measure is the mean Hellinger distance √(½ Σ_k (√p_k - √q_k)²) between an observation's proportions p and those
     of each neighbour, q: 0 where all are equal, 1 where they share no topic.
 
-    Parameters
-    ----------
-    {data:graph topics}
+    {Parameters data:graph topics}
         Rows need not sum to 1.
     {neighbors_key:graph}
         Weights do not matter.
@@ -31,17 +29,11 @@ def borders(
     None. Sets ``obs[key_added]``: float64, in [0, 1]. Neighbours whose proportions are missing do not count. An
     observation without proportions, or without a neighbour that has them, has NaN.
 
-    Raises
-    ------
-    {KeyError:graph}
+    {Raises KeyError:graph}
     ValueError
         If the proportions are not valid, or the graph lacks observations of the data.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.borders(mdata)
     >>> bool(mdata.obs["topic_border"].between(0, 1).all())
     True

@@ -30,9 +30,7 @@ def denoise(
     The expectation is of the counts of the fit: raw ones after `topic_model`, those in ``X`` after a fit to prepared
     counts.
 
-    Parameters
-    ----------
-    {data:fit mod features}
+    {Parameters data:fit mod features}
         Each takes 8 to 12 bytes for an observation, so choose some.
     {prefix}
     layer
@@ -51,16 +49,10 @@ def denoise(
 
     Observations that lack the modality have no row there; `mtopic.get.expected_counts` gives their rates.
 
-    Raises
-    ------
-    {KeyError:features ValueError:features}
+    {Raises KeyError:features ValueError:features}
         Also if ``layer`` is the layer of the raw counts.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.denoise(mdata, "rna", ["rna_3", "rna_7"])
     >>> mdata["rna"].layers["denoised"].nnz
     400

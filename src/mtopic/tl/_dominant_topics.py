@@ -11,9 +11,7 @@ from mtopic._docs import shared_docs
 def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
     """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
 
-    Parameters
-    ----------
-    {data:topics topics}
+    {Parameters data:topics topics}
     key_added
         Key of the category in ``obs``.
 
@@ -35,10 +33,7 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     ValueError
         If the table has no columns, or two of the same name.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> mt.tl.dominant_topics(mdata, "true_topics")
     >>> list(mdata.obs["topic"].cat.categories), mdata.uns["topic_colors"]
     (['topic_1', 'topic_2', 'topic_3'], ['#1f77b4', '#ff7f0e', '#279e68'])

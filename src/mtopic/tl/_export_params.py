@@ -8,6 +8,7 @@ from mtopic import __version__
 from mtopic._data import graph
 from mtopic._data.counts import matched
 from mtopic._data.slots import Data, modalities, takes_spatialdata, topic_name
+from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
@@ -18,6 +19,7 @@ OF_AN_EARLIER_FIT = (
 
 
 @takes_spatialdata
+@shared_docs
 def export_params(
     model: Model,
     mdata: Data,
@@ -69,15 +71,12 @@ def export_params(
         If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not
         those of the fit, or no topic is left.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
     >>> list(mdata.obsm["topics"].columns)
-    ['topic_1', 'topic_2', 'topic_3', 'topic_4', 'topic_5']
+    ['topic_1', 'topic_2', 'topic_3']
     """
     if not model.fitted:
         raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")

@@ -1,6 +1,7 @@
 import os
 
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.file import incomplete, read
 
 from ._mtm import MTM
@@ -10,6 +11,7 @@ MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
 @takes_spatialdata
+@shared_docs
 def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 
@@ -37,11 +39,9 @@ def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | 
         If the file was cut short or changed since it was written, holds no model, or has a schema version that this
         mtopic does not read; or if the data are not those of the fit.
 
-    Examples
-    --------
-    >>> import mtopic as mt, pathlib, tempfile
-    >>> mdata = mt.datasets.simulate(n_obs=200, spatial=False)
-    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    {Examples:data}
+    >>> import pathlib, tempfile
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=5)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model.save(pathlib.Path(folder) / "model.h5")

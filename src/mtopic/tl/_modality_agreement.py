@@ -76,14 +76,10 @@ def modality_agreement(
     ValueError
         If there is only one modality or one topic, proportions are missing, or the counts are not valid.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    {Examples:fit}
     >>> mt.tl.modality_agreement(mdata)
     >>> bool((mdata.obsm["modality_agreement"].mean() > 0.9).all()), mdata.uns["mtopic"]["topic_shares"].shape
-    (True, (4, 2))
+    (True, (3, 2))
     """
     head = "" if prefix is None else f"{prefix}_"
     groups = None if groupby is None else categories(data, groupby)

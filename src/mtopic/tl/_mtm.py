@@ -18,39 +18,28 @@ class MTM(Stochastic):
     features, β_k ~ Dirichlet(η). A count of a modality draws a topic from θ_d and a feature from that topic's β. The
     posterior is approximated by q(θ_d) = Dirichlet(γ_d) and q(β_k) = Dirichlet(λ_k).
 
-    Parameters
-    ----------
-    {mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
+    {Parameters mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
         The latter predicts held-out counts better, above all where they are few.
     {alpha eta modality_weights n_init batch_key:model}
 
-    Attributes
-    ----------
-    {alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
+    {Attributes alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
     {modalities,features,barcodes preparation}
 
-    Raises
-    ------
-    {KeyError:model ValueError:model}
+    {Raises KeyError:model ValueError:model}
 
-    Warns
-    -----
-    {UserWarning:model}
+    {Warns UserWarning:model}
 
     References
     ----------
     :cite:t:`blei2003`, :cite:t:`hoffman2013`; collapsed updates: :cite:t:`asuncion2009`, :cite:t:`foulds2013`; learned
     priors: :cite:t:`minka2000`
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, spatial=False)
-    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
     >>> mdata.obsm["topics"].shape
-    (200, 5)
+    (200, 3)
     """
 
     @takes_spatialdata

@@ -26,9 +26,7 @@ def perplexity(
     `transform` does, without neighbours. The other half is scored by the probability that these topics give it, from
     the means of proportions and signatures. For the data of the fit, the score would be too good.
 
-    Parameters
-    ----------
-    {model_or_reference}
+    {Parameters model_or_reference}
     data
         New observations, of any of the trained modalities, with raw counts in whole numbers in ``layers["counts"]`` or
         ``X``. Features are matched by name. Those that are missing on either side are not scored, so compare fits on
@@ -46,21 +44,16 @@ def perplexity(
     counts is scored on prepared counts; do not compare its scores with those of a fit to raw ones. NaN where there are
     no counts.
 
-    Raises
-    ------
-    {KeyError:reference ValueError:reference}
+    {Raises KeyError:reference ValueError:reference}
         Also if raw counts are not there or not whole numbers.
 
     References
     ----------
     :cite:t:`wallach2009`
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> train, new = mdata[:200].copy(), mdata[200:].copy()
-    >>> mt.tl.topic_model(train, n_topics=4, verbose=False)
+    {Examples:data}
+    >>> train, new = mdata[:150].copy(), mdata[150:].copy()
+    >>> mt.tl.topic_model(train, n_topics=3, verbose=False)
     >>> score = mt.tl.perplexity(train, new)
     >>> list(score.index), bool(score.loc["rna", "perplexity"] < new["rna"].n_vars)
     (['rna', 'atac', 'total'], True)

@@ -105,10 +105,7 @@ def select_n_topics(
     ----------
     :cite:t:`wallach2009`
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=4)
+    {Examples:data}
     >>> mt.tl.select_n_topics(mdata, Ks=(2, 4, 6), n_folds=2, verbose=False)
     >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
     ((9, 6), True)

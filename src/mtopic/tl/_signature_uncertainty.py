@@ -26,9 +26,7 @@ def signature_uncertainty(
     does not matter, since signatures are made of all counts at any weight. Prepared counts whose raw ones are in
     ``layers["counts"]`` are scaled to the total of these.
 
-    Parameters
-    ----------
-    {data:fit}
+    {Parameters data:fit}
         It also has the counts of the fit.
     {level prefix n_jobs copy}
 
@@ -47,22 +45,16 @@ def signature_uncertainty(
     each batch could measure is also treated as known, which shortens the intervals of features that some batches lack.
     The intervals do not cover that a fit may have found other topics than there are.
 
-    Raises
-    ------
-    {KeyError:fit ValueError:level}
+    {Raises KeyError:fit ValueError:level}
 
     See Also
     --------
     mtopic.get.top_features : How probable it is that a feature is among the first of its topic.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.signature_uncertainty(mdata)
     >>> mdata["rna"].varm["signatures_sd"].shape
-    (300, 5)
+    (300, 3)
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1")

@@ -37,9 +37,7 @@ class sMTM(Stochastic):
     distances are in units of the tissue's longer side. This is not part of the evidence lower bound, so the trace may
     fall now and then.
 
-    Parameters
-    ----------
-    {mdata:model}
+    {Parameters mdata:model}
         Coordinates have two or three dimensions.
     {n_topics radius n_neighbors seed:model spatial_key}
         The default also finds ``spatial``.
@@ -56,20 +54,13 @@ class sMTM(Stochastic):
     {alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
     {modalities,features,barcodes preparation}
 
-    Raises
-    ------
-    {KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
+    {Raises KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
 
-    Warns
-    -----
-    {UserWarning:model}
+    {Warns UserWarning:model}
         Also if observations have no neighbour; they keep their own topics.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> model = mt.tl.sMTM(mdata, n_topics=5, n_neighbors=6, spatial_key="spatial", verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.sMTM(mdata, n_topics=3, n_neighbors=6, spatial_key="spatial", verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
     >>> "spatial_connectivities" in mdata.obsp, model.strength >= 0

@@ -43,9 +43,7 @@ def spatial_domains(
     Euclidean distances are Hellinger distances. These descriptions are grouped by the principal components that hold
     99% of their variance. Several sections in one graph, without links between them, share their domains.
 
-    Parameters
-    ----------
-    {data:graph}
+    {Parameters data:graph}
     n_domains
         Number of domains, 2 or more. None chooses the most stable one of ``candidates``.
     {topics}
@@ -84,9 +82,7 @@ def spatial_domains(
     ``uns[key_added]`` : dict
         ``"params"`` and, if the number was chosen, ``"stability"``: DataFrame with a row for each candidate.
 
-    Raises
-    ------
-    {KeyError:graph}
+    {Raises KeyError:graph}
     ValueError
         If the proportions are not valid or all the same, the graph lacks observations, or a number or ``method`` is out
         of range.
@@ -108,11 +104,7 @@ def spatial_domains(
     compares different numbers only, by another index; ``same`` alone is often highest for two domains, which many
     tissues have besides finer ones.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.spatial_domains(mdata, 4)
     >>> list(mdata.obs["domain"].cat.categories)
     ['1', '2', '3', '4']

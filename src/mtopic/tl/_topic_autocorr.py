@@ -31,9 +31,7 @@ def topic_autocorr(
     and negative where neighbours avoid each other. Geary's C is then near 0, 1 and above 1; it weighs differences
     between neighbours more.
 
-    Parameters
-    ----------
-    {data:graph topics}
+    {Parameters data:graph topics}
         Rows need not sum to 1.
     {neighbors_key:graph key_added:uns}
     n_perms
@@ -52,18 +50,12 @@ def topic_autocorr(
     ``moranI_pval_sim`` and others. Observations whose proportions are missing are left out. A topic that is equal
     everywhere has NaN.
 
-    Raises
-    ------
-    {KeyError:graph}
+    {Raises KeyError:graph}
     ValueError
         If the proportions are not valid, no topic varies, no two observations are neighbours, the graph lacks
         observations, or ``n_perms`` is less than 1.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.topic_autocorr(mdata)
     >>> bool((mdata.uns["topic_autocorr"]["moranI"] > 0.5).all())
     True

@@ -55,9 +55,7 @@ def topic_model(
     best. For tissue, neighbours are the prior, with a strength that is learned from counts hidden from short fits, and
     signatures are variational, so that the peculiarities of single spots influence the topics less.
 
-    Parameters
-    ----------
-    {data:counts n_topics spatial_key}
+    {Parameters data:counts n_topics spatial_key}
         With this or any of the next five, neighbours share their topics (`sMTM`).
     {radius n_neighbors neighbors_key neighbors_method}
         If none of ``radius``, ``n_neighbors`` and this is given, neighbours are the 6 nearest observations, as in
@@ -82,19 +80,14 @@ def topic_model(
     None, or the copy. Sets what `export_params` sets: ``obsm["topics"]``, ``varm["signatures"]`` of every modality,
     ``uns["mtopic"]`` and the spatial graph. If an error is raised, nothing has been written.
 
-    Raises
-    ------
-    {KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
+    {Raises KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
     TypeError
         If ``data`` is neither an AnnData nor a MuData, coordinates are not numbers, or an option has the wrong type.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:data}
+    >>> mt.tl.topic_model(mdata, n_topics=3, spatial_key="spatial", verbose=False)
     >>> mdata.obsm["topics"].shape
-    (200, 5)
+    (200, 3)
     """
     model: Model
     options: dict[str, Any] = {

@@ -28,9 +28,7 @@ def topic_neighborhoods(
     topics, the pairs of neighbours of these topics are counted and compared with the counts when the topics are
     permuted over the observations.
 
-    Parameters
-    ----------
-    {data:graph topics neighbors_key:graph}
+    {Parameters data:graph topics neighbors_key:graph}
         Weights do not matter.
     {key_added:uns}
     n_perms
@@ -55,9 +53,7 @@ def topic_neighborhoods(
 
     Observations whose proportions are missing are left out.
 
-    Raises
-    ------
-    {KeyError:graph}
+    {Raises KeyError:graph}
     ValueError
         If the proportions are not valid or of one topic only, the graph lacks observations, or ``n_perms`` is less than
         2.
@@ -66,15 +62,11 @@ def topic_neighborhoods(
     --------
     mtopic.pl.topic_neighborhoods
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.topic_neighborhoods(mdata, n_perms=100)
     >>> zscore = mdata.uns["topic_neighborhoods"]["zscore"]
     >>> zscore.shape, bool(zscore.loc["topic_1", "topic_1"] > 2)
-    ((5, 5), True)
+    ((3, 3), True)
     """
     if n_perms < 2:
         raise ValueError(f"n_perms={n_perms}: a standard deviation needs 2 permutations or more")

@@ -43,9 +43,7 @@ def topic_quality(
     number of topics of equal size that would be as even. By observation, it says over how many topics an observation is
     spread.
 
-    Parameters
-    ----------
-    {data:counts topics}
+    {Parameters data:counts topics}
         Rows need not sum to 1.
     {signatures}
         Modalities without are left out.
@@ -86,16 +84,13 @@ def topic_quality(
     exclusivity. Diversity: Dieng, Ruiz and Blei (2020), Topic modeling in embedding spaces. Effective number: Hill
     (1973), Diversity and evenness.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    {Examples:data}
     >>> mt.tl.topic_quality(mdata, "true_topics", "true_signatures")
     >>> quality = mdata.uns["topic_quality"]
     >>> list(quality["topics"].columns)
     ['proportion', 'rna:coherence', 'rna:exclusivity', 'atac:coherence', 'atac:exclusivity']
     >>> round(quality["effective_n_topics"])
-    4
+    3
     """
     if n_top < 2:
         raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")

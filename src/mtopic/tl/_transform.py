@@ -60,9 +60,7 @@ def transform(
     the fit, so choose features before it and not after. ``X`` is taken as it is only where it bears the same steps and
     no raw counts are left.
 
-    Parameters
-    ----------
-    {model_or_reference}
+    {Parameters model_or_reference}
     data
         New observations: a MuData of any of the trained modalities, or an AnnData if there is one only.
     {prefix spatial_key}
@@ -97,9 +95,7 @@ def transform(
     Signatures belong to the fit and are not written. As in `scanpy.tl.ingest`, new data are placed in the reference's
     space.
 
-    Raises
-    ------
-    {KeyError:reference KeyError:spatial ValueError:reference}
+    {Raises KeyError:reference KeyError:spatial ValueError:reference}
         Also if neighbours are given but were no prior in training, or ``data`` holds a fit of its own under these
         names.
 
@@ -108,15 +104,12 @@ def transform(
     UserWarning
         If features are missing, with their share of the signatures; if observations have no counts, or no neighbour.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> train, new = mdata[:200].copy(), mdata[200:].copy()
-    >>> mt.tl.topic_model(train, n_topics=4, verbose=False)
+    {Examples:data}
+    >>> train, new = mdata[:150].copy(), mdata[150:].copy()
+    >>> mt.tl.topic_model(train, n_topics=3, verbose=False)
     >>> mt.tl.transform(train, new, verbose=False)
     >>> new.obsm["topics"].shape
-    (100, 4)
+    (50, 3)
     """
     if n_jobs == 0:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")

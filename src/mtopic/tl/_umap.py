@@ -25,9 +25,7 @@ def umap(
 ) -> None:
     """Embed the observations by UMAP of their topic proportions.
 
-    Parameters
-    ----------
-    {mdata=data:topics}
+    {Parameters mdata=data:topics}
     x
         Key of the table in ``obsm`` to embed (n_obs × topics).
     umap
@@ -76,13 +74,10 @@ def umap(
     ----------
     McInnes, Healy and Melville (2018): UMAP, uniform manifold approximation and projection for dimension reduction.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> mt.tl.umap(mdata, "true_topics")
     >>> list(mdata.obsm["umap"].columns), mdata.obsm["X_umap"].shape
-    (['umap_1', 'umap_2'], (100, 2))
+    (['umap_1', 'umap_2'], (200, 2))
     """
     values = _finite(table(mdata, x), x)
     name = umap.removeprefix("X_")

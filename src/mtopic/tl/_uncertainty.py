@@ -32,9 +32,7 @@ def uncertainty(
     ones are in ``layers["counts"]`` are scaled to the total of these: ten thousand units made of sixty-five counts are
     no more certain than sixty-five counts.
 
-    Parameters
-    ----------
-    {data:fit}
+    {Parameters data:fit}
         It also has the counts of the fit.
     {level prefix n_jobs copy}
 
@@ -55,20 +53,14 @@ def uncertainty(
     Where neighbours are the prior (`sMTM`), their proportions are treated as known. The original's smoothing is
     ignored.
 
-    Raises
-    ------
-    {KeyError:fit}
+    {Raises KeyError:fit}
         Also if the graph of a spatial fit is gone.
     {ValueError:level}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.uncertainty(mdata, level=0.95)
     >>> mdata.obsm["topics_sd"].shape
-    (200, 5)
+    (200, 3)
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1")

@@ -30,9 +30,7 @@ def zscores(
     observation (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top``
     features of highest signature weight.
 
-    Parameters
-    ----------
-    {mdata=data:signatures}
+    {Parameters mdata=data:signatures}
     raw_data_path
         A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
     {signatures mod}
@@ -56,14 +54,10 @@ def zscores(
         If the modality has no features, ``n_top`` is less than 1, ``thr`` is not positive, counts are not valid, or the
         file lacks observations or features.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.zscores(mdata, mod="rna")
     >>> mdata["rna"].obsm["zscores"].shape
-    (200, 5)
+    (200, 3)
     """
     name, adata, weights = find_signatures(mdata, None if isinstance(mdata, AnnData) else mod, signatures)
     if not len(weights):
