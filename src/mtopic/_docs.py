@@ -2,7 +2,9 @@
 
 A line ``{key key …}`` of a docstring stands for entries of `TEXTS`. A key is the name of the entry: a parameter (or
 several: ``vmin,vmax``), an attribute, an exception or a section. A colon separates it from what tells it from others of
-this name: ``{ax figsize:tissue}``. Indented lines below such a line continue its last entry.
+this name: ``{ax figsize:tissue}``. ``{mdata=data:topics}`` gives the text of ``data:topics`` another name. The line may
+begin with the heading of its section, as in ``{Parameters data:topics}``, and indented lines below it continue its last
+entry.
 """
 
 import re
@@ -10,16 +12,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SECTIONS = ("Returns",)
+SECTIONS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "Examples")
 
 TEXTS = {
     # data and what is in them
     "data:topics": "MuData or AnnData with topic proportions, as `mtopic.tl.export_params` writes them.",
-    "mdata:topics": "MuData or AnnData with topic proportions, as `mtopic.tl.export_params` writes them.",
     "data:signatures": "MuData or AnnData with signatures, as `mtopic.tl.export_params` writes them.",
-    "mdata:signatures": "MuData or AnnData with signatures, as `mtopic.tl.export_params` writes them.",
     "data:fit": """MuData or AnnData with topics and signatures, as `mtopic.tl.topic_model` and
         `mtopic.tl.export_params` write them.""",
+    "data:graph": "MuData or AnnData with topic proportions and a neighbour graph.",
+    "data:counts": """""MuData or AnnData. The counts are ``layers["counts"]`` of a modality that has it, else its
+        ``X``."""
+    "",
     "mdata:raw": "MuData or AnnData with raw counts in ``X`` of the modality.",
     "path:raw": """An h5mu file, or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where it is
         present, else ``X``.""",
@@ -36,6 +40,14 @@ TEXTS = {
     "plateau_threshold": "Share of the curve's largest slope at which the curve counts as flat.",
     "batch_key:measured": """Column of ``obs`` with the batch of each observation, where batches have not measured the
         same features (``varm["measured"]``, as `mtopic.pp.concat` writes it).""",
+    "neighbors_key:graph": """The graph: ``obsp[f"{neighbors_key}_connectivities"]`` of the data or of a modality, as
+        squidpy and `mtopic.tl.export_params` store one.""",
+    "key_added:obs": "Key of the result in ``obs``.",
+    "key_added:uns": "Key of the result in ``uns``.",
+    "level": "Posterior probability of an interval, between 0 and 1; half of the rest lies on either side.",
+    "rng:permutations": "Seed or generator of the permutations.",
+    "n_jobs": "Number of threads; -1 for all cores. It changes no bit of the result.",
+    "verbose": "Show progress.",
     "rng": "Seed or generator; the same seed gives the same result.",
     "copy": "Return a copy with the results and leave the data as they are.",
     "verbose:dropped": "Say how many features are dropped.",
@@ -43,6 +55,89 @@ TEXTS = {
         for this package (``pooch.os_cache``). A file of the right size there is not fetched again, one of another size
         is replaced.""",
     "Returns:published": "A MuData, as `mtopic.read.h5mu` gives it.",
+    # models
+    "mdata:model": """MuData, or AnnData as one modality named "X". ``X`` of every modality holds counts, or
+        non-negative transforms such as `mtopic.pp.tfidf` makes: CSR, CSC or dense, integer or real. It is read, never
+        changed. The matrix of a single modality is used in place if it is CSR of ``dtype``: do not change its values
+        while you go on fitting.""",
+    "n_topics": "Number of topics K, 2 or more.",
+    "radius": """Neighbours are the observations within this distance, in units of the longer side of the tissue, or of
+        each section.""",
+    "n_neighbors": "If given, the number of nearest observations that are neighbours; ``radius`` then has no effect.",
+    "spatial_key": "Key of the coordinates in ``obsm`` of the data or of its modalities, an array or a DataFrame.",
+    "neighbors_key": """Use the graph that squidpy stored under this key (``obsp["{key}_connectivities"]`` of the data
+        or of a modality); all other options for neighbours then have no effect. Data without coordinates may be fitted
+        this way: stored distances, else connectivities, then say how much a neighbour weighs.""",
+    "neighbors_method": """``"delaunay"``: neighbours are corners of the same triangles; ``"grid"``: adjacent places of
+        a grid, 6 or ``n_neighbors``. ``radius`` then has no effect.""",
+    "library_key": """Column of ``obs`` of the data or of its modalities with the section of each observation.
+        Neighbours are of the same section, and distances are in each section's own units; topics are shared.""",
+    "bandwidth": """Distance scale of the neighbours' weights, in units of the coordinates; infinite for equal weights.
+        ``"auto"``: the median distance to the nearest neighbour, for each section.""",
+    "smoothing": """``"prior"`` or ``"original"``. None decides when the fit is started: the original's for
+        ``schedule="original"``, else the prior. A given ``strength`` means the prior.""",
+    "strength": """Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's
+        own counts. ``"auto"``: the weakest that predicts counts hidden from short fits to the raw counts as well as
+        any, up to a standard error, learned when the fit is first started; 0 if none predicts better than no
+        neighbours. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of the raw ones.""",
+    "seed:model": """Seed of all that is random, the starts of fits and the batches of SVI: an integer, which gives the
+        same bits each time, or a generator. A generator is drawn from, so the next model made with it is another
+        one.""",
+    "dtype": """Precision of the fit, ``"float32"`` or ``"float64"``.""",
+    "raw": """Fit ``layers["counts"]`` of the modalities that have it, and ``X`` of the others.""",
+    "inference": """How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or
+        ``"collapsed"``, integrated out, with their expected counts in their place.""",
+    "alpha": """Prior of the proportions: a number, None for 1/K, ``"auto"`` to learn it with the fit, from 1/K, or an
+        array of K positive numbers, for topics of unequal size. With an array, the start is made under its mean, and
+        the topics found are ordered: the one with most evidence gets the largest number.""",
+    "eta": """Prior of the signatures: a number for all features of all modalities, ``"auto"`` to learn it, from 0.01,
+        or a mapping from modality to a number, an array with a positive number for each feature, or a Series, which
+        goes by the names of features and may have more of them. A modality that is not given has 0.01. A feature whose
+        number outweighs its counts does not tell topics apart.""",
+    "modality_weights": """How much a count of each modality weighs as evidence on topics: ``"equal"`` for 1 each,
+        numbers by modality (1 where not given), or ``"auto"`` to learn them from the raw counts when the model is first
+        fitted. Signatures are made of all counts at any weight.""",
+    "n_init": """Number of starts, each from a seed of its own. VI keeps the one with the highest bound; the first is
+        that of a model with one start. Learned weights of modalities and a learned strength are learned once for
+        all.""",
+    "batch_key:model": """Column of ``obs`` with the batch of each observation, where batches have not measured the same
+        features. What a batch has not measured, by ``varm["measured"]`` of a modality (features × batches, as
+        `mtopic.pp.concat` writes it), counts as missing and not as zero.""",
+    "n_iter": "Number of iterations, at most.",
+    "max_iter_d": "Cap on the rounds in which an observation's topics are iterated in one E-step.",
+    "tol:bound": """The fit stops when the bound has changed by less than this share of itself over ten iterations, or,
+        with neighbours as the prior, when one iteration has moved less than this share of an observation's topics, on
+        average. ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics; None runs all ``n_iter``.""",
+    "callback": """""Called with the model after each iteration (in SVI, each step). The fit ends if it returns
+        True."""
+    "",
+    "checkpoint": """File to which the model is saved during the fit and at its end; `mtopic.tl.load_model` reads it.
+        What was there is replaced.""",
+    "checkpoint_every": """Number of iterations (in SVI, steps), counted over all calls, from one checkpoint to the
+        next.""",
+    "model_or_reference": """A fitted `mtopic.tl.MTM` or `mtopic.tl.sMTM`, or a reference: data to which
+        `mtopic.tl.export_params` or `mtopic.tl.topic_model` has written a fit (``prefix`` says which). A reference has
+        the topics that were exported, a model all of them.""",
+    # attributes of models
+    "alpha,eta:learned": """Dirichlet priors of the proportions and of the signatures, as given or as learned so far:
+        numbers, an array of one for each topic, a dict from modality to a number or an array of one for each
+        feature.""",
+    "gamma": "γ, observations × topics.",
+    "lambda_": "Modality → λ, topics × features.",
+    "elbo": """The objective, in nats, after each iteration of `VI` and at the end of each `SVI`. ``"variational"``: the
+        evidence lower bound, with the responsibilities from which the signatures were made. ``"collapsed"``: the same
+        bound for the observations, given the mean signatures, plus the logarithm of a Dirichlet(η + 1) prior of
+        these.""",
+    "passes": "Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics.",
+    "converged": "Whether the last `VI` or `SVI` ended because its objective had settled.",
+    "interrupted": "Whether the last `VI` or `SVI` was ended by Ctrl-C.",
+    "modality_weights:learned": "As given, or as learned; None before the first fit.",
+    "stability": """With several starts: for each topic the mean correlation of its signature with those of the matching
+        topics of the other starts, Series by topic. 1 is a topic that every start finds. None with one start, or before
+        the starts have been made.""",
+    "modalities,features,barcodes": "Names of modalities, of each modality's features, and of observations.",
+    "preparation": """Modality → what ``mtopic.pp`` had made of its ``X``, with idf and factor, for
+        `mtopic.tl.transform`.""",
     # plots
     "model": "A fitted model.",
     "x:drawn": """Key of the coordinates in ``obsm`` of the data or of its modalities. Of three dimensions, the first
@@ -83,6 +178,15 @@ TEXTS = {
     "return_fig": "Return the figure in place of the axes.",
     "Returns:ax": "The axes, or the figure.",
     "Returns:panels": "The panels' axes, in the order of the topics, or the figure.",
+    # examples
+    "Examples:data": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)""",
+    "Examples:fit": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+        >>> mt.tl.topic_model(mdata, n_topics=3, verbose=False)""",
+    "Examples:tissue": """>>> import mtopic as mt
+        >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+        >>> mt.tl.topic_model(mdata, n_topics=3, spatial_key="spatial", verbose=False)""",
     # errors
     "KeyError:topic": "If there is no such modality, table or topic; the nearest names are offered.",
     "KeyError:table": "If there is no such modality or table; the nearest names are offered.",
@@ -91,14 +195,38 @@ TEXTS = {
         a fit of that prefix.""",
     "ValueError:features": """If no feature is named or one twice, signatures and proportions are of different topics,
         or proportions or counts are not valid.""",
+    "KeyError:graph": "If there are no such proportions or there is no such graph.",
+    "KeyError:fit": "If there are no topics, signatures or parameters of a fit of that prefix.",
+    "ValueError:level": """If ``level`` is not between 0 and 1, signatures and proportions are of different topics,
+        proportions are missing, or proportions, signatures or counts are not valid.""",
+    "KeyError:model": """If there is no such column of batches, or ``eta`` or ``modality_weights`` name a modality that
+        is not there.""",
+    "ValueError:model": """If counts are negative or not finite, a modality has no features or no counts, names occur
+        twice, a parameter is out of range, or a prior does not have one number for each topic or feature; if a batch is
+        not in ``varm["measured"]``, has counts of what it did not measure, or no batch measured a feature.""",
+    "UserWarning:model": """If observations have no counts, or only in modalities of weight 0, or there is
+        ``varm["measured"]`` and no ``batch_key``; with ``raw``, if what is taken for raw counts was prepared or has
+        values that are not whole numbers.""",
+    "KeyError:spatial": "If there are no such coordinates, graph or column of sections.",
+    "ValueError:spatial": """If coordinates are not finite or missing for some observations, ``radius`` or ``bandwidth``
+        is not positive, ``strength`` is negative, or ``n_neighbors`` is not less than the number of observations (of
+        each section).""",
+    "KeyError:reference": "If the reference holds no fit, or ``data`` have a modality that the training did not have.",
+    "ValueError:reference": """If the model is not fitted; if ``data`` have none of a modality's features, or less than
+        half of the signatures' mass in every modality; if counts are not valid, or prepared otherwise than in training
+        and no raw counts are left.""",
+    "KeyError:schedule": "If there is no such schedule.",
+    "OSError:save": "If the model cannot be saved.",
     "ValueError:prepared": "If values are negative or not finite, or mtopic has prepared ``X`` already.",
-    "UserWarning:prepared": """If values are not integers, or there is ``varm["measured"]`` and no ``batch_key``.""",
+    "UserWarning:prepared": """""If values are not integers, or there is ``varm["measured"]`` and no
+        ``batch_key``."""
+    "",
     "OSError:download": """If, after a few attempts, the file could not be fetched or does not have the published size.
         Nothing of it is then left. The message says where to put a file that was downloaded by other means.""",
     "ValueError:file": "If the file cannot be read.",
     "ValueError:number": "If a number is out of range.",
     "ValueError:limit": "If a number or limit is out of range.",
-    "ValueError:model": "If the model is not fitted, or a number is out of range.",
+    "ValueError:unfitted": "If the model is not fitted, or a number is out of range.",
 }
 
 
@@ -115,6 +243,8 @@ def _entries(line: re.Match[str]) -> str:
 
 
 def _entry(key: str) -> list[str]:
-    name = key.partition(":")[0].replace(",", ", ")
-    text = [row.strip() for row in TEXTS[key].splitlines()]
-    return [name, "-" * len(name), *text] if name in SECTIONS else [name, *(f"    {row}" for row in text)]
+    head, _, source = key.partition("=")
+    name = head.partition(":")[0].replace(",", ", ")
+    text = "" if key in SECTIONS else TEXTS[source or head]
+    rows = [row.strip() for row in text.splitlines()]
+    return [name, "-" * len(name), *rows] if name in SECTIONS else [name, *(f"    {row}" for row in rows)]

@@ -15,15 +15,11 @@ def human_pbmc(*, cache_dir: str | PathLike[str] | None = None) -> MuData:
     ``Human_PBMC_ATAC_RNA_Protein_filtered.h5mu`` (71,174,260 bytes) of Zenodo record
     `15471869 <https://zenodo.org/records/15471869>`__.
 
-    Parameters
-    ----------
-    {cache_dir}
+    {Parameters cache_dir}
 
     {Returns:published}
 
-    Raises
-    ------
-    {OSError:download ValueError:file}
+    {Raises OSError:download ValueError:file}
 
     Examples
     --------

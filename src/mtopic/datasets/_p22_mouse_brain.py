@@ -24,9 +24,7 @@ def p22_mouse_brain(raw: bool = False, *, cache_dir: str | PathLike[str] | None 
 
     {Returns:published}
 
-    Raises
-    ------
-    {OSError:download ValueError:file}
+    {Raises OSError:download ValueError:file}
 
     Examples
     --------

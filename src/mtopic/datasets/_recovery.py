@@ -3,9 +3,11 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from mtopic._data.slots import Data, table, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
     """Match found topics with known ones and say how well each came back.
 
@@ -29,11 +31,7 @@ def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") 
     KeyError
         If one of the tables is missing.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    {Examples:fit}
     >>> bool(mt.datasets.recovery(mdata)["correlation"].mean() > 0.9)
     True
     """

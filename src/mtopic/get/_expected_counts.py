@@ -23,9 +23,7 @@ def expected_counts(
     in the modality, its topic proportions and the topics' mean signatures. Without :math:`n_d` it is a rate, the
     expected share of feature v in the modality's counts. See `mtopic.tl.denoise`.
 
-    Parameters
-    ----------
-    {data:fit mod features prefix}
+    {Parameters data:fit mod features prefix}
     rates
         Give rates, which do not depend on depth and exist for every observation.
 
@@ -35,9 +33,7 @@ def expected_counts(
         Observations of the data × features, float64. Expected counts are NaN where the observation is not in the
         modality, because its depth there is unknown. All values are NaN where the topics are missing.
 
-    Raises
-    ------
-    {KeyError:features ValueError:features}
+    {Raises KeyError:features ValueError:features}
 
     Examples
     --------

@@ -15,9 +15,7 @@ def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> 
 
     ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells in which gene sets each topic is enriched.
 
-    Parameters
-    ----------
-    {data:signatures mod key:signatures}
+    {Parameters data:signatures mod key:signatures}
 
     Returns
     -------
@@ -26,20 +24,14 @@ def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> 
         \bar\beta_v)`: how much more of a feature a topic has than topics have on average, so that features that are
         frequent everywhere score 0. ``layers["shares"]`` holds :math:`\beta_{kv}`; its rows sum to 1.
 
-    Raises
-    ------
-    {KeyError:table}
+    {Raises KeyError:table}
     ValueError
         If the modality is not named where there are several, or weights are not positive.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> profiles = mt.get.profiles(mdata, "rna")
     >>> profiles.shape, profiles.obs_names[0]
-    ((5, 300), 'topic_1')
+    ((3, 300), 'topic_1')
     """
     name, adata, table = find_signatures(data, mod, key)
     weights = table.to_numpy(dtype=np.float64).T

@@ -23,9 +23,7 @@ def signatures(
 ) -> pd.DataFrame:
     """The features of each topic by falling weight, a row for each.
 
-    Parameters
-    ----------
-    {data:signatures mod key:signatures}
+    {Parameters data:signatures mod key:signatures}
     n_top
         Number of features of each topic; all if None.
     {topics:chosen}
@@ -40,18 +38,13 @@ def signatures(
         features) and ``weight`` (share of the topic's total over all features of the modality: the weights of a whole
         topic sum to 1). With ``as_net``: ``source``, ``target`` and ``weight``.
 
-    Raises
-    ------
-    {KeyError:topic}
+    {Raises KeyError:topic}
     ValueError
         If ``n_top`` is less than 1, the modality is not named where there are several, or the weights of a topic do not
         have a positive sum.
 
-    Examples
-    --------
-    >>> import mtopic
-    >>> mdata = mtopic.datasets.simulate(100, 3)
-    >>> top = mtopic.get.signatures(mdata, "rna", key="true_signatures", n_top=5)
+    {Examples:data}
+    >>> top = mt.get.signatures(mdata, "rna", key="true_signatures", n_top=5)
     >>> top.shape
     (15, 4)
     """

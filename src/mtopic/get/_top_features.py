@@ -69,21 +69,15 @@ def top_features(
         probable ones follow the point estimate), ``share`` of the topic's total, its ``sd``, ``low`` and ``high`` from
         `mtopic.tl.signature_uncertainty`, and ``probability``.
 
-    Raises
-    ------
-    {KeyError:topic}
+    {Raises KeyError:topic}
     ValueError
         If the modality is not named where there are several, or a number or ``by`` is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.signature_uncertainty(mdata)
     >>> top = mt.get.top_features(mdata, "rna", n_top=3)
     >>> top.shape, bool(top["probability"].between(0, 1).all())
-    ((15, 8), True)
+    ((9, 8), True)
     """
     if by not in ("divergence", "share"):
         raise ValueError(f"by={by!r}: choose 'divergence' or 'share'")

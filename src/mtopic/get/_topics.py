@@ -22,9 +22,7 @@ SPATIAL = "spatial"
 def topics(data: Data, *, key: str = "topics") -> AnnData:
     """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
 
-    Parameters
-    ----------
-    {data:topics}
+    {Parameters data:topics}
     key
         Key of the proportions in ``obsm``.
 
@@ -46,13 +44,10 @@ def topics(data: Data, *, key: str = "topics") -> AnnData:
     KeyError
         If there is no table ``obsm[key]``; the nearest names are offered.
 
-    Examples
-    --------
-    >>> import mtopic
-    >>> mdata = mtopic.datasets.simulate(100, 3)
-    >>> adata = mtopic.get.topics(mdata, key="true_topics")
+    {Examples:data}
+    >>> adata = mt.get.topics(mdata, key="true_topics")
     >>> adata.shape, adata.var_names[0], adata.obsm["spatial"].shape
-    ((100, 3), 'topic_1', (100, 2))
+    ((200, 3), 'topic_1', (200, 2))
     """
     proportions = table(data, key)
     record.warn_outdated(data, *(f"obs:{name}" for name in data.obs), *(f"obsm:{name}" for name in data.obsm))

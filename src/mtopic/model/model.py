@@ -19,6 +19,7 @@ from mtopic._data.modality_shares import modality_shares
 from mtopic._data.preparation import Preparation
 from mtopic._data.record import Params
 from mtopic._data.slots import Data, modalities
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
@@ -216,6 +217,7 @@ class Model:
         """
         file.write(path, state.of(self))
 
+    @shared_docs
     def VI(
         self,
         n_iter: int = 20,
@@ -229,55 +231,38 @@ class Model:
     ) -> None:
         """Fit by coordinate ascent; called again, the fit goes on where it was.
 
-        Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after which
-        the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``, and so they do if the
-        model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running iteration, with a warning; a second
-        one at once, with KeyboardInterrupt. Either way the model is as its last whole iteration made it.
+        Every iteration is one pass over all observations (E-step) and one update of the signatures (M-step), after
+        which the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``,
+        also if the model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running
+        iteration, with a warning; a second one ends it at once, with KeyboardInterrupt. Either way, the model is as its
+        last whole iteration made it.
 
-        With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter`` iterations at most, and keeps the
-        one whose bound is the highest at its end; later calls go on with this one. While starts are made the model is the one that runs. Ctrl-C, or
-        True from ``callback``, ends the running start, and there are no others; the best so far is kept, be it whole or not. After an exception the next call goes
-        on with the running start, and so it does with a model that is loaded from a checkpoint.
+        With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter``
+        iterations at most, and keeps the one with the highest bound at its end; later calls go on with this one. While
+        starts are made, the model is the one that runs. Ctrl-C, or True from ``callback``, ends the running start, and
+        there are no others; the best so far is kept, whole or not. After an exception, the next call goes on with the
+        running start; so does a model that is loaded from a checkpoint.
 
-        Parameters
-        ----------
-        n_iter
-            Number of iterations, at most. 0 leaves a fit as it is, but for starts that are still to be made.
-        max_iter_d
-            Cap on the rounds that an observation's topics are iterated for in one E-step.
+        {Parameters n_iter}
+            0 leaves a fit as it is, except for starts that are still to be made.
+        {max_iter_d}
         schedule
-            ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged; 10
-            iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from the last state.
-            ``"original"``: the trajectory of the original program, in double precision (of counts read at ``dtype``), which
-            never stops early. For variational inference with fixed priors.
-        tol
-            ``"fast"`` stops when the bound has changed by less than this share of itself over ten iterations, or, with neighbours as
-            the prior (`sMTM`), when one iteration has moved less than this share of an observation's topics, on average;
-            ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics, None runs all ``n_iter``.
-        callback
-            Called with the model after each iteration; if it returns True, there is no other.
-        checkpoint
-            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
-        checkpoint_every
-            Number of iterations, counted over all calls, from one checkpoint to the next.
+            ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged;
+            10 iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from
+            the last state. ``"original"``: the trajectory of the original program, in double precision (of counts read
+            at ``dtype``), which never stops early. For variational inference with fixed priors.
+        {tol:bound callback checkpoint checkpoint_every}
 
-        Raises
-        ------
+        {Raises KeyError:schedule OSError:save}
         ValueError
-            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or ``tol`` negative; if the model was loaded without its data;
-            if ``schedule="original"`` meets collapsed inference,
-            a prior that is to be learned, or ``smoothing="prior"``.
+            If ``max_iter_d`` or ``checkpoint_every`` is less than 1, ``n_iter`` too if there was no iteration yet, or
+            ``tol`` is negative; if the model was loaded without its data; if ``schedule="original"`` meets collapsed
+            inference, a prior that is to be learned, or ``smoothing="prior"``.
         TypeError
             If these are no whole numbers.
-        KeyError
-            If there is no such schedule.
-        OSError
-            If the model cannot be saved.
 
-        Examples
-        --------
-        >>> import mtopic as mt
-        >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200), n_topics=5, verbose=False)
+        {Examples:data}
+        >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
         >>> model.VI(n_iter=10)
         >>> len(model.elbo)
         10
@@ -304,6 +289,7 @@ class Model:
             while self._run.next_start(climb()):
                 pass
 
+    @shared_docs
     def SVI(
         self,
         n_batches: int = 100,
@@ -318,14 +304,16 @@ class Model:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 100,
     ) -> None:
-        """Fit by stochastic updates from batches of observations, for data of which `VI` takes too long; called again, it goes on.
+        """Fit by stochastic updates from batches of observations, for data that take `VI` too long; called again, it goes on.
 
-        Step t moves λ by the rate ρ = (tau + t)^−kappa towards what a batch, taken for the whole data, says. ``"fast"`` begins where `VI`
-        does, with signatures found from batches (of twice the topics, which are then merged), unless there are some already; an epoch, in which
-        each observation is in one batch, stands for an iteration of `VI`, the first for the ten that explore. At the end an iteration over all
-        observations brings ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
-        the strength needs to come down. Before these they speak from the second epoch on, by the γ that they had last. `VI` goes on where `SVI`
-        ends and the other way round. A fit that was cut between two steps and is loaded from its checkpoint ends in the same bits.
+        Step t moves λ by the rate ρ = (tau + t)^−kappa towards its estimate from a batch, taken for the whole data.
+        ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the topics, which are then
+        merged), unless there are some already. An epoch, in which each observation is in one batch, stands for an
+        iteration of `VI`, the first for the ten that explore. At the end, an iteration over all observations brings
+        ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
+        the strength needs to come down. Before these, neighbours take part from the second epoch on, by the γ that they
+        had last. `VI` goes on where `SVI` ends and the other way round. A fit that was cut between two steps and is
+        loaded from its checkpoint ends in the same bits.
 
         Parameters
         ----------
@@ -334,39 +322,31 @@ class Model:
         batch_size
             Observations in a batch; all, if there are fewer.
         tau, kappa
-            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"`` the start counts as the
-            128 batches that it has, or as those of an epoch if there are fewer, and an iteration of `VI` as those of an epoch.
-        max_iter_d
-            Cap on the rounds that an observation's topics are iterated for.
+            Delay (0 or more) and exponent (above 0.5, at most 1, for convergence) of the learning rate. In ``"fast"``
+            the start counts as the 128 batches that it has, or as those of an epoch if there are fewer, and an
+            iteration of `VI` as those of an epoch.
+        {max_iter_d}
         schedule
-            ``"fast"``: as above. ``"original"``: the trajectory of the original program, in double precision: batches are drawn with
-            replacement and begin anew from random signatures; there is no last iteration, and ``gamma`` of an observation
-            is what its last batch gave, 1/K if there was none. For variational inference with fixed priors, without neighbours.
+            ``"fast"``: as above. ``"original"``: the trajectory of the original program, in double precision: batches
+            are drawn with replacement and begin anew from random signatures; there is no last iteration, and ``gamma``
+            of an observation is what its last batch gave, 1/K if there was none. For variational inference with fixed
+            priors, without neighbours.
         tol
-            ``"fast"`` stops when an epoch's mean log-likelihood of the batches, each by the signatures before its step, differs by less than
-            this share of itself from the epoch's before; ``"auto"`` is 1e-4, None runs all ``n_batches``.
-        callback
-            Called with the model after each step; if it returns True, there is no other.
-        checkpoint
-            File to `save` the model to, during the fit and at its end; `load_model` reads it. What was there is replaced.
-        checkpoint_every
-            Number of steps, counted over all calls, from one checkpoint to the next.
+            ``"fast"`` stops when an epoch's mean log-likelihood of the batches, each by the signatures before its step,
+            differs by less than this share of itself from that of the epoch before; ``"auto"`` is 1e-4, None runs all
+            ``n_batches``.
+        {callback checkpoint checkpoint_every}
 
-        Raises
-        ------
+        {Raises KeyError:schedule OSError:save}
         ValueError
-            If a parameter is out of range; if the model was loaded without its data; if there are several starts to be made, which `VI` does; if
-            ``schedule="original"`` meets what it has not.
-        KeyError
-            If there is no such schedule.
-        OSError
-            If the model cannot be saved.
+            If a parameter is out of range; if the model was loaded without its data; if several starts are to be made,
+            which `VI` does; if ``schedule="original"`` is combined with options that it lacks.
 
         Warns
         -----
         UserWarning
-            If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C, which ends the steps; the
-            last iteration is still made. A second one is Python's KeyboardInterrupt.
+            If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C,
+            which ends the steps; the last iteration is still made. A second one is Python's KeyboardInterrupt.
 
         References
         ----------

@@ -55,17 +55,11 @@ def borders(
 
     {Returns:ax}
 
-    Raises
-    ------
+    {Raises ValueError:limit}
     KeyError
         If there are no such coordinates or distances.
-    {ValueError:limit}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.borders(mdata)
     >>> ax = mt.pl.borders(mdata, x="spatial", show=False)
     >>> len(ax.collections[0].get_offsets())

@@ -49,23 +49,17 @@ def compare_topics(
 
     {Returns:ax}
 
-    Raises
-    ------
+    {Raises ValueError:number}
     KeyError
         If there is no comparison of that prefix.
-    {ValueError:number}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=400, n_topics=4, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
-    >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(400)]
-    >>> mdata.obs["state"] = ["ill" if d % 8 < 4 else "well" for d in range(400)]
+    {Examples:fit}
+    >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(200)]
+    >>> mdata.obs["state"] = ["ill" if d % 8 < 4 else "well" for d in range(200)]
     >>> mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", features={})
     >>> ax = mt.pl.compare_topics(mdata, show=False)
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['topic_1', 'topic_2', 'topic_3', 'topic_4']
+    ['topic_1', 'topic_2', 'topic_3']
     """
     if not 0 <= max_q <= 1:
         raise ValueError(f"max_q={max_q}: give a rate, 0 to 1")

@@ -38,9 +38,7 @@ def composition(
 ) -> Axes | Figure:
     """Draw the mean topic proportions of each category of observations.
 
-    Parameters
-    ----------
-    {data:topics groupby}
+    {Parameters data:topics groupby}
         Observations without a category are left out.
     {topics}
     kind
@@ -60,10 +58,7 @@ def composition(
     ValueError
         If several modalities have the column, no observation has a category, or ``kind`` or a number is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> mt.tl.dominant_topics(mdata, "true_topics")
     >>> ax = mt.pl.composition(mdata, "topic", "true_topics", kind="bar", show=False)
     >>> len(ax.patches)

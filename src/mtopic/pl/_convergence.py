@@ -57,11 +57,7 @@ def convergence(
     TypeError
         If neither a model nor data is given.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, n_iter=10, verbose=False)
+    {Examples:fit}
     >>> ax = mt.pl.convergence(mdata, show=False)
     >>> ax.get_xlabel()
     'iteration'

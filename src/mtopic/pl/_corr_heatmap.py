@@ -53,10 +53,7 @@ def corr_heatmap(
         If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows
         occur twice.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> topics = mdata.obsm["true_topics"]
     >>> ax = mt.pl.corr_heatmap(topics, topics, "topics", "topics", show=False)
     >>> ax.images[0].get_array().shape

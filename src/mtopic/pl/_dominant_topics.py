@@ -42,9 +42,7 @@ def dominant_topics(
 ) -> Axes | Figure:
     """Draw each observation in the colour of its topic of largest proportion.
 
-    Parameters
-    ----------
-    {mdata:topics x:drawn topics palette}
+    {Parameters mdata=data:topics x:drawn topics palette}
         The default depends on the number of topics, so that a topic keeps its colour whether or not all are seen.
     annotation
         Topic → label in the legend. Other topics keep their names.
@@ -70,10 +68,7 @@ def dominant_topics(
     ValueError
         If proportions are missing, the palette has too few colours, or a number is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    {Examples:data}
     >>> names = {"topic_1": "cortex"}
     >>> ax = mt.pl.dominant_topics(mdata, "spatial", "true_topics", annotation=names, show=False)
     >>> [text.get_text() for text in ax.get_legend().get_texts()]

@@ -45,9 +45,7 @@ def dotplot(
     The size of a dot shows the feature's probability in the topic, in units of the column's largest. Its colour shows
     the feature's exclusivity: the topic's share of the feature's probability over all topics.
 
-    Parameters
-    ----------
-    {data:signatures}
+    {Parameters data:signatures}
     mod
         Modalities, one for each panel; all that have signatures if None.
     {signatures}
@@ -65,16 +63,11 @@ def dotplot(
     -------
     The panels' axes, one for each modality, or the figure.
 
-    Raises
-    ------
-    {KeyError:topic}
+    {Raises KeyError:topic}
     ValueError
         If ``n_top`` or another number is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> axes = mt.pl.dotplot(mdata, signatures="true_signatures", show=False)
     >>> [ax.get_title("left") for ax in axes]
     ['rna', 'atac']

@@ -71,10 +71,7 @@ def feature_activity(
     ValueError
         If several modalities have a name, no feature is named, or a number or limit is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    {Examples:data}
     >>> axes = mt.pl.feature_activity(mdata, "spatial", ["rna_0", "rna_1"], show=False)
     >>> len(axes)
     2

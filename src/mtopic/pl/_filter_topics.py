@@ -31,23 +31,17 @@ def filter_topics(
 ) -> Axes | Figure:
     """Draw each topic's largest proportion over the observations: which topics `mtopic.tl.export_params` drops.
 
-    Parameters
-    ----------
-    {model s:points figsize fontsize transparent save}
+    {Parameters model s:points figsize fontsize transparent save}
     filter_threshold
         The threshold of the export. Topics that are at most as large are grey.
     {ax show:ax return_fig}
 
     {Returns:ax}
 
-    Raises
-    ------
-    {ValueError:model}
+    {Raises ValueError:unfitted}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200, n_topics=4), n_topics=5, verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=20)
     >>> ax = mt.pl.filter_topics(model, show=False)
     >>> ax.get_ylabel()

@@ -35,9 +35,7 @@ def filter_var_knee(
 ) -> Axes | Figure:
     """Draw the importance of features and its knees: how many features `mtopic.pp.filter_var_knee` drops.
 
-    Parameters
-    ----------
-    {model}
+    {Parameters model}
     mod
         The modality.
     knee_sensitivities
@@ -53,16 +51,12 @@ def filter_var_knee(
 
     {Returns:ax}
 
-    Raises
-    ------
+    {Raises ValueError:unfitted}
     KeyError
         If the model has no such modality.
-    {ValueError:model}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> model = mt.tl.MTM(mt.datasets.simulate(n_obs=200, n_topics=4), n_topics=4, verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=20)
     >>> ax = mt.pl.filter_var_knee(model, "rna", show=False)
     >>> ax.get_xlabel()

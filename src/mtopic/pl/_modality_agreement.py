@@ -70,15 +70,11 @@ def modality_agreement(
     ValueError
         If no observation has a category, or a number is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    {Examples:fit}
     >>> mt.tl.modality_agreement(mdata)
     >>> shares, agreement = mt.pl.modality_agreement(mdata, show=False)
     >>> shares.images[0].get_array().shape
-    (4, 2)
+    (3, 2)
     """
     head = "" if prefix is None else f"{prefix}_"
     values = table(data, f"{head}modality_agreement", made_by=MADE_BY)

@@ -44,9 +44,7 @@ def scatter_pie(
 ) -> Axes | Figure:
     """Draw each observation as a pie of its topic proportions.
 
-    Parameters
-    ----------
-    {mdata:topics topics x:drawn}
+    {Parameters mdata=data:topics topics x:drawn}
     radius
         Radius of a pie in units of the tissue's longer side; None lets neighbouring pies touch.
     xrange, yrange
@@ -72,10 +70,7 @@ def scatter_pie(
     ValueError
         If a number is out of range, proportions are missing, or no observation lies in the part that is drawn.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    {Examples:data}
     >>> ax = mt.pl.scatter_pie(mdata, "true_topics", "spatial", radius=0.02, show=False)
     >>> len(ax.collections)
     1

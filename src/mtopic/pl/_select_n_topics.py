@@ -47,10 +47,7 @@ def select_n_topics(
     ValueError
         If ``plateau_threshold`` is no share, or no fold is finished.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=4)
+    {Examples:data}
     >>> mt.tl.select_n_topics(mdata, Ks=(2, 4, 6), n_folds=2, verbose=False)
     >>> ax = mt.pl.select_n_topics(mdata, show=False)
     >>> ax.get_xlabel()

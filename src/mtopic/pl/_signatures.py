@@ -42,9 +42,7 @@ def signatures(
     The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over
     all features of the modality.
 
-    Parameters
-    ----------
-    {mdata:signatures mod signatures}
+    {Parameters mdata=data:signatures mod signatures}
     n_top
         Number of features of each topic.
     cmap
@@ -58,16 +56,11 @@ def signatures(
 
     {Returns:panels}
 
-    Raises
-    ------
-    {KeyError:topic}
+    {Raises KeyError:topic}
     ValueError
         If the modality is not named where there are several, or ``n_top`` or another number is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> axes = mt.pl.signatures(mdata, "rna", signatures="true_signatures", n_top=10, show=False)
     >>> [len(ax.patches) for ax in axes]
     [10, 10, 10]

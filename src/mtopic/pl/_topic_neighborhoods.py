@@ -62,15 +62,11 @@ def topic_neighborhoods(
     ValueError
         If no topic has a score, or a number or limit is out of range.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.topic_neighborhoods(mdata, n_perms=100)
     >>> ax = mt.pl.topic_neighborhoods(mdata, show=False)
     >>> ax.images[0].get_array().shape
-    (5, 5)
+    (3, 3)
     """
     scores = _scores(data, key)
     low, high = mirrored(scores.to_numpy(), vmin, vmax, default=_largest_of_two(scores))

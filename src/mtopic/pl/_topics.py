@@ -33,23 +33,16 @@ def topics(
 ) -> list[Axes] | Figure:
     """Draw where each topic is: a panel for each topic, observations coloured by its proportion, the highest on top.
 
-    Parameters
-    ----------
-    {mdata:topics x:drawn topics cmap marker s vmin,vmax:panels}
+    {Parameters mdata=data:topics x:drawn topics cmap marker s vmin,vmax:panels}
     {fontsize:titles figsize:maps transparent save:markers ncols show return_fig}
 
     {Returns:panels}
 
-    Raises
-    ------
+    {Raises ValueError:limit}
     KeyError
         If there are no such coordinates or proportions.
-    {ValueError:limit}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5)
+    {Examples:data}
     >>> axes = mt.pl.topics(mdata, x="spatial", topics="true_topics", vmax="p99", show=False)
     >>> [ax.get_title() for ax in axes[:2]]
     ['topic_1', 'topic_2']

@@ -51,16 +51,11 @@ def zscores(
 
     {Returns:panels}
 
-    Raises
-    ------
+    {Raises ValueError:limit}
     KeyError
         If there is no such modality, or there are no such coordinates or scores.
-    {ValueError:limit}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    {Examples:data}
     >>> mt.tl.zscores(mdata, signatures="true_signatures", mod="rna")
     >>> axes = mt.pl.zscores(mdata, "rna", "spatial", show=False)
     >>> [ax.get_title() for ax in axes]

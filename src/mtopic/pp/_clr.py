@@ -17,9 +17,7 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
 
     g = expm1(mean over all features of log1p(x)) + 1e-6 stands for the observation's geometric mean. Zeros stay zeros.
 
-    Parameters
-    ----------
-    {mdata:raw mod copy batch_key:measured}
+    {Parameters mdata:raw mod copy batch_key:measured}
         Means are then over the features that were measured.
 
     Returns
@@ -27,13 +25,9 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
     None, or the copy. Sets ``X`` (CSR, single precision unless it was double), ``layers["counts"]`` (the raw counts,
     unless there is such a layer) and ``uns["mtopic"]["steps"]`` of the modality.
 
-    Raises
-    ------
-    {KeyError:mod_column ValueError:prepared}
+    {Raises KeyError:mod_column ValueError:prepared}
 
-    Warns
-    -----
-    {UserWarning:prepared}
+    {Warns UserWarning:prepared}
 
     Notes
     -----

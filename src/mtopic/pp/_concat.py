@@ -12,8 +12,10 @@ from mtopic._data.names import unique
 from mtopic._data.preparation import IDF
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
+from mtopic._docs import shared_docs
 
 
+@shared_docs
 def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     """Join batches of observations by the union of each modality's features, and note what each batch has measured.
 
@@ -50,15 +52,12 @@ def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
         If there is no batch, observation names occur twice, there is such a column already, a batch is the result of an
         earlier call that noted what was measured, or counts are not valid.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=180)
+    {Examples:data}
     >>> a, b = mdata[:100].copy(), mdata[100:].copy()
     >>> a.mod["rna"] = a["rna"][:, :200].copy()
     >>> both = mt.pp.concat({"a": a, "b": b})
     >>> both.n_obs, int(both["rna"].varm["measured"]["a"].sum())
-    (180, 200)
+    (200, 200)
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"data is a {type(data).__name__}: give a mapping from names of batches to MuData or AnnData")

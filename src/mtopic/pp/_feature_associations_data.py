@@ -15,9 +15,7 @@ def feature_associations_data(
 ) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:
     """Signatures and annotations of features, as `mtopic.tl.feature_associations` takes them.
 
-    Parameters
-    ----------
-    {mdata:signatures}
+    {Parameters mdata=data:signatures}
     mod_list
         Names of modalities.
     normalize
@@ -33,10 +31,7 @@ def feature_associations_data(
     KeyError
         If there is no such modality, or it has no signatures.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> parts = mt.pp.feature_associations_data(mdata, ["rna", "atac"], signatures="true_signatures")
     >>> A, A_var = parts["rna"]
     >>> A.shape[0], A.shape[1] == len(A_var)

@@ -28,9 +28,7 @@ def filter_var_knee(
     A feature's importance is its probability summed over the topics. Sorted, it falls steeply at first in data that a
     few features dominate, such as mitochondrial genes. Features from the knee of that curve on are kept.
 
-    Parameters
-    ----------
-    {path:raw}
+    {Parameters path:raw}
     model
         A model that was fitted to these modalities.
     knee_sensitivity
@@ -58,10 +56,7 @@ def filter_var_knee(
     ----------
     Satopää, Albrecht, Irwin and Raghavan (2011): Finding a "kneedle" in a haystack.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    {Examples:data}
     >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=20)
     >>> less = mt.pp.filter_var_knee(mdata, model, knee_sensitivity={"rna": 1}, verbose=False)

@@ -23,9 +23,7 @@ def filter_var_list(
 ) -> Data:
     """Keep the features that are listed.
 
-    Parameters
-    ----------
-    {path:raw}
+    {Parameters path:raw}
     var
         Names of features. A name is kept in every modality that has it, ``"mod:name"`` in that modality only. Or a
         mapping from modalities to names; modalities that it leaves out keep all features.
@@ -43,10 +41,7 @@ def filter_var_list(
     ValueError
         If nothing would be left of a modality, names occur twice, or counts are not valid.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100)
+    {Examples:data}
     >>> less = mt.pp.filter_var_list(mdata, {"rna": mdata["rna"].var_names[:50]}, verbose=False)
     >>> less["rna"].n_vars, less["atac"].n_vars == mdata["atac"].n_vars
     (50, True)

@@ -47,10 +47,7 @@ def permute(
     ValueError
         If ``subset`` is out of range, counts are not valid, the data are backed by a file, or nothing would be left.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
+    {Examples:data}
     >>> null = mt.pp.permute(mdata, copy=True)
     >>> float(null["rna"].X.sum()) == float(mdata["rna"].X.sum())
     True

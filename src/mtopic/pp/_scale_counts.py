@@ -34,12 +34,9 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
         If ``counts_per_cell`` is not positive, values are negative or not finite, or a modality holds no counts. In
         this case, no modality has been changed.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100)
+    {Examples:data}
     >>> mt.pp.scale_counts(mdata)
-    >>> round(float(mdata["rna"].X.sum()) / 100)
+    >>> round(float(mdata["rna"].X.sum()) / mdata.n_obs)
     10000
     """
     if not 0 < counts_per_cell < np.inf:

@@ -18,9 +18,7 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
     df is the number of the modality's D observations in which the feature was counted (0 counts as 1). Observations are
     not normalised.
 
-    Parameters
-    ----------
-    {mdata:raw mod copy batch_key:measured}
+    {Parameters mdata:raw mod copy batch_key:measured}
         D is then the number of observations in which a feature was measured.
 
     Returns
@@ -36,23 +34,16 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
     ``uns["mtopic"]["steps"]``
         The record of the step.
 
-    Raises
-    ------
-    {KeyError:mod_column ValueError:prepared}
+    {Raises KeyError:mod_column ValueError:prepared}
 
-    Warns
-    -----
-    {UserWarning:prepared}
+    {Warns UserWarning:prepared}
 
     Notes
     -----
     `muon.atac.pp.tfidf` takes logarithms of term frequencies and normalises observations; topic models need counts that
     are only weighed.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100)
+    {Examples:data}
     >>> mt.pp.tfidf(mdata, mod="atac")
     >>> [str(step) for step in mdata["atac"].uns["mtopic"]["steps"]]
     ['tfidf']

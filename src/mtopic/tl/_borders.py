@@ -5,46 +5,35 @@ from scipy.sparse import csr_array
 from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def borders(
     data: Data, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
 ) -> None:
     """Measure how much the topics change around each observation: high at borders, low inside regions.
 
-    The measure is the mean over an observation's neighbours of the Hellinger distance √(½ Σ_k (√p_k - √q_k)²) between its
-    proportions p and the neighbour's q: 0 where all are equal, 1 where they share no topic.
+    The measure is the mean Hellinger distance √(½ Σ_k (√p_k - √q_k)²) between an observation's proportions p and those
+    of each neighbour, q: 0 where all are equal, 1 where they share no topic.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topic proportions and a neighbour graph.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
-    neighbors_key
-        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality, as squidpy and
-        :func:`mtopic.tl.export_params` store one. Weights do not matter.
-    key_added
-        Key of the result in ``obs``.
+    {Parameters data:graph topics}
+        Rows need not sum to 1.
+    {neighbors_key:graph}
+        Weights do not matter.
+    {key_added:obs}
 
     Returns
     -------
-    None. Sets ``obs[key_added]``: float64, in [0, 1]. Neighbours whose proportions are missing do not count; an observation
-    without proportions, or without a neighbour that has them, has NaN.
+    None. Sets ``obs[key_added]``: float64, in [0, 1]. Neighbours whose proportions are missing do not count. An
+    observation without proportions, or without a neighbour that has them, has NaN.
 
-    Raises
-    ------
-    KeyError
-        If there are no such proportions or there is no such graph.
+    {Raises KeyError:graph}
     ValueError
         If the proportions are not valid, or the graph lacks observations of the data.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.borders(mdata)
     >>> bool(mdata.obs["topic_border"].between(0, 1).all())
     True

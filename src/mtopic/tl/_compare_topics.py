@@ -12,6 +12,7 @@ from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, find_signatures, modalities, modality, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
 
@@ -28,6 +29,7 @@ ROUNDS, PRIOR_COUNTS = 30, 100
 
 
 @takes_spatialdata
+@shared_docs
 def compare_topics(
     data: Data,
     groupby: str,
@@ -46,88 +48,89 @@ def compare_topics(
 ) -> Data | None:
     r"""Compare the topics of two groups of observations, with samples as the replicates.
 
-    Observations of one sample resemble each other more than those of others, and a test that takes them for independent finds differences between
-    any two sets of samples :cite:p:`squair2021`. So there is one value of each sample, and groups of these are compared by
-    Welch's test :cite:p:`welch1947`, which lets variances differ. False discoveries are controlled by :cite:t:`benjamini1995`.
+    Observations of one sample resemble each other more than those of others. A test that takes them for independent
+    finds differences between any two sets of samples :cite:p:`squair2021`. So each sample has one value, and groups of
+    samples are compared by Welch's test :cite:p:`welch1947`, which allows for unequal variances. False discoveries are
+    controlled by :cite:t:`benjamini1995`.
 
-    *Topics.* The value is :math:`\log_2` of the sample's mean proportion of the topic, as proportions are compared by their ratios :cite:p:`aitchison1986`. A
-    topic whose share grows takes from all others. With ``scale="clr"``, centred log-ratios, topics are compared with the
-    geometric mean of all topics in the sample, and one that grows takes only 1/K of it from each of the others; but a rare topic that some samples lack
-    then disturbs all.
+    *Topics.* The value is :math:`\log_2` of the sample's mean proportion of the topic, because proportions are compared
+    by their ratios :cite:p:`aitchison1986`. A topic whose share grows reduces all others. With ``scale="clr"``, centred
+    log-ratios, topics are compared with the geometric mean of all topics in the sample, and a topic that grows reduces
+    each of the others by 1/K of it only. But a rare topic that some samples lack then disturbs all.
 
-    *Signatures.* Of the counts of feature v in a sample, :math:`n_{kv} = \sum_d x_{dv} r_{dvk}` are expected to be of topic k, with the responsibilities
-    :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. By the signatures of all samples, the counts of a feature that changes in one topic would be
-    put down to others too. So :math:`\beta` becomes the sample's own: :math:`n_{kv}` and 100 counts by the signature of all, scaled to sum 1, in 30 rounds of
-    expectation and maximisation. The value is :math:`\log_2` of the share among all features, :math:`(n_{kv} + c) / (n_k + 2c)`, where c is half a count in a
-    sample with the mean :math:`n_k` and proportional to it in others.
+    *Signatures.* Of the counts of feature v in a sample, :math:`n_{kv} = \sum_d x_{dv} r_{dvk}` are expected to be of
+    topic k, with the responsibilities :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. With
+    the signatures of all samples, the counts of a feature that changes in one topic would also be assigned to others.
+    So :math:`\beta` becomes the sample's own: :math:`n_{kv}` and 100 counts by the signature of all, scaled to sum 1,
+    in 30 rounds of expectation and maximisation. The value is :math:`\log_2` of the share among all features,
+    :math:`(n_{kv} + c) / (n_k + 2c)`, where c is half a count in a sample with the mean :math:`n_k` and proportional to
+    :math:`n_k` in others.
 
     Parameters
     ----------
     data
-        MuData or AnnData with topics, and with signatures and counts if signatures are to be compared.
+        MuData or AnnData with topics; to compare signatures, also with signatures and counts.
     groupby
-        Column of ``obs``, or ``"mod:column"`` of a modality's, of the groups. Observations without a group or a sample are left out.
+        Column of ``obs`` with the groups, or ``"mod:column"`` for a column of a modality. Observations without a group
+        or a sample are left out.
     group
-        The group to be compared.
+        The group to compare.
     sample_key
-        Column of ``obs`` of the samples: donors, animals, sections, whatever would be new in another experiment.
+        Column of ``obs`` with the samples: donors, animals, sections, whatever would be new in another experiment.
     reference
         The group to compare it with; all others together if None.
     scale
         Of the topics' values, see above.
     features
-        The features whose signatures are compared: names by modality, or names where there is one modality. The first ``n_top`` of each topic in each
-        modality with signatures if None; an empty dict for none.
+        Features whose signatures are compared: names by modality, or names where there is one modality. None takes the
+        first ``n_top`` of each topic in each modality with signatures, an empty dict none.
     n_top
-        Number of features a topic where ``features`` are not given.
+        Number of features of each topic where ``features`` is None.
     min_counts
         A sample with fewer expected counts of a topic in a modality has no value for its signature.
     level
         Confidence of the intervals, between 0 and 1.
-    prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    copy
-        Return a copy with the results and leave ``data`` as it is.
+    {prefix n_jobs copy}
 
     Returns
     -------
     None, or the copy. Sets ``uns["mtopic"]["comparison"]`` to a dict of
 
     ``"topics"`` : DataFrame
-        A row for each topic: ``group`` and ``reference``, means of the samples' mean proportions; ``difference`` of the means of the values, group minus reference, that is
-        the :math:`\log_2` fold change; ``low`` and ``high``, limits of its interval; ``t``, ``df``, ``p``, and ``q``, p adjusted over the topics.
+        A row for each topic: ``group`` and ``reference``, means of the samples' mean proportions; ``difference`` of the
+        means of the values, group minus reference, which is the :math:`\log_2` fold change; ``low`` and ``high``,
+        limits of its interval; ``t``, ``df``, ``p``, and ``q``, p adjusted over the topics.
     ``"signatures"`` : dict of DataFrames by modality
-        A row for each topic and feature, named by the columns ``topic`` and ``feature``, with the same columns; ``group`` and ``reference`` are shares of the topic's counts in the
-        modality, and q is adjusted over all modalities. NaN where less than two samples of a group have a value.
+        A row for each topic and feature, named by the columns ``topic`` and ``feature``, with the same columns;
+        ``group`` and ``reference`` are shares of the topic's counts in the modality, and q is adjusted over all
+        modalities. NaN where less than two samples of a group have a value.
     ``"params"`` : dict
-        ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the numbers of samples, ``n_group`` and ``n_reference``.
+        ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the
+        numbers of samples, ``n_group`` and ``n_reference``.
 
-    Proportions come from the signatures of all samples. What changes in many features at once may therefore pass for another mixture of topics, and not for a change of signatures.
-    A topic that a sample has nothing of has the share there that the prior gives it, which is the larger the fewer counts its observations have: between groups of different
-    depth, differences of topics that both groups hardly have (``group`` and ``reference`` near ``alpha`` over the counts of an observation) are such.
-    That the groups took part in the fit does no harm to a test, which compares values that were all made in the same way; to choose the groups by the topics does.
+    Proportions come from the signatures of all samples. A change in many features at once may therefore appear as
+    another mixture of topics, and not as a change of signatures. A topic that a sample lacks has the share there that
+    the prior gives it; this share is larger for observations with fewer counts. So, between groups of different depth,
+    do not trust differences of topics that both groups hardly have (``group`` and ``reference`` near ``alpha`` over the
+    counts of an observation). The groups may have taken part in the fit: the test compares values that were all made in
+    the same way. But choosing the groups by the topics invalidates it.
 
     Raises
     ------
     KeyError
         If there are no such topics, columns, groups, modalities, signatures or features.
     ValueError
-        If a group has fewer than two samples, a sample is in both groups, signatures are to be compared of batches that measured different features, a sample has nothing of a topic, a number or ``scale`` is out of range,
-        signatures are of other topics than the proportions, or proportions, signatures or counts are not valid.
+        If a group has fewer than two samples, a sample is in both groups, signatures of batches that measured different
+        features are to be compared, a sample has nothing of a topic, a number or ``scale`` is out of range, signatures
+        and proportions are of different topics, or proportions, signatures or counts are not valid.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=400, n_topics=4, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
-    >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(400)]
-    >>> mdata.obs["state"] = ["ill" if d % 8 < 4 else "well" for d in range(400)]
+    {Examples:fit}
+    >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(200)]
+    >>> mdata.obs["state"] = ["ill" if d % 8 < 4 else "well" for d in range(200)]
     >>> mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor")
     >>> found = mdata.uns["mtopic"]["comparison"]
     >>> found["topics"].shape, list(found["signatures"])
-    ((4, 9), ['rna', 'atac'])
+    ((3, 9), ['rna', 'atac'])
     """
     head = record.head(prefix)
     _check(scale, n_top, min_counts, level, n_jobs)

@@ -5,10 +5,12 @@ from scipy.sparse import csr_matrix
 
 from mtopic._data import record
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.expected import expected
 
 
 @takes_spatialdata
+@shared_docs
 def denoise(
     data: Data,
     mod: str | None,
@@ -21,52 +23,37 @@ def denoise(
 ) -> Data | None:
     r"""Write the counts that a fit expects of some features as a layer, for plots of what single counts hide.
 
-    The expectation is :math:`n_d \sum_k \theta_{dk} \beta_{kv}`, of the counts :math:`n_d` of the observation in the modality, the topics' proportions and their mean
-    signatures. Observations lend each other what their topics have in common, and what topics do not tell is gone: differences between
-    observations of the same topics, and the noise that tests count on. So this is for looking at, and not for tests or correlations
-    of features, which it would make too good.
+    The expectation is :math:`n_d \sum_k \theta_{dk} \beta_{kv}`, from the total :math:`n_d` of the observation's counts
+    in the modality, its topic proportions and the topics' mean signatures. Observations share what their topics have in
+    common. What topics do not explain is gone: differences between observations of the same topics, and the noise that
+    tests rely on. So use it for plots, and not for tests or correlations of features, which it would inflate.
 
-    The expectation is of the counts that the fit was made of: raw ones after `topic_model`, those in ``X`` after a fit to prepared counts.
+    The expectation is of the counts of the fit: raw ones after `topic_model`, those in ``X`` after a fit to prepared
+    counts.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topics and signatures, as `topic_model` and `export_params` write them.
-    mod
-        Modality; None where there is only one.
-    features
-        Name or names of features of the modality. Each takes 8 to 12 bytes an observation, so choose some.
-    prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
+    {Parameters data:fit mod features}
+        Each takes 8 to 12 bytes for an observation, so choose some.
+    {prefix}
     layer
-        Name of the layer; one of that name is replaced.
+        Name of the layer. A layer of that name is replaced.
     rates
         Write the expected shares of the modality's counts, which do not depend on depth, in place of counts.
-    copy
-        Return a copy with the results and leave ``data`` as it is.
+    {copy}
 
     Returns
     -------
     None, or the copy. Sets
 
     ``mdata[mod].layers[layer]`` : CSR matrix, the modality's observations × features, float32
-        Values of the chosen features; nothing is stored of the others, which read as 0. NaN where an observation's topics are missing.
+        Values of the chosen features; nothing is stored of the others, which read as 0. NaN where an observation's
+        topics are missing.
 
-    Observations that lack the modality have no row there; :func:`mtopic.get.expected_counts` gives their rates.
+    Observations that lack the modality have no row there; `mtopic.get.expected_counts` gives their rates.
 
-    Raises
-    ------
-    KeyError
-        If there is no such modality or feature, or there are no topics, signatures or parameters of a fit of that prefix.
-    ValueError
-        If no feature is named or one twice, ``layer`` is the layer of the raw counts, signatures are of other topics than the proportions, or
-        proportions or counts are not valid.
+    {Raises KeyError:features ValueError:features}
+        Also if ``layer`` is the layer of the raw counts.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.denoise(mdata, "rna", ["rna_3", "rna_7"])
     >>> mdata["rna"].layers["denoised"].nnz
     400

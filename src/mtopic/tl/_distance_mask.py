@@ -24,19 +24,20 @@ def distance_mask(
     *,
     genes: ArrayLike | None = None,
 ) -> csc_array:
-    """Which peaks lie within a distance of each gene, as a mask for :func:`mtopic.tl.feature_associations`.
+    """Which peaks lie within a distance of each gene, as a mask for `mtopic.tl.feature_associations`.
 
-    The distance runs from the peak's nearer edge to the start of the gene's transcription where ``data`` has strands (its ``end`` on the minus
-    strand), else to the nearer end of the gene; it is 0 inside.
+    The distance runs from the peak's nearer edge to the gene's transcription start where ``data`` has strands (its
+    ``end`` on the minus strand), else to the nearer end of the gene; it is 0 inside.
 
     Parameters
     ----------
     data
-        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+`` or ``-``) if it is
-        known; usual spellings such as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood.
+        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+``
+        or ``-``) if it is known. Usual spellings such as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are
+        understood.
     peaks
-        Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table of which
-        the index holds such names.
+        Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table whose
+        index holds such names.
     window
         Largest distance in base pairs.
     genes
@@ -49,22 +50,21 @@ def distance_mask(
     Warns
     -----
     UserWarning
-        If genes have no position: nothing is allowed for them.
+        If genes have no position: they have no allowed peaks.
 
     Raises
     ------
     KeyError
         If a column is missing.
     ValueError
-        If the name of a peak is none of a place, genes have two positions, or ``window`` is negative.
+        If the name of a peak is not a position, genes have two positions, or ``window`` is negative.
 
     Examples
     --------
     >>> import mtopic as mt, pandas as pd
     >>> genes = pd.DataFrame({"chrom": ["chr1"], "start": [5000], "end": [9000]}, index=["Gad1"])
-    >>> mt.tl.distance_mask(
-    ...     genes, ["chr1:1000-4500", "chr1:90000-90500", "chr2:5000-5500"], window=1000
-    ... ).toarray().ravel()
+    >>> peaks = ["chr1:1000-4500", "chr1:90000-90500", "chr2:5000-5500"]
+    >>> mt.tl.distance_mask(genes, peaks, window=1000).toarray().ravel()
     array([ True, False, False])
     """
     if not window >= 0:

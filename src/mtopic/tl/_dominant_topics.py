@@ -4,18 +4,15 @@ from numpy.typing import NDArray
 from mtopic._data import record
 from mtopic._data.category import write_category
 from mtopic._data.slots import Data, table, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
     """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topic proportions.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics).
+    {Parameters data:topics topics}
     key_added
         Key of the category in ``obs``.
 
@@ -24,11 +21,11 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     None. Sets
 
     ``obs[key_added]`` : categorical
-        Of topics that are equally large the first. The categories are all topics of the table, in its order; an observation
+        The first one of equally large topics. The categories are all topics of the table, in its order; an observation
         with a missing proportion has none.
     ``uns[f"{key_added}_colors"]`` : list of str
-        A colour for each category: scanpy's default for as many, the same as in :func:`mtopic.pl.dominant_topics`. As many
-        colours as there are topics are kept if they are there already.
+        A colour for each category: scanpy's default for that number, the same as in `mtopic.pl.dominant_topics`. If
+        there are as many colours as topics already, they are kept.
 
     Raises
     ------
@@ -37,15 +34,10 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     ValueError
         If the table has no columns, or two of the same name.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> mt.tl.dominant_topics(mdata, "true_topics")
-    >>> list(mdata.obs["topic"].cat.categories)
-    ['topic_1', 'topic_2', 'topic_3']
-    >>> mdata.uns["topic_colors"]
-    ['#1f77b4', '#ff7f0e', '#279e68']
+    >>> list(mdata.obs["topic"].cat.categories), mdata.uns["topic_colors"]
+    (['topic_1', 'topic_2', 'topic_3'], ['#1f77b4', '#ff7f0e', '#279e68'])
     """
     proportions = table(data, topics)
     names = proportions.columns.astype(str)

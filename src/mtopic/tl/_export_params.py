@@ -7,12 +7,14 @@ from mtopic import __version__
 from mtopic._data import graph, record
 from mtopic._data.names import matched, topic_name
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
 
 
 @takes_spatialdata
+@shared_docs
 def export_params(
     model: Model,
     mdata: Data,
@@ -21,7 +23,7 @@ def export_params(
     filter_threshold: float = 0.01,
     normalize: bool = True,
 ) -> None:
-    """Write a fitted model into the data it was fitted to.
+    """Write a fitted model into the data of the fit.
 
     Parameters
     ----------
@@ -30,9 +32,10 @@ def export_params(
     mdata
         The data of the fit; the order of observations and features may have changed since.
     prefix
-        With a prefix P all names begin with ``P_``.
+        With a prefix P, all names begin with ``P_``.
     filter_topics
-        Leave out topics that no observation has more of than ``filter_threshold``; the others keep their numbers.
+        Leave out topics whose share is not above ``filter_threshold`` in any observation; the others keep their
+        numbers.
     filter_threshold
         A share of an observation's topics, 0 to 1.
     normalize
@@ -47,27 +50,28 @@ def export_params(
     ``varm["signatures"]`` of each modality : DataFrame, features × topics
         λ, all positive; a column divided by its sum is the topic's distribution over features.
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
-        Share of each modality in the evidence on an observation, its counts × the weight of the modality; of several modalities only.
+        Share of each modality in the evidence on an observation, its counts × the weight of the modality. Only with
+        several modalities.
     ``uns["mtopic"]`` : dict
-        ``params``, ``elbo`` (nats, an entry an iteration) and ``version``; of several starts also ``stability``, a DataFrame with a row for each topic: the mean
-        ``correlation`` of its signature with those of the other starts.
+        ``params``, ``elbo`` (nats, an entry for each iteration) and ``version``; after several starts also
+        ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
+        the other starts.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
-        The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are taken.
+        The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are
+        taken.
 
     Raises
     ------
     ValueError
-        If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not those of the fit, or no topic is left.
+        If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not
+        those of the fit, or no topic is left.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
     >>> list(mdata.obsm["topics"].columns)
-    ['topic_1', 'topic_2', 'topic_3', 'topic_4', 'topic_5']
+    ['topic_1', 'topic_2', 'topic_3']
     """
     if not model.fitted:
         raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() before export_params")

@@ -25,37 +25,39 @@ def feature_associations(
     seed: int = 1898,
     n_threads: int = 10,
 ) -> pd.DataFrame:
-    r"""Explain the signature of each feature of one modality as a mixture of signatures of another's: genes by peaks, say.
+    r"""Explain the signature of each feature of one modality as a mixture of another's: genes by peaks, say.
 
-    With a feature's weights over topics :math:`A_{kg}`, the weights :math:`w` over the features of B are the point of the simplex that
-    minimises
+    With a feature's weights over topics :math:`A_{kg}`, the weights :math:`w` over the features of B are the point of
+    the simplex that minimises
 
     .. math:: \sum_k A_{kg} \ln\frac{A_{kg} + \epsilon}{(Bw)_k + \epsilon}
               + \lambda_\mathrm{reg} \sum_p [(w_p + \epsilon)^{0.1} + \ln(w_p + \epsilon)]
               + (\lambda_\mathrm{spread} - \lambda_\mathrm{entropy}) \sum_p w_p \ln w_p
 
-    with :math:`\epsilon = 10^{-6}`: a Kullback-Leibler divergence, a penalty that leaves few features, and one that spreads the weight over
-    these. It is descended from equal weights by exponentiated gradients (Kivinen and Warmuth 1997) until it has settled.
+    with :math:`\epsilon = 10^{-6}`: a Kullback-Leibler divergence, a penalty that leaves few features, and one that
+    spreads the weight over these. Exponentiated gradient descent (Kivinen and Warmuth 1997) starts from equal weights
+    and runs until it has settled.
 
     Parameters
     ----------
     A, B
-        Topics × features; see :func:`mtopic.pp.feature_associations_data`. Arrays, or tensors that NumPy can read.
+        Topics × features; see `mtopic.pp.feature_associations_data`. Arrays, or tensors that NumPy can read.
     A_var, B_var
-        Annotations of the features, of which the index is read, or their names.
+        Annotations of the features, whose index is read, or their names.
     mask
-        Features of B × features of A, sparse or dense: which pairs are allowed; None allows all. See :func:`mtopic.tl.distance_mask`. A
-        DataFrame is matched by names.
+        Features of B × features of A, sparse or dense: which pairs are allowed; None allows all. See
+        `mtopic.tl.distance_mask`. A DataFrame is matched by names.
     n_epochs
-        Most steps for one feature; some hundreds are usual.
+        Largest number of steps for one feature; some hundreds are usual.
     lambda_reg, lambda_entropy, lambda_spread
         Strengths of the terms, see above.
     temperature, seed
         Have no effect: nothing is drawn at random, and the weights need no softmax.
     normalize
-        Scale each topic to sum 1 over the features, as the original does; features of many counts are then preferred as partners. With
-        ``"features"`` each feature is scaled to sum 1 over the topics, and its profile alone counts: together with ``lambda_reg=0, lambda_spread=1e-3``
-        this finds more of simulated links (``benchmarks/associations.py``).
+        Scale each topic to sum 1 over the features, as the original does; features of many counts are then preferred as
+        partners. With ``"features"`` each feature is scaled to sum 1 over the topics, so that only its profile counts:
+        together with ``lambda_reg=0, lambda_spread=1e-3`` this finds more of simulated links
+        (``benchmarks/associations.py``).
     n_threads
         Number of threads, as joblib's ``n_jobs``; it changes no bit of the result.
 

@@ -1,6 +1,7 @@
 import os
 
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model import state
 from mtopic.model.file import incomplete, read
 
@@ -11,43 +12,41 @@ MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
 @takes_spatialdata
+@shared_docs
 def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 
-    Without the data the model can be exported and read, and saved again; with them it can also be fitted further, and is then to the bit what
-    the model that was saved would have become.
+    Without the data, the model can be exported, read and saved again. With them, it can also be fitted further, and
+    then gives the same bits as the saved model would have given.
 
     Parameters
     ----------
     path
         The file.
     data
-        The data of the fit, with the counts as they were then. Observations, features and modalities may be in another order.
+        The data of the fit, with the counts as they were then. Observations, features and modalities may be in another
+        order.
 
     Returns
     -------
     MTM or sMTM
-        As it was saved. Of a generator that was given as ``seed`` it has a copy.
+        As it was saved. It has a copy of a generator that was given as ``seed``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file; names like it in the folder are offered.
     ValueError
-        If the file was cut short or changed since it was written, holds no model, or has another schema version than this mtopic reads; if the
-        data are not those of the fit.
+        If the file was cut short or changed since it was written, holds no model, or has a schema version that this
+        mtopic does not read; or if the data are not those of the fit.
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, spatial=False)
-    >>> model = mt.tl.MTM(mdata, n_topics=5, verbose=False)
+    {Examples:data}
+    >>> import pathlib, tempfile
+    >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
     >>> model.VI(n_iter=5)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(Path(folder) / "model.h5")
-    ...     again = mt.tl.load_model(Path(folder) / "model.h5", mdata)
+    ...     model.save(pathlib.Path(folder) / "model.h5")
+    ...     again = mt.tl.load_model(pathlib.Path(folder) / "model.h5", mdata)
     >>> again.VI(n_iter=5)
     >>> len(again.elbo)
     10

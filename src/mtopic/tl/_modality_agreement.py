@@ -8,6 +8,7 @@ from mtopic._data import record
 from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, categories, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 from mtopic.inference.by_modality import leave_modality_out
 from mtopic.model.fitted import own_posterior
@@ -18,55 +19,56 @@ SEED = 2291
 
 
 @takes_spatialdata
+@shared_docs
 def modality_agreement(
     data: Data, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
-    """Say what each modality has to say on every topic and every observation, and whether the modalities agree.
+    """Measure how much each modality tells about every topic and observation, and whether the modalities agree.
 
-    The proportions of an observation are inferred from each modality alone and from all others together, by signatures of other
-    observations: a fifth of them at a time is left out, so that no signature recognises noise that it was made of. How alike the two
-    are, the Bhattacharyya coefficient Σ_k √(θ_k θ'_k), is scaled so that 0 is what pairs of different observations have on average
-    and 1 is identity :cite:p:`bhattacharyya1943`. A modality is compared with the others and not with all, for it is part of all
-    and would agree with them even if it were noise. Of two modalities each is the other's others, and the columns are equal.
+    The proportions of an observation are inferred from each modality alone and from all others together, with
+    signatures from other observations: a fifth of them at a time is left out, so that no signature recognises noise
+    that it was made of. Their similarity, the Bhattacharyya coefficient Σ_k √(θ_k θ'_k), is scaled so that 0 is the
+    average over pairs of different observations and 1 is identity :cite:p:`bhattacharyya1943`. A modality is compared
+    with the others and not with all, because it is part of all and would agree with them even if it were noise. With
+    two modalities, each is compared with the other, and the columns are equal.
 
-    Agreement near 0 means that a modality is noise, that its observations are out of order, or that it tells of other things than the others do;
-    its share of the topics tells the first of these from the rest. It is near 1 only if either side alone has counts enough.
+    Agreement near 0 means that a modality is noise, that its observations are out of order, or that it shows other
+    things than the others do; its share of the topics tells the first of these from the rest. Agreement is near 1 only
+    if each side alone has enough counts.
 
     Parameters
     ----------
     data
         MuData of two or more modalities with topics.
     groupby
-        Column of ``obs`` such as the sample, or ``"mod:column"`` of a modality's: agreement is averaged over its groups, and those are
-        named whose modalities do not belong together.
-    prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    copy
-        Return a copy with the results and leave ``data`` as it is.
+        Column of ``obs`` such as the sample, or ``"mod:column"`` for a column of a modality. Agreement is averaged over
+        its groups, and a warning names groups whose modalities do not belong together.
+    {prefix n_jobs copy}
 
     Returns
     -------
     None, or the copy. Sets
 
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
-        Each modality's share of the evidence, counts × the modality's weight in the fit; rows sum to 1. NaN in observations without counts.
+        Each modality's share of the evidence, counts × the modality's weight in the fit; rows sum to 1. NaN in
+        observations without counts.
     ``obsm["modality_agreement"]`` : DataFrame, observations × modalities, float64
-        Agreement, at most 1; negative where it is less than by chance. NaN where the modality or all others have no counts, and everywhere if all
-        observations have the same topics.
+        Agreement, at most 1; negative where it is less than by chance. NaN where the modality or all others have no
+        counts, and everywhere if all observations have the same topics.
     ``uns["mtopic"]["topic_shares"]`` : DataFrame, topics × modalities, float64
-        What topics explain of each modality's counts, in nats, divided by the sum over the modalities: rows sum to 1. A topic that is seen
-        in one modality only has nearly 1 there, and noise has nearly 0 everywhere. NaN in a topic that explains nothing.
+        What topics explain of each modality's counts, in nats, divided by the sum over the modalities: rows sum to 1. A
+        topic that is seen in one modality only has nearly 1 there, and noise has nearly 0 everywhere. NaN in a topic
+        that explains nothing.
     ``uns["mtopic"]["modality_agreement"]`` : DataFrame, groups × modalities, float64
         Mean agreement, with ``groupby``.
 
     Warns
     -----
     UserWarning
-        If topics explain nothing of a modality, or it agrees with the others hardly better than by chance: by less than 0.1 or three standard
-        errors. Groups are named within which this is so (of ten observations or more), and whose agreement is besides less than half of
-        that elsewhere, by three standard errors: in a group of one kind of observation there is nothing to agree on, and no fault.
+        If topics explain nothing of a modality, or it agrees with the others hardly better than by chance: by less than
+        0.1 or three standard errors. A group (of ten observations or more) is named if this is so within it and its
+        agreement is also less than half of that elsewhere, by three standard errors: in a group of one kind of
+        observation there is nothing to agree on, and no fault.
 
     Raises
     ------
@@ -75,16 +77,10 @@ def modality_agreement(
     ValueError
         If there is only one modality or one topic, proportions are missing, or the counts are not valid.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> mt.tl.topic_model(mdata, n_topics=4, verbose=False)
+    {Examples:fit}
     >>> mt.tl.modality_agreement(mdata)
-    >>> bool((mdata.obsm["modality_agreement"].mean() > 0.9).all())
-    True
-    >>> mdata.uns["mtopic"]["topic_shares"].shape
-    (4, 2)
+    >>> bool((mdata.obsm["modality_agreement"].mean() > 0.9).all()), mdata.uns["mtopic"]["topic_shares"].shape
+    (True, (3, 2))
     """
     head = record.head(prefix)
     groups = None if groupby is None else categories(data, groupby)

@@ -3,6 +3,7 @@ import pandas as pd
 
 from mtopic._check import n_jobs_given
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
@@ -10,6 +11,7 @@ from mtopic.model.new_counts import NewCounts
 
 
 @takes_spatialdata
+@shared_docs
 def perplexity(
     model_or_reference: Model | Data,
     data: Data,
@@ -19,50 +21,40 @@ def perplexity(
     rng: int | np.random.Generator = 2291,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """How well the topics of a fit predict the counts of new observations: document completion.
+    """Measure how well the topics of a fit predict the counts of new observations: document completion.
 
-    Every count of an observation falls into one of two halves at random. Its topics are inferred from one half as by `transform`, without neighbours,
-    and the other half is scored by the probability that these topics, by the means of proportions and signatures, give it. Of the data
-    of the fit the score would be too good.
+    Every count of an observation is put into one of two halves at random. The topics are inferred from one half as
+    `transform` does, without neighbours. The other half is scored by the probability that these topics give it, from
+    the means of proportions and signatures. For the data of the fit, the score would be too good.
 
-    Parameters
-    ----------
-    model_or_reference
-        A fitted `MTM` or `sMTM`, or data with an exported fit, as for `transform`.
+    {Parameters model_or_reference}
     data
-        New observations, of any of the trained modalities, with raw counts in whole numbers in ``layers["counts"]`` or ``X``. Features are matched by
-        name; those that are missing here or there are not scored, so compare fits on data with the same features.
-    prefix
-        Of a reference: as given to `export_params`, or as ``key_added`` to `topic_model`.
-    batch_key
-        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `transform`.
+        New observations, of any of the trained modalities, with raw counts in whole numbers in ``layers["counts"]`` or
+        ``X``. Features are matched by name. Those that are missing on either side are not scored, so compare fits on
+        data with the same features.
+    {prefix batch_key:model}
     rng
         Seed or generator of the halves.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
+    {n_jobs}
 
     Returns
     -------
-    DataFrame, float64, with a row for each modality and one for all of them, ``total``. Columns are ``log_likelihood``, the mean of a
-    count in nats; ``perplexity``, exp(−``log_likelihood``): as good as that many equally probable features to choose from; and ``n_counts``, the
-    scored counts on the scale that the fit had. A fit to prepared counts is scored on prepared counts, and its scores are not to be compared with those of a fit to raw ones.
-    NaN where there are no counts.
+    DataFrame, float64, with a row for each modality and one for all of them, ``total``. Columns are ``log_likelihood``,
+    the mean of a count in nats; ``perplexity``, exp(−``log_likelihood``): the number of equally probable features among
+    which the choice would be as hard; and ``n_counts``, the scored counts on the scale of the fit. A fit to prepared
+    counts is scored on prepared counts; do not compare its scores with those of a fit to raw ones. NaN where there are
+    no counts.
 
-    Raises
-    ------
-    KeyError, ValueError
-        As `transform`; and if raw counts are not there or not whole numbers.
+    {Raises KeyError:reference ValueError:reference}
+        Also if raw counts are not there or not whole numbers.
 
     References
     ----------
     :cite:t:`wallach2009`
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> train, new = mdata[:200].copy(), mdata[200:].copy()
-    >>> mt.tl.topic_model(train, n_topics=4, verbose=False)
+    {Examples:data}
+    >>> train, new = mdata[:150].copy(), mdata[150:].copy()
+    >>> mt.tl.topic_model(train, n_topics=3, verbose=False)
     >>> score = mt.tl.perplexity(train, new)
     >>> list(score.index), bool(score.loc["rna", "perplexity"] < new["rna"].n_vars)
     (['rna', 'atac', 'total'], True)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mtopic._cross_validation import one_standard_error, plateau, summary
 from mtopic._data.measured import warn_if_ignored
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.settings import recipe
 from mtopic.model.stability import of_matched
 
@@ -25,6 +26,7 @@ RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 
 @takes_spatialdata
+@shared_docs
 def select_n_topics(
     mdata: Data,
     Ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
@@ -42,12 +44,13 @@ def select_n_topics(
     plateau_threshold: float = 0.05,
     verbose: bool = True,
 ) -> None:
-    """Cross-validate the number of topics by how well they predict counts that nothing was fitted to.
+    """Cross-validate the number of topics by how well they predict counts that were not part of any fit.
 
-    Observations are divided into folds. For each fold and each K a model is fitted to the other folds. The counts of each held-out observation
-    are divided at random into halves: its topics are inferred from one with the signatures as they were fitted, and the other is scored by
-    the logarithm of the probability that these topics give it (document completion). Both are prepared like the training data, with the weights and the
-    scale of these alone: clr for a modality named ``prot``, tfidf for others, then the same mean total for all.
+    Observations are divided into folds. For each fold and each K, a model is fitted to the other folds. The counts of
+    each held-out observation are divided at random into halves: topics are inferred from one with the fitted
+    signatures, and the other is scored by the logarithm of the probability that these topics give it (document
+    completion). Both are prepared like the training data, with the weights and the scale of these alone: clr for a
+    modality named ``prot``, tfidf for others, then the same mean total for all.
 
     Parameters
     ----------
@@ -58,42 +61,41 @@ def select_n_topics(
     n_folds
         Number of folds.
     n_iter
-        Most iterations of a fit; it stops when the bound has settled.
-    n_jobs
-        Number of threads; it changes no bit of the scores.
+        Largest number of iterations of a fit, which stops when the bound has settled.
+    {n_jobs}
     is_spatial
-        Fit `sMTM`. Topics of held-out observations are inferred without their neighbours, whose counts may be in the training data.
-    spatial_key, radius, n_neighbors
-        As of `sMTM`.
-    batch_key
-        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `MTM`.
+        Fit `sMTM`. Topics of held-out observations are inferred without neighbours, whose counts may be in the training
+        data.
+    {spatial_key}
+        The default also finds ``spatial``.
+    {radius n_neighbors batch_key:model}
     seed
         Seed of folds, halves and fits.
     prepare
-        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are, for topics of raw
-        counts as :func:`mtopic.tl.topic_model` finds them: collapsed inference and learned priors, all modalities with the same weight.
-        Preparation makes much of each count where they are few, and then speaks for few topics.
-    plateau_threshold
-        Share of the largest slope of the curve at which it counts as flat.
-    verbose
-        Show progress.
+        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are,
+        for topics of raw counts as `mtopic.tl.topic_model` finds them: collapsed inference and learned priors, all
+        modalities with the same weight. Preparation gives much weight to each count where counts are few, and then
+        favours few topics.
+    {plateau_threshold verbose}
 
     Returns
     -------
     None. Sets
 
     ``uns["CV_results"]`` : DataFrame
-        A row for each K and fold, and for each K the means over folds (``CV`` is ``"total"``); columns ``K``, ``CV``, ``train_time_sec``, ``total``
-        and one for each modality: mean log-likelihood of a prepared count, in nats.
+        A row for each K and fold, and for each K the means over folds (``CV`` is ``"total"``); columns ``K``, ``CV``,
+        ``train_time_sec``, ``total`` and one for each modality: mean log-likelihood of a prepared count, in nats.
     ``uns["CV_fit_info"]`` : dict
-        ``one_se_K``, the smallest K that is not worse than the best by more than a standard error of the difference over folds: the
-        recommended one; ``best_K``, where the curve ``top - rise · exp(-(K - first) / scale)`` through the means gets flat, with its ``params`` (top, rise, scale,
-        first) and ``r2``; ``scores``, a DataFrame of means, standard errors and the ``stability`` of topics by K: the cosine of signatures of
-        two folds, matched one to one, mean over topics and pairs of folds; and the ``settings``.
+        ``one_se_K``, the smallest K that is not worse than the best by more than a standard error of the difference
+        over folds: the recommended one; ``best_K``, where the curve ``top - rise · exp(-(K - first) / scale)`` through
+        the means gets flat, with its ``params`` (top, rise, scale, first) and ``r2``; ``scores``, a DataFrame of means,
+        standard errors and the ``stability`` of topics by K: the cosine of signatures of two folds, matched one to one,
+        mean over topics and pairs of folds; and the ``settings``.
     ``obs["CV_split"]`` : int
         The fold in which an observation was held out.
 
-    Results are written after every fit. A call with the settings of one that was interrupted goes on after the last K of which all folds are there.
+    Results are written after every fit. A call with the settings of an interrupted one goes on after the last K with
+    all folds.
 
     Raises
     ------
@@ -104,10 +106,7 @@ def select_n_topics(
     ----------
     :cite:t:`wallach2009`
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=4)
+    {Examples:data}
     >>> mt.tl.select_n_topics(mdata, Ks=(2, 4, 6), n_folds=2, verbose=False)
     >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
     ((9, 6), True)

@@ -4,6 +4,7 @@ import pandas as pd
 from mtopic._check import level_given
 from mtopic._data import record
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.inference.weights import dispersion
 from mtopic.model.fitted import own_posterior_as_observed
@@ -12,64 +13,50 @@ from ._intervals import limits
 
 
 @takes_spatialdata
+@shared_docs
 def signature_uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
-    """Say how sure the signatures are: the standard deviation of each feature's share in each topic, and the limits of an interval.
+    """Measure how certain the signatures are: standard deviations of the features' shares, and limits of intervals.
 
-    Dirichlet(λ) would be the posterior of a topic's shares if it were known which topic every count is of. As in `uncertainty`, what is not
-    known of that is taken off by Louis' identity :cite:p:`louis1982`, feature by feature: two topics that occur in the same observations
-    share their counts, and either may have more of them. The limits are those of a beta distribution.
+    If the topic of every count were known, the posterior of a topic's shares would be Dirichlet(λ). As in
+    `uncertainty`, the information that is missing is subtracted by Louis' identity :cite:p:`louis1982`, feature by
+    feature: two topics that occur in the same observations share their counts, and either may have more of them. The
+    limits are those of a beta distribution.
 
-    A count is worth one over the dispersion of its modality :cite:p:`mccullagh1989`. The modality's weight in the fit does
-    not matter, since signatures are of all counts at any weight. Prepared counts whose raw ones are in ``layers["counts"]`` are scaled to the total of these.
+    A count is worth one over the dispersion of its modality :cite:p:`mccullagh1989`. The modality's weight in the fit
+    does not matter, since signatures are made of all counts at any weight. Prepared counts whose raw ones are in
+    ``layers["counts"]`` are scaled to the total of these.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topics and signatures, as `topic_model` and `export_params` write them, and the counts that they were fitted to.
-    level
-        Posterior probability of an interval, between 0 and 1; half of the rest lies on either side.
-    prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    copy
-        Return a copy with the results and leave ``data`` as it is.
+    {Parameters data:fit}
+        It also has the counts of the fit.
+    {level prefix n_jobs copy}
 
     Returns
     -------
     None, or the copy. Sets in each modality
 
     ``varm["signatures_sd"]`` : DataFrame, features × topics, float64
-        Posterior standard deviation of each feature's share in the topic, which is ``varm["signatures"]`` with columns scaled to sum 1.
+        Posterior standard deviation of each feature's share in the topic, which is ``varm["signatures"]`` with columns
+        scaled to sum 1.
     ``varm["signatures_low"]``, ``varm["signatures_high"]`` : DataFrame, features × topics, float64
         Limits of the intervals, in [0, 1].
 
-    The topics' proportions count as known, so intervals are a little short where observations are few or have few counts; and they
-    keep away from 0, which the prior hardly believes in. With ``batch_key`` it counts as known too how much
-    of a topic each batch could measure, which shortens the intervals of features that some batches lack. That a fit may have found other topics than there are is not in them.
+    The topics' proportions are treated as known, so intervals are a little short where observations are few or have few
+    counts; and they exclude 0, to which the prior gives little probability. With ``batch_key``, how much of a topic
+    each batch could measure is also treated as known, which shortens the intervals of features that some batches lack.
+    The intervals do not cover that a fit may have found other topics than there are.
 
-    Raises
-    ------
-    KeyError
-        If there are no topics, signatures or parameters of a fit of that prefix.
-    ValueError
-        If ``level`` is not between 0 and 1, signatures are of other topics than the proportions, proportions are missing, or
-        proportions, signatures or counts are not valid.
+    {Raises KeyError:fit ValueError:level}
 
     See Also
     --------
     mtopic.get.top_features : How probable it is that a feature is among the first of its topic.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.signature_uncertainty(mdata)
     >>> mdata["rna"].varm["signatures_sd"].shape
-    (300, 5)
+    (300, 3)
     """
     level_given(level)
     head = record.head(prefix)

@@ -5,85 +5,38 @@ import numpy as np
 
 from mtopic._data.graph import Method
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import Settings
 
 
+@shared_docs
 class sMTM(Model):
     """Spatial multimodal topic model: `MTM` in which an observation expects the topics of its neighbours.
 
-    With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours j: n_d are the
-    counts of the observation, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj = (Σ_k √(θ_dk θ_jk))^8 is the likeness of the two,
-    so that little is lent across a sharp border or to a cell of another kind. Neighbours' θ are those of the iteration before. ``elbo``
-    is then a surrogate: the bound under the prior of its iteration, which changes with the next; a fit ends when θ has settled.
+    With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours
+    j: n_d is the total of the observation's counts, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj = (Σ_k √(θ_dk
+    θ_jk))^8 is the likeness of the two, so that little is shared across a sharp border or with a cell of another kind.
+    Neighbours' θ are those of the iteration before. ``elbo`` is then a surrogate: the bound under the prior of its
+    iteration, which changes with the next; a fit ends when θ has settled.
 
-    The prior weighs against counts, so prepared counts that were scaled up would pass for more evidence than there is: where
-    ``layers["counts"]`` holds the raw counts, the data are scaled to their total, all modalities by the same factor.
+    The prior weighs against counts, so prepared counts that were scaled up would count as more evidence than there is.
+    Where ``layers["counts"]`` holds the raw counts, the data are scaled to their total, all modalities by the same
+    factor.
 
-    With ``smoothing="original"``, γ of an observation is multiplied after each E-step by 1 + s, where s is the mean direction of its
-    neighbours' γ, weighed by cosine similarity and by exp(−π·distance²), and scaled back to its sum; distances are in units of the
-    tissue's longer side. This is not part of the evidence lower bound, so the trace may fall now and then.
+    With ``smoothing="original"``, γ of an observation is multiplied after each E-step by 1 + s, where s is the mean
+    direction of its neighbours' γ, weighed by cosine similarity and by exp(−π·distance²), and scaled back to its sum;
+    distances are in units of the tissue's longer side. This is not part of the evidence lower bound, so the trace may
+    fall now and then.
 
-    Parameters
-    ----------
-    mdata
-        MuData or AnnData as for `MTM`, with coordinates (two or three dimensions).
-    n_topics
-        Number of topics K, 2 or more.
-    radius
-        Neighbours are the observations within this distance, in units of the longer side of the tissue, or of each section.
-    n_neighbors
-        If given, the number of nearest observations that are neighbours; ``radius`` is then without effect.
-    seed
-        Of all that is random: an integer or a generator, as for `MTM`.
-    spatial_key
-        Coordinates in ``obsm`` of the data or of its modalities, array or DataFrame. The default also finds ``spatial``.
-    verbose
-        Show progress.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    neighbors_key
-        Use the graph stored under this key by squidpy (``obsp["{key}_connectivities"]``, of the data or of a modality);
-        what else says who is a neighbour is then without effect. Data without coordinates may be fitted this way: stored distances, else
-        connectivities, then say how much a neighbour weighs.
-    neighbors_method
-        ``"delaunay"``: neighbours are corners of the same triangles; ``"grid"``: adjacent places of a grid, 6 or ``n_neighbors``.
-        ``radius`` is then without effect.
-    library_key
-        Section of each observation, a column of ``obs`` of the data or of its modalities. No neighbour is of another section,
-        and distances are in each section's own units; topics are shared.
-    bandwidth
-        Distance scale of the neighbours' weights, in units of the coordinates; infinite for equal weights. ``"auto"``: the median
-        distance to the nearest neighbour, for each section.
-    smoothing
-        ``"prior"`` or ``"original"``. None, the default, is settled when `VI` or `SVI` is called: the original's for
-        ``schedule="original"``, else the prior; a given ``strength`` means the prior.
-    strength
-        Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's own counts. ``"auto"``:
-        the weakest that predicts counts hidden from short fits to the raw counts as well as any, up to a standard error, learned when
-        `VI` or `SVI` is first called; 0 if none predicts better than no neighbours. With 0 it is `MTM`, on counts scaled as above.
-    dtype
-        Precision of the fit, ``"float32"`` or ``"float64"``.
-    raw
-        Fit ``layers["counts"]`` of the modalities that have it, and ``X`` of the others.
-    inference
-        How signatures are inferred: ``"variational"``, each with a Dirichlet posterior of its own, or ``"collapsed"``, integrated
-        out, with their expected counts in their place.
-    alpha
-        Prior of the proportions: a number, None for 1/K, ``"auto"`` to learn it with the fit, from 1/K, where neighbours are not
-        the prior, or an array of K positive numbers, as for `MTM`.
-    eta
-        Prior of the signatures: a number, ``"auto"`` to learn it, from 0.01, or by modality and feature, as for `MTM`.
-    modality_weights
-        What a count of each modality is worth as evidence on topics: ``"equal"`` for 1 each, numbers by modality (1 where not
-        given), or ``"auto"`` to learn them from the raw counts when the model is first fitted. Signatures are of all counts at any weight.
-    n_init
-        Number of starts, each from a seed of its own, of which `VI` keeps the one with the highest bound; the first is that of a model with one start. Weights and a strength that are
-        to be learned are learned once.
-    batch_key
-        Column of ``obs`` with the batch of each observation, where batches have not measured the same features: what is not measured according to
-        ``varm["measured"]`` of a modality, features × batches as :func:`mtopic.pp.concat` writes it, counts as missing and not as zero.
+    {Parameters mdata:model}
+        Coordinates have two or three dimensions.
+    {n_topics radius n_neighbors seed:model spatial_key}
+        The default also finds ``spatial``.
+    {verbose n_jobs neighbors_key neighbors_method library_key bandwidth smoothing strength dtype raw inference alpha}
+        Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
+    {eta modality_weights n_init batch_key:model}
 
     Attributes
     ----------
@@ -91,27 +44,16 @@ class sMTM(Model):
         The neighbour graph: connectivities, distances in coordinate units, parameters.
     strength
         As given, or as learned; None before the first `VI` or `SVI`.
-    alpha, eta, gamma, lambda_, elbo, passes, converged, interrupted, stability, modalities, features, barcodes, preparation
-        As for `MTM`.
+    {alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
+    {modalities,features,barcodes preparation}
 
-    Raises
-    ------
-    KeyError
-        If there are no such coordinates, no such graph or no such column of sections or batches.
-    ValueError
-        If coordinates are not finite or missing for some observations, ``radius`` or ``bandwidth`` is not positive, ``strength`` negative,
-        ``n_neighbors`` is not less than the number of observations (of each section); and as for `MTM`.
+    {Raises KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
 
-    Warns
-    -----
-    UserWarning
-        If observations have no neighbour; they keep their own topics.
+    {Warns UserWarning:model}
+        Also if observations have no neighbour; they keep their own topics.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> model = mt.tl.sMTM(mdata, n_topics=5, n_neighbors=6, spatial_key="spatial", verbose=False)
+    {Examples:data}
+    >>> model = mt.tl.sMTM(mdata, n_topics=3, n_neighbors=6, spatial_key="spatial", verbose=False)
     >>> model.VI(n_iter=10)
     >>> mt.tl.export_params(model, mdata)
     >>> "spatial_connectivities" in mdata.obsp, model.strength >= 0

@@ -9,6 +9,7 @@ from mtopic._data import graph, record
 from mtopic._data.category import write_category
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic._warn import warn
 
 from ._partitions import partition, stability
@@ -19,6 +20,7 @@ VARIANCE_KEPT = 0.99
 
 
 @takes_spatialdata
+@shared_docs
 def spatial_domains(
     data: Data,
     n_domains: int | None = None,
@@ -36,39 +38,34 @@ def spatial_domains(
 ) -> None:
     """Divide a tissue into domains: regions whose observations have similar topics, and similar topics around them.
 
-    An observation is described by its topic proportions and by their means over the 1st, …, ``n_rings``-th ring of neighbours,
-    side by side, as in CellCharter :cite:p:`varrone2024`; all are of square roots of proportions, whose Euclidean distances are
-    Hellinger distances. These descriptions are grouped by the principal components that hold 99% of their variance. Several
-    sections in one graph, without links between them, share their domains.
+    An observation is described by its topic proportions and by their means over the 1st, …, ``n_rings``-th ring of
+    neighbours, side by side, as in CellCharter :cite:p:`varrone2024`. All are square roots of proportions, whose
+    Euclidean distances are Hellinger distances. These descriptions are grouped by the principal components that hold
+    99% of their variance. Several sections in one graph, without links between them, share their domains.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topic proportions and a neighbour graph.
+    {Parameters data:graph}
     n_domains
         Number of domains, 2 or more. None chooses the most stable one of ``candidates``.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
-    neighbors_key
-        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality, as squidpy and
-        :func:`mtopic.tl.export_params` store one. Weights do not matter.
+    {topics}
+        Rows need not sum to 1.
+    {neighbors_key:graph}
+        Weights do not matter.
     n_rings
-        Number of rings: the l-th are the observations that are l steps away. More give larger and smoother domains; 0 leaves the
-        surroundings out.
+        Number of rings: the l-th are the observations that are l steps away. More rings give larger and smoother
+        domains; 0 ignores the surroundings.
     method
-        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 1% of the mean
-        variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, their resolution searched so that
-        there are ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
+        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 1% of
+        the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution that
+        gives ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
     candidates
         Numbers to choose from.
     n_runs
-        Number of resamples that stability is measured on.
+        Number of resamples on which stability is measured.
     n_init
-        Number of starts of a mixture, of which the likeliest is kept.
+        Number of starts of a mixture; the likeliest is kept.
     key_added
         Key of the domains in ``obs``.
-    rng
-        Seed or generator; the same seed gives the same domains.
+    {rng}
     n_jobs
         Number of processes for the resamples; it does not change the result.
 
@@ -77,41 +74,37 @@ def spatial_domains(
     None. Sets
 
     ``obs[key_added]`` : categorical
-        ``"1"``, ``"2"``, …, the largest domain first. Observations whose proportions are missing have none, and do not count
-        in rings. Where a ring is empty the one within stands for it, so that an isolated observation is described by itself.
+        ``"1"``, ``"2"``, …, the largest domain first. Observations whose proportions are missing have none, and do not
+        count in rings. Where a ring is empty, the next inner one stands for it, so that an isolated observation is
+        described by itself.
     ``uns[f"{key_added}_colors"]`` : list of str
         A colour for each domain: scanpy's default, unless there are as many already.
     ``uns[key_added]`` : dict
         ``"params"`` and, if the number was chosen, ``"stability"``: DataFrame with a row for each candidate.
 
-    Raises
-    ------
-    KeyError
-        If there are no such proportions or there is no such graph.
+    {Raises KeyError:graph}
     ValueError
-        If the proportions are not valid or all the same, the graph lacks observations, or a number or ``method`` is out of range.
+        If the proportions are not valid or all the same, the graph lacks observations, or a number or ``method`` is out
+        of range.
     ImportError
         If ``method="leiden"`` and igraph is not installed.
 
     Warns
     -----
     UserWarning
-        If observations have no neighbour, or another number of domains came out than was asked for.
+        If observations have no neighbour, or the number of domains found is not the one asked for.
 
     Notes
     -----
-    Stability. The observations are resampled ``n_runs`` times, 80% each without replacement, and each resample is divided into
-    each candidate number of domains. Partitions of different resamples are compared on the observations that both have, by the
-    adjusted Rand index: ``same`` is its mean over partitions into as many domains, ``next`` that over partitions into as many
-    and into the next larger candidate. ``stability`` is the mean of ``same``, of ``next``, and of ``next`` of the candidate
-    before. Its maximum is chosen, of equal ones the smallest number. CellCharter compares different numbers only, by another
-    index; ``same`` alone is often highest for two domains, which many tissues have besides finer ones.
+    Stability. The observations are resampled ``n_runs`` times, 80% each without replacement, and each resample is
+    divided into each candidate number of domains. Partitions of different resamples are compared on the observations
+    that both have, by the adjusted Rand index: ``same`` is its mean over partitions into as many domains, ``next`` that
+    over partitions into as many and into the next larger candidate. ``stability`` is the mean of ``same``, of ``next``,
+    and of ``next`` of the candidate before. Its maximum is chosen; among equal ones, the smallest number. CellCharter
+    compares different numbers only, by another index; ``same`` alone is often highest for two domains, which many
+    tissues have besides finer ones.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.spatial_domains(mdata, 4)
     >>> list(mdata.obs["domain"].cat.categories)
     ['1', '2', '3', '4']

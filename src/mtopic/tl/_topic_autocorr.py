@@ -6,12 +6,14 @@ from scipy.sparse import csr_matrix
 from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 """For each of squidpy's modes the statistic's name in its table and in ours."""
 
 
 @takes_spatialdata
+@shared_docs
 def topic_autocorr(
     data: Data,
     topics: str = "topics",
@@ -25,49 +27,35 @@ def topic_autocorr(
 ) -> None:
     """Test whether neighbours have similar proportions of each topic: Moran's I and Geary's C, by squidpy.
 
-    Moran's I is near 1 where a topic is alike among neighbours, near 0 where it is placed at random, and negative where
-    neighbours avoid each other. Geary's C is near 0, 1 and above 1 there; it weighs differences between neighbours more.
+    Moran's I is near 1 where neighbours have similar proportions of a topic, near 0 where a topic is placed at random,
+    and negative where neighbours avoid each other. Geary's C is then near 0, 1 and above 1; it weighs differences
+    between neighbours more.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topic proportions and a neighbour graph.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics); rows need not sum to 1.
-    neighbors_key
-        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality.
-    key_added
-        Key of the result in ``uns``.
+    {Parameters data:graph topics}
+        Rows need not sum to 1.
+    {neighbors_key:graph key_added:uns}
     n_perms
         Number of permutations for p-values that assume no distribution; None leaves them out.
     two_tailed
         p-values of both sides, not only of similarity.
-    rng
-        Seed or generator of the permutations.
+    {rng:permutations}
     n_jobs
-        Number of processes of the permutations; another number permutes otherwise.
+        Number of processes for the permutations; another number gives other permutations.
 
     Returns
     -------
-    None. Sets ``uns[key_added]``: DataFrame, float64, a row for each topic in the order of the proportions. Its columns are
-    ``moranI`` and ``gearyC``, and for each what :func:`squidpy.gr.spatial_autocorr` gives with it, as ``moranI_pval_norm`` (under
+    None. Sets ``uns[key_added]``: DataFrame, float64, a row for each topic in the order of the proportions. Its columns
+    are ``moranI`` and ``gearyC``, each with the columns of `squidpy.gr.spatial_autocorr`: ``moranI_pval_norm`` (under
     normality), ``moranI_pval_norm_fdr_bh`` (adjusted over the topics), ``moranI_var_norm`` and, with permutations,
-    ``moranI_pval_sim`` and others. Observations whose proportions are missing are left out. A topic that is equal everywhere
-    has NaN.
+    ``moranI_pval_sim`` and others. Observations whose proportions are missing are left out. A topic that is equal
+    everywhere has NaN.
 
-    Raises
-    ------
-    KeyError
-        If there are no such proportions or there is no such graph.
+    {Raises KeyError:graph}
     ValueError
-        If the proportions are not valid, no topic varies, no two observations are neighbours, the graph lacks observations, or
-        ``n_perms`` is less than 1.
+        If the proportions are not valid, no topic varies, no two observations are neighbours, the graph lacks
+        observations, or ``n_perms`` is less than 1.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.topic_autocorr(mdata)
     >>> bool((mdata.uns["topic_autocorr"]["moranI"] > 0.5).all())
     True

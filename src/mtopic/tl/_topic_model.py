@@ -8,6 +8,7 @@ import numpy as np
 from mtopic._data import record
 from mtopic._data.graph import Method
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 from mtopic.model.monitor import Callback
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import recipe
@@ -18,6 +19,7 @@ from ._smtm import sMTM
 
 
 @takes_spatialdata
+@shared_docs
 def topic_model(
     data: Data,
     n_topics: int = 20,
@@ -51,75 +53,43 @@ def topic_model(
 ) -> Data | None:
     """Fit topics to raw counts and write them into the data: `MTM`, or `sMTM` where the data are spatial.
 
-    For cells, signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts best. For tissue,
-    neighbours are the prior, as strong as counts hidden from short fits call for, and signatures are variational: what distinguishes single
-    spots then has less of a say in what is found.
+    For cells, signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts
+    best. For tissue, neighbours are the prior, with a strength that is learned from counts hidden from short fits, and
+    signatures are variational, so that the peculiarities of single spots influence the topics less.
 
-    Parameters
-    ----------
-    data
-        MuData, or AnnData as one modality. Counts are ``layers["counts"]`` of a modality that has it, else its ``X``.
-    n_topics
-        Number of topics, 2 or more.
-    spatial_key
-        Coordinates in ``obsm``; with this or any of the next five, neighbours lend each other their topics (`sMTM`).
-    radius, n_neighbors, neighbors_method
-        Who is a neighbour, as for `sMTM`; if none is given, the 6 nearest observations, as in squidpy.
-    neighbors_key
-        A stored graph to use, as for `sMTM`.
-    library_key
-        Section of each observation, a column of ``obs``, as for `sMTM`.
-    bandwidth, smoothing, strength
-        How much neighbours count, as for `sMTM`.
-    n_iter
-        Number of iterations, at most.
-    tol
-        When to stop, as for `MTM.VI`.
-    rng
-        Seed or generator, as ``seed`` of `MTM`.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    dtype
-        Precision of the fit.
-    inference
-        ``"collapsed"`` or ``"variational"`` updates, as for `MTM`; None for the former in cells and the latter in tissue.
-    alpha, eta
-        Priors of the proportions and of the signatures: numbers, ``"auto"`` to learn them with the fit, or numbers by topic and by modality and feature, as for `MTM`.
-        ``"auto"`` for α is 1/``n_topics`` where neighbours are the prior; None for η means ``"auto"`` in cells and 0.01 in tissue.
-    modality_weights
-        What a count of each modality is worth as evidence: ``"auto"`` learns it, ``"equal"`` takes counts as they are, or numbers by
-        modality, as for `MTM`.
-    n_init
-        Number of starts, of which the best is kept, as for `MTM`; their agreement is written to ``uns["mtopic"]["stability"]``.
-    batch_key
-        Batch of each observation, a column of ``obs``, where batches have not measured the same features, as for `MTM`.
-    callback, checkpoint, checkpoint_every
-        Called after each iteration; file to save the model to, and how often, as for `MTM.VI`. After a crash, `load_model` with the data,
-        `MTM.VI` and `export_params` do what was left to do.
+    {Parameters data:counts n_topics spatial_key}
+        With this or any of the next five, neighbours share their topics (`sMTM`).
+    {radius n_neighbors neighbors_key neighbors_method}
+        If none of ``radius``, ``n_neighbors`` and this is given, neighbours are the 6 nearest observations, as in
+        squidpy.
+    {library_key bandwidth smoothing strength n_iter tol:bound rng=seed:model n_jobs dtype inference}
+        None: ``"collapsed"`` for cells and ``"variational"`` for tissue.
+    {alpha}
+        Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
+    {eta}
+        None: ``"auto"`` for cells and 0.01 for tissue.
+    {modality_weights n_init}
+        The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
+    {batch_key:model callback checkpoint}
+        After a crash, `load_model` with the data, `MTM.VI` and `export_params` do what is left.
+    {checkpoint_every}
     key_added
-        With a key P all names written begin with ``P_``.
-    verbose
-        Show progress.
-    copy
-        Return a copy with the topics and leave ``data`` as it is.
+        With a key P, all names written begin with ``P_``.
+    {verbose copy}
 
     Returns
     -------
     None, or the copy. Sets what `export_params` sets: ``obsm["topics"]``, ``varm["signatures"]`` of every modality,
-    ``uns["mtopic"]`` and the spatial graph.
+    ``uns["mtopic"]`` and the spatial graph. If an error is raised, nothing has been written.
 
-    Raises
-    ------
-    KeyError, ValueError, TypeError
-        As `MTM` and `sMTM`; nothing has been written then.
+    {Raises KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
+    TypeError
+        If ``data`` is neither an AnnData nor a MuData, coordinates are not numbers, or an option has the wrong type.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:data}
+    >>> mt.tl.topic_model(mdata, n_topics=3, spatial_key="spatial", verbose=False)
     >>> mdata.obsm["topics"].shape
-    (200, 5)
+    (200, 3)
     """
     where = {
         "spatial_key": spatial_key,

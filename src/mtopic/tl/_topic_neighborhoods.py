@@ -6,9 +6,11 @@ from scipy.sparse import csr_matrix
 from mtopic._data import graph, record
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def topic_neighborhoods(
     data: Data,
     topics: str = "topics",
@@ -20,28 +22,20 @@ def topic_neighborhoods(
     n_jobs: int = 1,
     verbose: bool = False,
 ) -> None:
-    """Test which dominant topics are neighbours more often, and which less often, than by chance: neighbourhood enrichment, by squidpy.
+    """Test which dominant topics are neighbours more or less often than by chance: neighbourhood enrichment, by squidpy.
 
-    An observation counts as its topic of largest proportion, as in :func:`mtopic.tl.dominant_topics`. For two topics the pairs of
-    neighbours are counted of which the first has one and the second the other, and compared with the counts when the topics are
+    An observation counts as its topic of largest proportion, as in `mtopic.tl.dominant_topics`. For each pair of
+    topics, the pairs of neighbours of these topics are counted and compared with the counts when the topics are
     permuted over the observations.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topic proportions and a neighbour graph.
-    topics
-        Key of the proportions in ``obsm`` (n_obs × topics).
-    neighbors_key
-        The graph: ``obsp[f"{neighbors_key}_connectivities"]``, of the data or of a modality. Weights do not matter.
-    key_added
-        Key of the result in ``uns``.
+    {Parameters data:graph topics neighbors_key:graph}
+        Weights do not matter.
+    {key_added:uns}
     n_perms
         Number of permutations, 2 or more.
-    rng
-        Seed or generator of the permutations.
+    {rng:permutations}
     n_jobs
-        Number of processes; another number permutes otherwise.
+        Number of processes for the permutations; another number gives other permutations.
     verbose
         Show squidpy's progress bar.
 
@@ -50,8 +44,8 @@ def topic_neighborhoods(
     None. Sets ``uns[key_added]`` to a dict of
 
     ``"zscore"`` : DataFrame, topics × topics, float64
-        The count less the mean of the permuted counts, in units of their standard deviation. NaN where the permuted counts do not
-        vary, such as for a topic that is nowhere dominant.
+        The count less the mean of the permuted counts, in units of their standard deviation. NaN where the permuted
+        counts do not vary, such as for a topic that is nowhere dominant.
     ``"count"`` : DataFrame, topics × topics, int64
         Number of neighbours of the observations of the row's topic that have the column's.
     ``"params"`` : dict
@@ -59,26 +53,20 @@ def topic_neighborhoods(
 
     Observations whose proportions are missing are left out.
 
-    Raises
-    ------
-    KeyError
-        If there are no such proportions or there is no such graph.
+    {Raises KeyError:graph}
     ValueError
-        If the proportions are not valid or of one topic only, the graph lacks observations, or ``n_perms`` is less than 2.
+        If the proportions are not valid or of one topic only, the graph lacks observations, or ``n_perms`` is less than
+        2.
 
     See Also
     --------
     mtopic.pl.topic_neighborhoods
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, spatial_key="spatial", verbose=False)
+    {Examples:tissue}
     >>> mt.tl.topic_neighborhoods(mdata, n_perms=100)
     >>> zscore = mdata.uns["topic_neighborhoods"]["zscore"]
     >>> zscore.shape, bool(zscore.loc["topic_1", "topic_1"] > 2)
-    ((5, 5), True)
+    ((3, 3), True)
     """
     if n_perms < 2:
         raise ValueError(f"n_perms={n_perms}: a standard deviation needs 2 permutations or more")

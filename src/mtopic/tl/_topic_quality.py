@@ -9,9 +9,11 @@ from scipy.special import entr
 from mtopic._data import record
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.slots import Data, find_signatures, modalities, table, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def topic_quality(
     data: Data,
     topics: str = "topics",
@@ -22,34 +24,33 @@ def topic_quality(
 ) -> None:
     """Measure how coherent, how different and how much used the topics are.
 
-    What follows is of the ``n_top`` features with the highest weight in a topic's signature, in each modality by itself.
+    The first three measures use the ``n_top`` features with the highest weight in a topic's signature, separately for
+    each modality.
 
-    *Coherence* says whether they are counted in the same observations. With p_i the share of the modality's observations
-    in which feature i was counted, and p_ij that of i and j together, a pair has the normalised pointwise mutual information
-    ln(p_ij / (p_i p_j)) / -ln p_ij; the topic has the mean over its pairs. 1: only ever together, 0: as by chance, -1: never
-    together. A pair that is counted in every observation scores 0, for it tells nothing: so coherence is of little use where
-    nearly all is counted everywhere, as with panels of proteins.
+    *Coherence* says whether they are counted in the same observations. With p_i the share of the modality's
+    observations in which feature i was counted, and p_ij that of i and j together, a pair has the normalised pointwise
+    mutual information ln(p_ij / (p_i p_j)) / -ln p_ij; the topic has the mean over its pairs. 1: only ever together, 0:
+    as by chance, -1: never together. A pair that is counted in every observation scores 0, because it says nothing. So
+    coherence is of little use where nearly everything is counted everywhere, as with panels of proteins.
 
-    *Exclusivity* says whether they belong to this topic alone: the topic's share of a feature's probability, φ_kv / Σ_j φ_jv
-    with φ the signatures scaled to sum 1, mean over the features; 1 / K if all topics are equal, 1 if they share no feature.
+    *Exclusivity* says whether they belong to this topic alone: the topic's share of a feature's probability, φ_kv / Σ_j
+    φ_jv with φ the signatures scaled to sum 1, mean over the features; 1 / K if all topics are equal, 1 if they share
+    no feature.
 
-    *Diversity* is the share of distinct features among the top features of all topics; 1 if no two topics have one in common.
+    *Diversity* is the share of distinct features among the top features of all topics; 1 if no two topics have one in
+    common.
 
-    The *effective number of topics* is the exponential of the entropy (nats) of the topics' mean proportions: as many topics,
-    equally large, would be as even. By observation it says over how many topics an observation is spread.
+    The *effective number of topics* is the exponential of the entropy (nats) of the topics' mean proportions: the
+    number of topics of equal size that would be as even. By observation, it says over how many topics an observation is
+    spread.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topics; counts are ``layers["counts"]`` of a modality that has it, else its ``X``.
-    topics
-        Key of the proportions in ``obsm``; rows need not sum to 1.
-    signatures
-        Key of the signatures in ``varm``. Modalities without are left out.
+    {Parameters data:counts topics}
+        Rows need not sum to 1.
+    {signatures}
+        Modalities without are left out.
     n_top
-        Number of features a topic, 2 or more; all of them where there are fewer.
-    key_added
-        Key of the result in ``uns``.
+        Number of features of each topic, 2 or more; all of them where there are fewer.
+    {key_added:uns}
 
     Returns
     -------
@@ -60,42 +61,37 @@ def topic_quality(
         ``exclusivity``, as ``rna:coherence``.
     ``"modalities"`` : DataFrame
         A row for each modality: ``coherence`` and ``exclusivity``, means over the topics, and ``diversity``.
-    ``"effective_n_topics"`` : float
-        Of the mean proportions.
-    ``"effective_n_topics_per_observation"`` : float
-        Mean over the observations.
+    ``"effective_n_topics"``, ``"effective_n_topics_per_observation"`` : float
+        Of the mean proportions; mean over the observations.
     ``"n_top"`` : int
         As given.
 
-    Observations whose proportions are missing do not count in proportions and numbers of topics. The coherence of a modality
-    with one feature is NaN.
+    Observations whose proportions are missing do not count in proportions and numbers of topics. The coherence of a
+    modality with one feature is NaN.
 
     Raises
     ------
     KeyError
         If there are no such proportions, or no modality has such signatures.
     ValueError
-        If ``n_top`` is less than 2, signatures are of other topics than the proportions, or proportions, signatures or counts
-        are not valid.
+        If ``n_top`` is less than 2, signatures and proportions are of different topics, or proportions, signatures or
+        counts are not valid.
 
     References
     ----------
-    Coherence: Bouma (2009), Normalized (pointwise) mutual information in collocation extraction; Aletras and Stevenson (2013),
-    Evaluating topic coherence using distributional semantics; Lau, Newman and Baldwin (2014), Machine reading tea leaves.
-    Exclusivity: Bischof and Airoldi (2012), Summarizing topical content with word frequency and exclusivity.
-    Diversity: Dieng, Ruiz and Blei (2020), Topic modeling in embedding spaces.
-    Effective number: Hill (1973), Diversity and evenness.
+    Coherence: Bouma (2009), Normalized (pointwise) mutual information in collocation extraction; Aletras and Stevenson
+    (2013), Evaluating topic coherence using distributional semantics; Lau, Newman and Baldwin (2014), Machine reading
+    tea leaves. Exclusivity: Bischof and Airoldi (2012), Summarizing topical content with word frequency and
+    exclusivity. Diversity: Dieng, Ruiz and Blei (2020), Topic modeling in embedding spaces. Effective number: Hill
+    (1973), Diversity and evenness.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
+    {Examples:data}
     >>> mt.tl.topic_quality(mdata, "true_topics", "true_signatures")
     >>> quality = mdata.uns["topic_quality"]
     >>> list(quality["topics"].columns)
     ['proportion', 'rna:coherence', 'rna:exclusivity', 'atac:coherence', 'atac:exclusivity']
     >>> round(quality["effective_n_topics"])
-    4
+    3
     """
     if n_top < 2:
         raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")

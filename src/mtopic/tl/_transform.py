@@ -13,6 +13,7 @@ from mtopic._data.graph import Method
 from mtopic._data.record import Params
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic._data.spatial_graph import SpatialGraph
+from mtopic._docs import shared_docs
 from mtopic._log import logger
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
@@ -25,6 +26,7 @@ TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_we
 
 
 @takes_spatialdata
+@shared_docs
 def transform(
     model_or_reference: Model | Data,
     data: Data,
@@ -42,48 +44,40 @@ def transform(
     verbose: bool = True,
     copy: bool = False,
 ) -> Data | None:
-    """Topics of new observations by the signatures of a fit, which stay as they are.
+    """Infer the topics of new observations with the signatures of a fit, which stay as they are.
 
-    Every observation is begun anew and iterated until its proportions have settled (E-steps), with the priors and the weights of
-    modalities of the fit. The observations that were fitted come out as the fit has them, up to rounds that it had still to do; where neighbours were
-    the prior, they have to be given again. The correction of ``smoothing="original"`` is not made.
+    Every observation starts anew and is iterated until its proportions have settled (E-steps), with the fit's priors
+    and modality weights. Observations of the fit get the proportions of the fit, except for rounds that it had still to
+    do; where neighbours were the prior, give them again. The correction of ``smoothing="original"`` is not made.
 
-    Features are matched by name. Where some are missing, topics are inferred from what is left of the signatures, each scaled to sum 1: proportions
-    are then those of the counts that can be seen. Features that the training did not have are left out.
+    Features are matched by name. Where some are missing, topics are inferred from the rest of the signatures, each
+    scaled to sum 1: proportions are then those of the counts that can be seen. Features that the training did not have
+    are left out.
 
-    Counts are prepared like those of the training, with its statistics: a fit to what `mtopic.pp.tfidf`, `mtopic.pp.clr` and
-    `mtopic.pp.scale_counts` had made takes the raw counts of ``data`` (``layers["counts"]``, else ``X``) through the same steps, with the stored
-    weights and factors; means of clr are over the features of the fit, so choose features before it and not after. Only where no raw counts are left and ``X`` bears the same steps is it taken as it is.
+    Counts are prepared like those of the training, with its statistics. For a fit to counts prepared by
+    `mtopic.pp.tfidf`, `mtopic.pp.clr` and `mtopic.pp.scale_counts`, the raw counts of ``data`` (``layers["counts"]``,
+    else ``X``) go through the same steps, with the stored weights and factors. Means of clr are over the features of
+    the fit, so choose features before it and not after. ``X`` is taken as it is only where it bears the same steps and
+    no raw counts are left.
 
-    Parameters
-    ----------
-    model_or_reference
-        A fitted `MTM` or `sMTM`, or the data that `export_params` or `topic_model` has written to. A reference has the topics that were exported,
-        a model all of them.
+    {Parameters model_or_reference}
     data
         New observations: a MuData of any of the trained modalities, or an AnnData if there is one only.
-    prefix
-        Of a reference: as given to `export_params`, or as ``key_added`` to `topic_model`.
-    spatial_key
-        Coordinates in ``obsm``; with this or any of the next five, the neighbours among the new observations are their prior, as strongly as in
-        the training. Without, α is the prior of each.
-    radius, n_neighbors, neighbors_method
-        Who is a neighbour, as for `sMTM`; if none is given, as in the training, or the 6 nearest where that had a stored graph.
-    neighbors_key
-        A stored graph to use, as for `sMTM`.
-    library_key
-        Section of each observation, a column of ``obs``, as for `sMTM`.
-    batch_key
-        Column of ``obs`` with the batch of each new observation, where batches have not measured the same features (``varm["measured"]``, as
-        :func:`mtopic.pp.concat` writes it): topics are told from the features of the batch.
+    {prefix spatial_key}
+        With this or any of the next five, the neighbours among the new observations are their prior, with the strength
+        of the training. Without, α is the prior of each.
+    {radius n_neighbors neighbors_key neighbors_method}
+        If none of ``radius``, ``n_neighbors`` and this is given, neighbours are found as in the training, or are the 6
+        nearest where that had a stored graph.
+    {library_key batch_key:model}
+        Topics are inferred from the features of the batch.
     key_added
-        Where the proportions go. With a name P that is not ``P_topics``, or just ``"topics"``, the others begin with ``P_``.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
+        Key of the proportions. With a name P that is not ``P_topics``, or just ``"topics"``, the others begin with
+        ``P_``.
+    {n_jobs}
     verbose
         Say how many features of each modality were matched.
-    copy
-        Return a copy with the topics and leave ``data`` as it is.
+    {copy}
 
     Returns
     -------
@@ -92,37 +86,30 @@ def transform(
     ``obsm[key_added]`` : DataFrame, observations × topics, float64
         Topic proportions, rows sum to 1, columns named as in the fit.
     ``uns["mtopic"]`` : dict
-        ``params`` of the fit as far as they were used, with ``n_topics``, ``n_counts`` and ``transformed``, which is True; ``features``, a DataFrame with a row for each
-        modality: how many were ``trained``, are ``missing``, with which share of the signatures (``missing_mass``, mean over topics), and are
-        ``others``; and ``version``.
+        ``params`` of the fit as far as they were used, with ``n_topics``, ``n_counts`` and ``transformed``, which is
+        True; ``features``, a DataFrame with a row for each modality: how many were ``trained``, are ``missing``, with
+        which share of the signatures (``missing_mass``, mean over topics), and are ``others``; and ``version``.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
         The graph that was built, as `export_params` writes it.
 
-    Signatures belong to the fit and are not written; as in :func:`scanpy.tl.ingest`, new data get places in a space that is the reference's.
+    Signatures belong to the fit and are not written. As in `scanpy.tl.ingest`, new data are placed in the reference's
+    space.
 
-    Raises
-    ------
-    KeyError
-        If the reference holds no fit, or ``data`` has a modality that the training did not have, or no such coordinates, graph, sections or batches.
-    ValueError
-        If the model is not fitted; ``data`` has none of a modality's features, or less than half of the signatures' mass in every modality; counts are
-        not valid, or prepared otherwise than the training's and no raw counts are left; neighbours are given, but were no prior in training; or
-        ``data`` holds a fit of its own under these names.
+    {Raises KeyError:reference KeyError:spatial ValueError:reference}
+        Also if neighbours are given but were no prior in training, or ``data`` holds a fit of its own under these
+        names.
 
     Warns
     -----
     UserWarning
         If features are missing, with their share of the signatures; if observations have no counts, or no neighbour.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=300, n_topics=4)
-    >>> train, new = mdata[:200].copy(), mdata[200:].copy()
-    >>> mt.tl.topic_model(train, n_topics=4, verbose=False)
+    {Examples:data}
+    >>> train, new = mdata[:150].copy(), mdata[150:].copy()
+    >>> mt.tl.topic_model(train, n_topics=3, verbose=False)
     >>> mt.tl.transform(train, new, verbose=False)
     >>> new.obsm["topics"].shape
-    (100, 4)
+    (50, 3)
     """
     n_jobs_given(n_jobs)
     head = record.head_of(key_added)

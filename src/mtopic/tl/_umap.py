@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from mtopic._data import record
 from mtopic._data.slots import Data, modalities, table, takes_spatialdata
+from mtopic._docs import shared_docs
 
 
 @takes_spatialdata
+@shared_docs
 def umap(
     mdata: Data,
     x: str = "topics",
@@ -24,10 +26,7 @@ def umap(
 ) -> None:
     """Embed the observations by UMAP of their topic proportions.
 
-    Parameters
-    ----------
-    mdata
-        MuData or AnnData with topic proportions.
+    {Parameters mdata=data:topics}
     x
         Key of the table in ``obsm`` to embed (n_obs × topics).
     umap
@@ -37,9 +36,8 @@ def umap(
     min_dist
         Least distance of two points in it: the smaller, the tighter the clumps.
     n_neighbors
-        Number of neighbours of an observation, itself included, whose nearness is to be kept.
-    seed
-        Seed, or generator; the same seed gives the same embedding.
+        Number of nearest observations, itself included, whose nearness to an observation is kept.
+    {seed=rng}
     n_jobs
         Without effect: umap-learn computes a reproducible embedding in one thread.
     metric
@@ -55,7 +53,7 @@ def umap(
     ``obsm["X_umap"]`` : array, n_obs × n_components, float32
         The same numbers.
     ``uns["umap"]["params"]``
-        What the embedding was made with, as scanpy stores it, unless there is something else under this name.
+        Settings of the embedding, as scanpy stores them, unless there is something else under this name.
 
     With another ``umap`` all names change with it.
 
@@ -64,25 +62,23 @@ def umap(
     KeyError
         If there is no such table.
     ValueError
-        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1 or ``n_components`` less than 1; if ``umap``
-        is the name of a modality; or if umap-learn refuses ``min_dist`` or ``metric``.
+        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1 or ``n_components`` less than 1; if
+        ``umap`` is the name of a modality; or if umap-learn refuses ``min_dist`` or ``metric``.
 
     Notes
     -----
-    :func:`scanpy.pl.umap` draws an AnnData as it is. Of a MuData scanpy and muon cannot draw the table that the original program
-    writes: ``mu.pl.embedding(mdata, "X_umap", color=...)`` and ``sc.pl.umap(mt.get.topics(mdata), color=...)`` draw the array.
+    `scanpy.pl.umap` draws an AnnData as it is. For a MuData, scanpy and muon cannot draw the table that the original
+    program writes: ``mu.pl.embedding(mdata, "X_umap", color=...)`` and ``sc.pl.umap(mt.get.topics(mdata), color=...)``
+    draw the array.
 
     References
     ----------
     McInnes, Healy and Melville (2018): UMAP, uniform manifold approximation and projection for dimension reduction.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=100, n_topics=3)
+    {Examples:data}
     >>> mt.tl.umap(mdata, "true_topics")
     >>> list(mdata.obsm["umap"].columns), mdata.obsm["X_umap"].shape
-    (['umap_1', 'umap_2'], (100, 2))
+    (['umap_1', 'umap_2'], (200, 2))
     """
     values = _finite(table(mdata, x), x)
     name = umap.removeprefix("X_")

@@ -6,6 +6,7 @@ from mtopic._check import level_given
 from mtopic._data import record
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._data.spatial_graph import weights_of_fit
+from mtopic._docs import shared_docs
 from mtopic.inference.backend import Array
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
@@ -17,31 +18,25 @@ from ._intervals import limits
 
 
 @takes_spatialdata
+@shared_docs
 def uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
-    """Say how sure the topic proportions are: standard deviations, and the limits of an interval for each.
+    """Measure how certain the topic proportions are: standard deviations, and the limits of an interval for each.
 
-    The variance of an observation's proportions is by Louis' identity :cite:p:`louis1982`: the precision that they would have if the topic of
-    every count were known, less what is missing of it. The signatures that the counts are judged by are made of the other
-    observations only, and are uncertain themselves where few counts have made them. The limits are those of a beta distribution.
+    The variance of an observation's proportions follows from Louis' identity :cite:p:`louis1982`: the precision that
+    they would have if the topic of every count were known, less the information that is missing. The signatures that
+    the counts are judged by come from the other observations only, and are uncertain themselves where they are made of
+    few counts. The limits are those of a beta distribution.
 
-    A count is worth its modality's weight in the fit, but no more than one over the dispersion of the modality's counts: those that come in clumps
-    are fewer pieces of evidence :cite:p:`mccullagh1989`. Prepared counts whose raw ones are in ``layers["counts"]`` are scaled to the total of
-    these, for ten thousand units made of sixty-five counts do not make anybody surer.
+    A count is worth its modality's weight in the fit, but no more than one over the dispersion of the modality's
+    counts: those that come in clumps are fewer pieces of evidence :cite:p:`mccullagh1989`. Prepared counts whose raw
+    ones are in ``layers["counts"]`` are scaled to the total of these: ten thousand units made of sixty-five counts are
+    no more certain than sixty-five counts.
 
-    Parameters
-    ----------
-    data
-        MuData or AnnData with topics and signatures, as `topic_model` and `export_params` write them, and the counts that they were fitted to.
-    level
-        Posterior probability of an interval, between 0 and 1; half of the rest lies on either side.
-    prefix
-        As given to `export_params`, or as ``key_added`` to `topic_model`.
-    n_jobs
-        Threads; -1 for all cores. It changes no bit of the result.
-    copy
-        Return a copy with the results and leave ``data`` as it is.
+    {Parameters data:fit}
+        It also has the counts of the fit.
+    {level prefix n_jobs copy}
 
     Returns
     -------
@@ -52,30 +47,22 @@ def uncertainty(
     ``obsm["topics_low"]``, ``obsm["topics_high"]`` : DataFrame, observations × topics, float64
         Limits of the intervals, in [0, 1].
 
-    The posterior's mean is not quite ``obsm["topics"]``, in which an observation's counts have helped to make the signatures: a proportion of few counts, or of a
-    topic that hardly occurs, may lie outside of its interval. What limits say holds of proportions as such: of those of a topic
-    just beneath what the counts can show, more lie above their interval than ``level`` says, and of those that are nearly 0, fewer.
+    The posterior's mean is not quite ``obsm["topics"]``, where an observation's counts have helped to make the
+    signatures: a proportion of few counts, or of a topic that hardly occurs, may lie outside of its interval. The
+    limits are calibrated over all proportions. Of the proportions of a topic just beneath what the counts can show,
+    more lie above their interval than ``level`` says; of those that are nearly 0, fewer.
 
-    Where neighbours are the prior (`sMTM`), their proportions count as known. The original's smoothing is left out of account.
+    Where neighbours are the prior (`sMTM`), their proportions are treated as known. The original's smoothing is
+    ignored.
 
-    Raises
-    ------
-    KeyError
-        If there are no topics, signatures or parameters of a fit of that prefix, or the graph of a spatial fit is gone.
-    ValueError
-        If ``level`` is not between 0 and 1, signatures are of other topics than the proportions, proportions are missing, or
-        proportions, signatures or counts are not valid.
+    {Raises KeyError:fit}
+        Also if the graph of a spatial fit is gone.
+    {ValueError:level}
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=5, spatial=False)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.uncertainty(mdata, level=0.95)
     >>> mdata.obsm["topics_sd"].shape
-    (200, 5)
-    >>> bool((mdata.obsm["topics_low"] <= mdata.obsm["topics_high"]).all(axis=None))
-    True
+    (200, 3)
     """
     level_given(level)
     head = record.head(prefix)

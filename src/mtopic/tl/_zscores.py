@@ -9,11 +9,13 @@ from mtopic import read
 from mtopic._data import record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
 from mtopic._data.slots import Data, find_signatures, modality, takes_spatialdata
+from mtopic._docs import shared_docs
 
 SCALE = 10_000
 
 
 @takes_spatialdata
+@shared_docs
 def zscores(
     mdata: Data,
     raw_data_path: str | PathLike[str] | None = None,
@@ -25,22 +27,17 @@ def zscores(
 ) -> None:
     """Score the expression of each topic's top features in each observation.
 
-    Raw counts are scaled to 10,000 an observation and log1p-transformed, then standardised over all features of the observation
-    (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top`` features of highest
-    signature weight.
+    Raw counts are scaled to 10,000 per observation and log1p-transformed, then standardised over all features of the
+    observation (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top``
+    features of highest signature weight.
 
-    Parameters
-    ----------
-    mdata
-        MuData or AnnData with signatures.
+    {Parameters mdata=data:signatures}
     raw_data_path
-        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If left out, ``layers["counts"]``, else ``X``.
-    signatures
-        Key of the signatures in ``varm``.
-    mod
-        The modality; may be left out where there is only one. For an AnnData, the modality of the file.
+        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
+    {signatures mod}
+        For an AnnData, the modality of the file.
     n_top
-        Number of features a topic; all of them where there are fewer.
+        Number of features of each topic; all of them where there are fewer.
     thr
         Where z-scores are clipped; None does not clip.
     out_key
@@ -58,14 +55,10 @@ def zscores(
         If the modality has no features, ``n_top`` is less than 1, ``thr`` is not positive, counts are not valid, or the
         file lacks observations or features.
 
-    Examples
-    --------
-    >>> import mtopic as mt
-    >>> mdata = mt.datasets.simulate(n_obs=200)
-    >>> mt.tl.topic_model(mdata, n_topics=5, verbose=False)
+    {Examples:fit}
     >>> mt.tl.zscores(mdata, mod="rna")
     >>> mdata["rna"].obsm["zscores"].shape
-    (200, 5)
+    (200, 3)
     """
     name, adata, weights = find_signatures(mdata, None if isinstance(mdata, AnnData) else mod, signatures)
     if not len(weights):
