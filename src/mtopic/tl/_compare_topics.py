@@ -177,8 +177,9 @@ def _require_same_features(data: Data, record: Mapping[str, Any], chosen: Mappin
         table = measured(parts[mod], mod, batches(data, key))
         if table is not None and not table.to_numpy().all():
             raise ValueError(
-                f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of different wholes are not "
-                "compared: compare modalities that all have measured alike, or, if every batch has both groups, proportions alone with features={}"
+                f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of "
+                "different wholes are not compared: compare modalities that all have measured alike, or, if every "
+                "batch has both groups, proportions alone with features={}"
             )
 
 
@@ -200,7 +201,8 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
         weights = table.to_numpy(dtype=np.float64)
         if not (np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(
-                f"{slot} holds values that are not positive and finite: export the fit again with mtopic.tl.export_params"
+                f"{slot} holds values that are not positive and finite: export the fit again with "
+                "mtopic.tl.export_params"
             )
         if features is None:
             first = np.unique(np.argsort(-weights / weights.sum(axis=0), axis=0, kind="stable")[:n_top])
@@ -216,8 +218,8 @@ def _topics(
     if not (means > 0).all():
         sample, topic = np.argwhere(means == 0)[0]
         raise ValueError(
-            f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to nothing do not exist: leave the topic "
-            "or the sample out"
+            f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to "
+            "nothing do not exist: leave the topic or the sample out"
         )
     values = np.log2(means)
     if scale == "clr":
@@ -238,7 +240,7 @@ def _with_means(table: pd.DataFrame, values: NDArray[np.float64], design: Sample
 def _counts_by_topic(
     data: Data, mod: str, key: str, theta: pd.DataFrame, design: Samples, names: list[str], threads: Threads
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected counts of each topic in each sample: of the named features, samples × features × topics, and of all, samples × topics."""
+    """Expected counts in each sample: of named features, samples × features × topics; of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
     x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
     chosen = adata.var_names.get_indexer(names)
@@ -257,7 +259,7 @@ def _counts_by_topic(
 def _shared_out(
     x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], threads: Threads
 ) -> NDArray[np.float64]:
-    """Expected counts of each topic, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
+    """Expected counts, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
     own, b = beta, np.zeros((len(beta), t.shape[1]), np.float32)
     counts, unused = np.empty(beta.shape, np.float32), np.empty(len(beta))
     for _ in range(ROUNDS):

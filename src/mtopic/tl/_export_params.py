@@ -13,8 +13,8 @@ from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
 OF_AN_EARLIER_FIT = (
-    "topic_shares", "modality_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd", "signatures_low", "signatures_high",
-    "comparison",
+    "topic_shares", "modality_shares", "modality_agreement", "topics_sd", "topics_low", "topics_high", "signatures_sd",
+    "signatures_low", "signatures_high", "comparison",
 )  # fmt: skip
 
 

@@ -116,7 +116,7 @@ class Fold:
         return training
 
     def score(self, model: Model) -> dict[str, float]:
-        """Mean log-likelihood of the scored half's counts, of all and of each modality, under topics inferred from the other half."""
+        """Mean log-likelihood of the scored half's counts, of all and by modality, under topics from the other half."""
         lam = np.concatenate([one.T for one in model.lambda_.values()]).astype(self.inferred.dtype)
         start = np.ones((self.inferred.n_obs, model.n_topics), lam.dtype)
         of = model._posterior
