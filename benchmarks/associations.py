@@ -1,10 +1,11 @@
-"""Feature associations: objective and time beside the original's gradient steps; simulated links found, beside correlation.
+"""Feature associations: objective and time beside the original's gradient steps; simulated links beside correlation.
 
 python benchmarks/associations.py
 
-The first table: 50 features explained by 200, and 1,000 by 5,000. The original's descent (softmax of logits / 0.2, 10,000 steps of Adam of 1e-4, in
-NumPy, all features at once and, as the original does, one at a time) only on the first. The second: genes are mixtures of 1 to 5 peaks with noise on each topic; of as many pairs a gene as
-it has links, the share that is true.
+The first table: 50 features explained by 200, and 1,000 by 5,000. The original's descent (softmax of logits / 0.2,
+10,000 steps of Adam of 1e-4, in NumPy, all features at once and, as the original does, one at a time) only on the
+first. The second: genes are mixtures of 1 to 5 peaks with noise on each topic; of as many pairs a gene as it has links,
+the share that is true.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 python benchmarks/bound.py --shape p22 tonsil
 
-Logarithms of the mixtures are timed as the sufficient statistics with them less the same loop without; the rest is ln Γ of
-γ and what λ adds. The least of several times, both cores.
+Logarithms of the mixtures are timed as the sufficient statistics with them less the same loop without; the rest is ln Γ
+of γ and what λ adds. The least of several times, both cores.
 """
 
 import argparse

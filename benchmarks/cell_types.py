@@ -1,6 +1,6 @@
-"""Do topics follow known cell types? MTM on SNARE-seq of the adult mouse cortex (GSE126074), both schedules, several seeds.
+"""Do topics follow known cell types? MTM on SNARE-seq of the mouse cortex (GSE126074), both schedules, several seeds.
 
-python benchmarks/cell_types.py --data FOLDER      (FOLDER holds snareseq_mouse_cortex.h5mu with labels in obs["cell_type"])
+python benchmarks/cell_types.py --data FOLDER  (FOLDER holds snareseq_mouse_cortex.h5mu with labels in obs["cell_type"])
 """
 
 import argparse

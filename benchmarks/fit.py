@@ -72,7 +72,7 @@ def _log_likelihood(indptr, indices, counts, t, b):
 
 @dataclass
 class Run:
-    """A fit with its trajectory: seconds inside VI, work in passes if the model counts it (else NaN), ELBO per count."""
+    """A fit with its trajectory: seconds in VI, passes of work if the model counts them (else NaN), ELBO per count."""
 
     model: mt.tl.MTM
     points: list[tuple[float, float, float]] = field(default_factory=list)

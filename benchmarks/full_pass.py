@@ -2,10 +2,10 @@
 
 python benchmarks/full_pass.py --shape p22
 
-A *full pass* is a plain loop over all non-zeros and all topics with both products of an E-step round: the unit of work that
-does not change when the package does. Roofs: a copy of arrays that no cache holds, of arrays that the second-level cache
-holds, and multiply-adds that stay in registers. Kernels run on nearly flat signatures, which keep every topic alive;
-one line is of an E-step on signatures that have parted, per full pass of the work that it counts itself.
+A *full pass* is a plain loop over all non-zeros and all topics with both products of an E-step round: the unit of work
+that does not change when the package does. Roofs: a copy of arrays that no cache holds, of arrays that the second-level
+cache holds, and multiply-adds that stay in registers. Kernels run on nearly flat signatures, which keep every topic
+alive; one line is of an E-step on signatures that have parted, per full pass of the work that it counts itself.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
 python benchmarks/growth.py
 
-Counts of 2,000 features with about 100 non-zeros an observation. Forty iterations are timed, after twelve that are not, by
-which a fit has left its first phase; the models of a block take turns of ten. The spatial term: sMTM beside MTM, and by itself.
+Counts of 2,000 features with about 100 non-zeros an observation. Forty iterations are timed, after twelve that are not,
+by which a fit has left its first phase; the models of a block take turns of ten. The spatial term: sMTM beside MTM, and
+by itself.
 """
 
 import argparse
@@ -26,7 +27,7 @@ HEAD += ["… and topic", "passes an iteration", "s to build", "of which graph"]
 
 
 def draw(n_obs: int, n_features: int = N_FEATURES, n_units: int = N_UNITS, rng: int = 0) -> csr_matrix:
-    """Counts in groups of observations one after another, each around features of its own, with some of other groups."""
+    """Counts in groups of observations, one after another: each has features of its own, and some of other groups."""
     generator = np.random.default_rng(rng)
     group = (np.arange(n_obs) * N_GROUPS // n_obs).repeat(n_units)
     strays = generator.random(group.size) < 0.3

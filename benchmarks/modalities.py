@@ -6,19 +6,20 @@ python benchmarks/modalities.py --simulated
 python benchmarks/modalities.py --calibration
 The peers: pip install mofapy2 muon igraph
 
-Sources: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; CITE-seq of PBMC (10x
-Genomics, as packaged in scarf), whose labels are gates on its proteins and so favour them. 20 topics, 15 components; every method fits
-all cells. Only labelled cells are scored, and only they are neighbours: on the square roots of the proportions or on the components,
-by Euclidean distance, the share of the 15 nearest with the cell's own label; NMI of k-means (as many clusters as labels, 10 starts); NMI
-of the best of six Leiden clusterings of the graph of the 15 nearest. WNN is a graph and has no k-means.
+Sources: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; CITE-seq
+of PBMC (10x Genomics, as packaged in scarf), whose labels are gates on its proteins and so favour them. 20 topics, 15
+components; every method fits all cells. Only labelled cells are scored, and only they are neighbours: on the square
+roots of the proportions or on the components, by Euclidean distance, the share of the 15 nearest with the cell's own
+label; NMI of k-means (as many clusters as labels, 10 starts); NMI of the best of six Leiden clusterings of the graph of
+the 15 nearest. WNN is a graph and has no k-means.
 
-The peers get what muon's tutorials prepare: logarithms of normalised RNA, muon's tfidf of ATAC, muon's clr of proteins. Components are
-PCA, for ATAC LSI without the first, which is depth. MOFA+ gets the 2,000 genes and the 2,000 peaks that vary most, in single precision.
-In the simulated pairs errors are the mean total variation between true and found proportions, of 8 topics in 600 cells. The share
-of the evidence is the mean over cells.
+The peers get what muon's tutorials prepare: logarithms of normalised RNA, muon's tfidf of ATAC, muon's clr of proteins.
+Components are PCA, for ATAC LSI without the first, which is depth. MOFA+ gets the 2,000 genes and the 2,000 peaks that
+vary most, in single precision. In the simulated pairs errors are the mean total variation between true and found
+proportions, of 8 topics in 600 cells. The share of the evidence is the mean over cells.
 
-Calibration is of 600 simulated cells with RNA at a depth and ATAC at a quarter of it: the share of the true proportions, of all and of those above 0.02,
-that lie within their intervals.
+Calibration is of 600 simulated cells with RNA at a depth and ATAC at a quarter of it: the share of the true
+proportions, of all and of those above 0.02, that lie within their intervals.
 """
 
 import argparse

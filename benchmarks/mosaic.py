@@ -1,17 +1,20 @@
-"""What do cells lose that lack a modality, or whose batch has measured other features? SNARE-seq with parts hidden, and simulated panels.
+"""What do cells lose that lack a modality or features? SNARE-seq with parts hidden, and simulated panels.
 
 python benchmarks/mosaic.py --data FOLDER       (FOLDER holds the sets named in SETS)
 python benchmarks/mosaic.py --simulated
 
-Source: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; 20 topics of raw counts by
-`topic_model`. Halves are of the barcodes: drawn at random, or the first and the last in alphabetical order, which know nothing of cell types.
-Features of batches: a random fifth that both halves measured, and the others dealt out, so that each has 60 %.
+Source: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; 20 topics
+of raw counts by `topic_model`. Halves are of the barcodes: drawn at random, or the first and the last in alphabetical
+order, which know nothing of cell types. Features of batches: a random fifth that both halves measured, and the others
+dealt out, so that each has 60 %.
 
-Purity: on the square roots of the proportions of all labelled cells, the share of the 15 nearest with the cell's own label, mean over the labelled
-cells of either half. Own half: the share of the 15 nearest that are of the cell's own half; 0.5 if topics are not halves.
+Purity: on the square roots of the proportions of all labelled cells, the share of the 15 nearest with the cell's own
+label, mean over the labelled cells of either half. Own half: the share of the 15 nearest that are of the cell's own
+half; 0.5 if topics are not halves.
 
-Simulated: 800 cells, 8 topics, two batches with 60 % of the features each. Errors are the mean total variation between true and found
-proportions and signatures, topics matched one to one; fits to all features, to what is left with zeros in the place of the others, and with batches named.
+Simulated: 800 cells, 8 topics, two batches with 60 % of the features each. Errors are the mean total variation between
+true and found proportions and signatures, topics matched one to one; fits to all features, to what is left with zeros
+in the place of the others, and with batches named.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Does cross-validation find the number of topics? Simulated tissues and cells of 10 known topics, and real data.
 
-python benchmarks/n_topics.py --data FOLDER      (FOLDER holds snareseq_small.h5mu, cells of GSE126074; without, only simulated data)
+python benchmarks/n_topics.py --data FOLDER      (FOLDER holds snareseq_small.h5mu, cells of GSE126074;
+                                                  without it, only simulated data)
 """
 
 import argparse

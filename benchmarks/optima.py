@@ -1,10 +1,10 @@
 """Which optimum a fit ends in: the default beside 200 iterations of the original's updates, over several seeds.
 
 python benchmarks/optima.py --data FOLDER      (FOLDER holds snareseq_small.h5mu, cells of GSE126074 with labels in
-                                                obs["cell_type"], and cite_pbmc1k_small.h5mu, 10x Genomics' PBMC CITE-seq)
+                                                obs["cell_type"], and cite_pbmc1k_small.h5mu, PBMC CITE-seq of 10x)
 
-The bound is that of `fit.py`, per count unit. Known topics are matched one to one with found ones. Cell types: k-means and
-the 15 nearest neighbours on the square roots of the proportions.
+The bound is that of `fit.py`, per count unit. Known topics are matched one to one with found ones. Cell types: k-means
+and the 15 nearest neighbours on the square roots of the proportions.
 """
 
 import argparse

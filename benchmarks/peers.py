@@ -1,13 +1,13 @@
-"""One modality against other programs for topics: held-out log-likelihood by document completion against seconds of training.
+"""One modality against other programs for topics: held-out log-likelihood against seconds of training.
 
 python benchmarks/peers.py --data FOLDER     (FOLDER holds corpus_ap.h5ad: Associated Press texts of R's topicmodels,
                                               and snareseq_mouse_cortex.h5mu: SNARE-seq, GSE126074)
 The peers: pip install scikit-learn gensim tomotopy     (measured with 1.9.1, 4.4.0 and 0.14.0)
 
-A tenth of the observations is held out, and `held_out.py` judges the topics of every program alike. Reading the data into
-a program's own form, scoring and compiling are not timed; mtopic's is (it is part of `MTM`). A clock starts after a short
-run on a few observations that compiles code and starts workers. Where a program knows no learned priors, its run with
-fixed ones stands in.
+A tenth of the observations is held out, and `held_out.py` judges the topics of every program alike. Reading the data
+into a program's own form, scoring and compiling are not timed; mtopic's is (it is part of `MTM`). A clock starts after
+a short run on a few observations that compiles code and starts workers. Where a program knows no learned priors, its
+run with fixed ones stands in.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def gensim(x: csr_matrix, n_topics: int, cores: int, most: int, run: Trajectory,
 
 
 def gibbs(x: csr_matrix, n_topics: int, cores: int, most: int, run: Trajectory, learned: bool) -> None:
-    """The collapsed Gibbs sampler of tomotopy; with learned priors its defaults: α = 0.1 learned every ten iterations, η fixed."""
+    """Tomotopy's collapsed Gibbs sampler; learned priors are its defaults: α from 0.1, learned every 10 iterations."""
     model = tomotopy.LDAModel(k=n_topics, seed=0, eta=ETA, **({} if learned else {"alpha": 1 / n_topics}))
     if not learned:
         model.optim_interval = 0

@@ -1,12 +1,13 @@
-"""Do topics find the regions that anatomists and pathologists drew? And how far are they from the truth where it is known?
+"""Do topics find the regions that anatomists and pathologists drew? How far are they from the truth if it is known?
 
 python benchmarks/spatial_domains.py --data FOLDER            (FOLDER holds the sets named in SETS)
 python benchmarks/spatial_domains.py --simulated
 
-Sources: her2st (Andersson et al. 2021, almaan/her2st), DLPFC 151673 (spatialLIBD, 73 genes as in JuanXie19/spaDesign), mouse olfactory
-bulb (Ståhl et al. 2016, from STdeconvolve). One selection of genes for every method: in at least 5 % of the spots, of these the top
-2,000 by scanpy's "seurat". One graph: all spots within 1.6 × the median distance to the nearest. 15 topics or components.
-k-means (as many clusters as labels, 10 starts) on the square roots of the proportions, or on the components.
+Sources: her2st (Andersson et al. 2021, almaan/her2st), DLPFC 151673 (spatialLIBD, 73 genes as in JuanXie19/spaDesign),
+mouse olfactory bulb (Ståhl et al. 2016, from STdeconvolve). One selection of genes for every method: in at least 5 % of
+the spots, of these the top 2,000 by scanpy's "seurat". One graph: all spots within 1.6 × the median distance to the
+nearest. 15 topics or components. k-means (as many clusters as labels, 10 starts) on the square roots of the
+proportions, or on the components.
 """
 
 import argparse

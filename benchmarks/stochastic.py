@@ -1,9 +1,9 @@
-"""What do stochastic updates save on many cells? Held-out score, work, time and memory of SVI at several budgets beside VI.
+"""What do stochastic updates save on many cells? Held-out score, work, time and memory of SVI at several budgets.
 
 python benchmarks/stochastic.py
 
-Each fit has a process of its own. VI runs to its stopping rule and is scored on the way; SVI is scored at its end, budget by budget.
-Held-out cells are scored by document completion (`held_out.py`), while the clock stands still.
+Each fit has a process of its own. VI runs to its stopping rule and is scored on the way; SVI is scored at its end,
+budget by budget. Held-out cells are scored by document completion (`held_out.py`), while the clock stands still.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def model_of(x: csr_matrix, n_topics: int, family: str) -> mt.tl.MTM:
 
 
 def fit(folder: Path, n_topics: int, family: str, size: int, budget: float) -> Iterator[list]:
-    """A line each time a fit is scored: VI without a batch size, else SVI with a budget in epochs (0: until it stops)."""
+    """A line for each score of a fit: VI without a batch size, else SVI with a budget in epochs (0: until it stops)."""
     model_of(load_npz(folder / "train.npz")[:500], n_topics, family).SVI(10, 100)  # compiles
     model = model_of(load_npz(folder / "train.npz"), n_topics, family)
     given, scored = halves(load_npz(folder / "test.npz"))

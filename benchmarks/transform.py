@@ -1,15 +1,18 @@
 """Are new cells as well placed by `transform` as by a fit of all cells? And how well are their counts predicted?
 
-python benchmarks/transform.py --data FOLDER      (FOLDER holds the sets named in modalities.py; SNARE-seq is run with the first seed only)
+python benchmarks/transform.py --data FOLDER      (FOLDER holds the sets named in modalities.py;
+                                                   SNARE-seq is run with the first seed only)
 
-A random two thirds of the cells are fitted and the others transformed; and all are fitted together. Sets, labels and preparations are those of
-`modalities.py`: 20 topics, by `topic_model` with its defaults, or by `MTM` of counts prepared
-as the original's users do, with equal or with learned weights of the modalities. Purity is that of
-held-out cells, on the square roots of the proportions: the share of the 15 nearest that have the cell's own label, the nearest of
-the held-out cells or, as when labels are transferred, of the fitted ones. Cells without a label are not scored and no neighbours.
+A random two thirds of the cells are fitted and the others transformed; and all are fitted together. Sets, labels and
+preparations are those of `modalities.py`: 20 topics, by `topic_model` with its defaults, or by `MTM` of counts prepared
+as the original's users do, with equal or with learned weights of the modalities. Purity is that of held-out cells, on
+the square roots of the proportions: the share of the 15 nearest that have the cell's own label, the nearest of the
+held-out cells or, as when labels are transferred, of the fitted ones. Cells without a label are not scored and no
+neighbours.
 
-*Again*: total variation between the topics that the fit has and those that `transform` gives the fitted cells once more, mean over cells.
-Perplexity: of held-out raw counts, by `perplexity`, of all modalities together; by frequencies, as if every cell had those of the fitted ones together.
+*Again*: total variation between the topics that the fit has and those that `transform` gives the fitted cells once
+more, mean over cells. Perplexity: of held-out raw counts, by `perplexity`, of all modalities together; by frequencies,
+as if every cell had those of the fitted ones together.
 """
 
 import argparse
@@ -52,7 +55,7 @@ def transformed(reference: mudata.MuData, new: mudata.MuData, mods: list[str]) -
 
 
 def purity(points: pd.DataFrame, others: pd.DataFrame | None, labels: pd.Series) -> float:
-    """Share of the nearest of the others, if there are others, that have the cell's own label; ``labels`` are those of scored cells."""
+    """Share of the nearest of the others, if any, with the cell's own label; ``labels`` are those of scored cells."""
     points = np.sqrt(points[points.index.isin(labels.index)])
     there = points if others is None else np.sqrt(others[others.index.isin(labels.index)])
     search = NearestNeighbors(n_neighbors=N_NEAREST, algorithm="brute").fit(there.to_numpy())

@@ -1,4 +1,4 @@
-"""Make the figures of the documentation from simulated data: ``python docs/figures.py [NAME ...]``, all if none is named."""
+"""Make the figures of the documentation from simulated data: ``python docs/figures.py [NAME ...]``; or all."""
 
 import sys
 import warnings
@@ -53,7 +53,7 @@ def convergence() -> Figure:
 
 
 def neighbours() -> Figure:
-    """One topic of a tissue with few counts a spot: the truth, each spot by itself, and with neighbours as the prior."""
+    """One topic of a tissue with few counts per spot: the truth, each spot alone, and with neighbours as the prior."""
     mdata = mt.datasets.simulate(n_obs=1200, n_topics=6, depth=8)
     mt.tl.topic_model(mdata, n_topics=6, key_added="alone", verbose=False)
     mt.tl.topic_model(mdata, n_topics=6, spatial_key="spatial", key_added="neighbours", verbose=False)

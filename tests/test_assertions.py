@@ -60,6 +60,9 @@ def test_no_test_lacks_an_assertion() -> None:
 
 
 def test_a_test_without_an_assertion_is_found() -> None:
-    source = "def test_a():\n    run()\ndef test_b():\n    check()\ndef check():\n    assert run()\ndef test_c():\n    np.testing.assert_equal(1, 1)\n"
+    source = (
+        "def test_a():\n    run()\ndef test_b():\n    check()\ndef check():\n    assert run()\n"
+        "def test_c():\n    np.testing.assert_equal(1, 1)\n"
+    )
     defined = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     assert idle(defined) == ["test_a"]

@@ -16,8 +16,8 @@ ORIGINAL = {
     "read": ["h5mu"],
     "pp": "tfidf clr scale_counts permute filter_var_knee filter_var_list feature_associations_data".split(),
     "tl": "MTM VI SVI sMTM export_params zscores umap select_n_topics feature_associations".split(),
-    "pl": "topics dominant_topics signatures zscores corr_heatmap filter_topics filter_var_knee feature_activity scatter_pie "
-    "select_n_topics".split(),
+    "pl": "topics dominant_topics signatures zscores corr_heatmap filter_topics filter_var_knee feature_activity "
+    "scatter_pie select_n_topics".split(),
 }
 
 

@@ -232,7 +232,7 @@ def cases(draw: st.DrawFn, /, most: int = 40, least: int = 1, **fixed: Any) -> C
 
 
 def fuzz(n_cases: int, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run a test on so many cases, the same in every run; with MTOPIC_FUZZ=n on n times as many, others in every run."""
+    """Run a test on so many cases, the same in every run; with MTOPIC_FUZZ=n on n times as many, new ones each time."""
     wanted = max(1, round(n_cases * TIMES))
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:

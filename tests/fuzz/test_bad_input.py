@@ -172,7 +172,8 @@ CALLS = {
     "SVI": (None, ("n_batches", "batch_size", "tau", "kappa", "max_iter_d")),
     "sMTM": (
         mt.tl.sMTM,
-        ("radius", "n_neighbors", "spatial_key", "neighbors_key", "neighbors_method", "library_key", "bandwidth", "strength", "smoothing"),
+        ("radius", "n_neighbors", "spatial_key", "neighbors_key", "neighbors_method", "library_key")
+        + ("bandwidth", "strength", "smoothing"),
     ),
     "topic_model": (mt.tl.topic_model, ("n_topics", "spatial_key", "alpha", "eta", "key_added", "tol", "radius")),
     "scale_counts": (mt.pp.scale_counts, ("counts_per_cell",)),

@@ -1,4 +1,4 @@
-"""Spatial fits and tools at whatever coordinates: finite, or an error that says what is wrong, and the data as before."""
+"""Spatial fits and tools at any coordinates: finite, or an error that says what is wrong, and the data as before."""
 
 import numpy as np
 import pandas as pd

@@ -33,7 +33,7 @@ def compare(data, **options):
 
 
 def counted(rng, n_samples=10, effect=0.0, depth=400, sd=0.2, spread=0.8):
-    """Counts whose signatures vary between samples; feature 0 of topic 1 changes by ``effect`` (log) in the ill ones."""
+    """Counts whose signatures vary between samples; feature 0 of topic 1 changes by ``effect`` (log) in ill ones."""
     adata = cells(rng.normal(0, 0.2, (n_samples, 4)), rng, spread=spread)
     theta = adata.obsm["topics"].to_numpy()
     beta = rng.dirichlet(np.full(N_FEATURES, 2.0), 4)
@@ -102,8 +102,8 @@ def test_numbers_are_those_of_scipy():
         np.testing.assert_allclose(table[name], values, err_msg=name)
     assert found["signatures"] == {}
     assert found["params"] == {
-        "groupby": "state", "group": "ill", "reference": "rest", "sample_key": "donor", "scale": "log", "n_group": 3, "n_reference": 4,
-        "level": 0.9,
+        "groupby": "state", "group": "ill", "reference": "rest", "sample_key": "donor", "scale": "log", "n_group": 3,
+        "n_reference": 4, "level": 0.9,
     }  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_signatures_are_calibrated():
 
 @pytest.mark.parametrize("spread", [0.8, 5.0])
 def test_a_difference_of_signatures_is_found_in_its_topic(spread):
-    """Also where cells are mixtures, in which signatures of all samples found half of it, and the other half in other topics."""
+    """Also where cells are mixtures: signatures of all samples found half of it there, and half in other topics."""
     rng, found, elsewhere = np.random.default_rng(6), [], []
     for _ in range(15):
         adata = counted(rng, effect=1.1, spread=spread)

@@ -400,7 +400,7 @@ def test_cross_validation_of_batches(batches, prepare):
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["at random", "by barcode"])
 def test_cells_without_atac(real_mudata, split):
-    """SNARE-seq: half of the cells lack ATAC and are placed as well as by RNA alone; the others as well as in the joint model."""
+    """SNARE-seq: the half of the cells without ATAC is placed as by RNA alone, the others as in the joint model."""
     with quiet():
         mdata = real_mudata("snareseq_small")
     n_obs, labels = mdata.n_obs, mdata.obs["cell_type"].astype(str)

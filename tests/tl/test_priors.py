@@ -121,7 +121,7 @@ def test_topics_of_unequal_size_come_back_better_under_their_prior(inference):
 
 @pytest.mark.parametrize("inference", FAMILIES)
 def test_a_feature_of_large_eta_does_not_tell_topics_apart(tissue, inference):
-    """A marker whose η outweighs its counts has nearly the same share in all topics; other features are what they were."""
+    """A marker whose η outweighs its counts has nearly the same share in all topics; other features are as before."""
     free = fit(tissue, inference=inference)
     marker = (free.lambda_["rna"].max(axis=0) / free.lambda_["rna"].sum(axis=0)).argmax()
     eta = np.full(60, 0.01)

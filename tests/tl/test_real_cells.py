@@ -68,7 +68,7 @@ def test_what_was_taken_from_samples_is_found_and_nothing_else(blood, topic_of):
 
 @pytest.mark.parametrize("inference", ["variational", "collapsed"])
 def test_priors_are_beside_the_counts(blood, inference):
-    """What λ has above its prior are the counts, feature by feature, and what γ has above its own those of each cell."""
+    """What λ has above its prior are the counts by feature, and what γ has above its own those of each cell."""
     rng = np.random.default_rng(0)
     alpha, eta = rng.uniform(0.05, 1, 10), pd.Series(rng.uniform(0.01, 1, 2000), blood["rna"].var_names)
     model = mt.tl.MTM(

@@ -44,7 +44,7 @@ def good():
 
 @pytest.mark.parametrize(("concentration", "least", "gain"), [(None, 0.82, 0.02), (1.0, 0.62, 0.15)])
 def test_intervals_cover_what_they_say(concentration, least, gain):
-    """Mixed observations leave open which topic a count is of; the Dirichlet's intervals do not know, and ours only in part."""
+    """Mixed observations leave the topic of a count open. The Dirichlet's intervals ignore this, and ours in part."""
     mdata = cells(600, 8, depth={"rna": 500, "atac": 125}, rng=0, concentration=concentration)
     fit(mdata, 8)
     mt.tl.signature_uncertainty(mdata, n_jobs=1)

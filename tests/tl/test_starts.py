@@ -302,7 +302,7 @@ def test_bad_numbers_of_starts(tissue, n_init):
 
 
 def test_seeds(tissue):
-    """An integer gives the same bits each time; a generator is drawn from, and gives what it would give again from there."""
+    """An integer gives the same bits each time; a generator is drawn from, and gives the same again from there."""
     rng, same = np.random.default_rng(3), np.random.default_rng(3)
     found = {}
     for name, seed in {"3": 3, "3 again": 3, "rng": rng, "rng again": rng, "same": same, "same again": same}.items():
@@ -315,7 +315,7 @@ def test_seeds(tissue):
 
 
 def test_cells_of_blood(real_mudata):
-    """With a few topics the starts agree; with many there are topics that only one has found, and the best bound is kept."""
+    """With a few topics the starts agree; with many, some topics are found by one only, and the best bound is kept."""
     mdata = real_mudata("cite_pbmc1k_small")
     few, many = (
         mt.tl.MTM(mdata, K, n_jobs=1, verbose=False, raw=True, inference="collapsed", n_init=3) for K in (4, 25)

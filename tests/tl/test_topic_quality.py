@@ -229,7 +229,7 @@ def test_true_topics_are_better_than_shuffled_ones(large_tissue):
 
 @pytest.mark.slow
 def test_real_data(real_mudata):
-    """Topics of real cells: better than signatures with permuted features, spread over fewer topics by cell than together."""
+    """Real cells: topics beat signatures with permuted features; a cell has fewer topics than all cells together."""
     data = real_mudata("snareseq_small")
     mt.tl.topic_model(data, 15, n_iter=100, n_jobs=1, verbose=False)
     mt.tl.topic_quality(data)

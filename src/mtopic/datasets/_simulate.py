@@ -316,7 +316,7 @@ def _copied(
     """For each unit the unit whose feature it takes, so that the counts become Dirichlet-multinomial.
 
     By Pólya's urn (Blackwell & MacQueen 1973): the i-th unit of an observation, in random order from 0, copies one of
-    those before it with probability i / (s + i). With N units, the variance is (N + s) / (1 + s) times the multinomial's.
+    those before it with probability i / (s + i). With N units, it raises the variance (N + s) / (1 + s) times.
     """
     concentration = np.maximum(0, (n_units - overdispersion) / (overdispersion - 1))
     order = np.lexsort((rng.random(rows.size), rows))

@@ -28,7 +28,7 @@ class Pairs:
         return cls(np.sqrt(one, dtype=np.float64), np.sqrt(other, dtype=np.float64), known)
 
     def agreement(self) -> NDArray[np.float64]:
-        """Bhattacharyya coefficients, scaled so that 0 is the mean of all pairs of different observations and 1 is identity.
+        """Bhattacharyya coefficients, scaled: 0 is the mean over all pairs of different observations and 1 is identity.
 
         NaN where observations are all alike, which leaves nothing to agree on.
         """

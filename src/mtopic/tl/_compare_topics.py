@@ -175,8 +175,9 @@ def _require_same_features(data: Data, key: str | None, chosen: Mapping[str, lis
         table = measured(parts[mod], mod, batches(data, key))
         if table is not None and not table.to_numpy().all():
             raise ValueError(
-                f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of different wholes are not "
-                "compared: compare modalities that all have measured alike, or, if every batch has both groups, proportions alone with features={}"
+                f"batches of obs[{key!r}] have not measured the same features of modality {mod!r}, and shares of "
+                "different wholes are not compared: compare modalities that all have measured alike, or, if every "
+                "batch has both groups, proportions alone with features={}"
             )
 
 
@@ -198,7 +199,8 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
         weights = table.to_numpy(dtype=np.float64)
         if not (np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(
-                f"{slot} holds values that are not positive and finite: export the fit again with mtopic.tl.export_params"
+                f"{slot} holds values that are not positive and finite: export the fit again with "
+                "mtopic.tl.export_params"
             )
         if features is None:
             first = np.unique(np.argsort(-weights / weights.sum(axis=0), axis=0, kind="stable")[:n_top])
@@ -214,8 +216,8 @@ def _topics(
     if not (means > 0).all():
         sample, topic = np.argwhere(means == 0)[0]
         raise ValueError(
-            f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to nothing do not exist: leave the topic "
-            "or the sample out"
+            f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to "
+            "nothing do not exist: leave the topic or the sample out"
         )
     values = np.log2(means)
     if scale == "clr":
@@ -236,7 +238,7 @@ def _with_means(table: pd.DataFrame, values: NDArray[np.float64], design: Sample
 def _counts_by_topic(
     data: Data, mod: str, key: str, theta: pd.DataFrame, design: Samples, names: list[str], backend: Backend
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected counts of each topic in each sample: of the named features, samples × features × topics, and of all, samples × topics."""
+    """Expected counts in each sample: of named features, samples × features × topics; of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
     x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
     record.warn_other_raw_counts(data, record.head_of(key, "signatures"), mod, x)
@@ -255,7 +257,7 @@ def _counts_by_topic(
 def _shared_out(
     x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], backend: Backend
 ) -> NDArray[np.float64]:
-    """Expected counts of each topic, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
+    """Expected counts, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
     own, n_topics = beta, beta.shape[1]
     for _ in range(ROUNDS):
         b = np.maximum(own / own.max(axis=1, keepdims=True), LEAST_SHARE).astype(np.float32)

@@ -75,7 +75,8 @@ def distance_mask(
     order = table.index.get_indexer(names)
     if (order < 0).any():
         warn(
-            f"{(order < 0).sum()} of {len(names)} genes have no position, such as {names[order < 0][0]!r}: nothing is allowed for them"
+            f"{(order < 0).sum()} of {len(names)} genes have no position, such as {names[order < 0][0]!r}: nothing "
+            "is allowed for them"
         )
     rows = [np.empty(0, np.int64) for _ in names]
     for chromosome, there in places.groupby("chromosome", sort=False):

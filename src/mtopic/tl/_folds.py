@@ -115,7 +115,7 @@ class Fold:
         return training
 
     def score(self, model: Model) -> dict[str, float]:
-        """Mean log-likelihood of the scored half's counts, of all and of each modality, under topics inferred from the other half."""
+        """Mean log-likelihood of the scored half's counts, of all and by modality, under topics from the other half."""
         fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, model.n_jobs)
         means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}

@@ -140,8 +140,8 @@ def _warn_of_noise(explained: pd.Series) -> list[str]:
     noise = explained.index[explained <= 0]
     if len(noise):
         warn(
-            f"topics explain nothing of {' and '.join(map(repr, noise))} in observations that the signatures were not made of: "
-            "the modality may be noise or out of order, or have too few counts"
+            f"topics explain nothing of {' and '.join(map(repr, noise))} in observations that the signatures were "
+            "not made of: the modality may be noise or out of order, or have too few counts"
         )
     return list(explained.index.difference(noise))
 
@@ -151,8 +151,9 @@ def _warn_of_chance(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, telling
     for mod, subject in _subjects(agreement.columns):
         if len(telling) > 1 and mod in telling and is_chance(pairs[mod].within(everywhere)):
             warn(
-                f"{subject} hardly better than chance (mean agreement {agreement[mod].mean():.2f}), and yet topics explain their counts: "
-                "the observations of a modality may be out of order, or it tells of other things"
+                f"{subject} hardly better than chance (mean agreement {agreement[mod].mean():.2f}), and yet topics "
+                "explain their counts: the observations of a modality may be out of order, or it tells of other "
+                "things"
             )
 
 
@@ -166,6 +167,6 @@ def _warn_of_groups(pairs: Mapping[str, Pairs], agreement: pd.DataFrame, groups:
                 named.append(f"{label!r} ({here.mean():.2f} against {there.mean():.2f} elsewhere)")
         if named:
             warn(
-                f"{subject} hardly better than chance in these of obs[{groupby!r}]: {', '.join(named)}; there, observations of a "
-                "modality may be those of another sample, or out of order"
+                f"{subject} hardly better than chance in these of obs[{groupby!r}]: {', '.join(named)}; there, "
+                "observations of a modality may be those of another sample, or out of order"
             )

@@ -58,7 +58,7 @@ def mixture(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -
 
 
 def leiden(points: Points, numbers: Sequence[int], seed: int) -> Partitions:
-    """Communities of the graph of nearest points, the resolution such that there are as many as asked for, or nearly."""
+    """Communities of the graph of nearest points, at a resolution that gives as many as asked for, or nearly."""
     import scanpy as sc
     from anndata import AnnData
 
@@ -96,8 +96,8 @@ def stability(
 ) -> pd.DataFrame:
     """How alike are partitions of resampled points, by adjusted Rand index on the points that two resamples share.
 
-    ``same``: into as many groups; ``next``: into as many and the next larger number; ``stability``: the mean of ``same`` and
-    of ``next`` from the smaller number and to the larger one.
+    ``same``: into as many groups; ``next``: into as many and the next larger number; ``stability``: the mean of
+    ``same`` and of ``next`` from the smaller number and to the larger one.
     """
     size = max(int(RESAMPLED * len(points)), max(numbers))
     samples = [np.sort(rng.choice(len(points), size, replace=False)) for _ in range(n_runs)]

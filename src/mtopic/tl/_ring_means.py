@@ -11,8 +11,8 @@ ROWS_AT_ONCE = 1024
 def ring_means(shares: NDArray[np.float64], neighbours: csr_array, n_rings: int) -> NDArray[np.float64]:
     """Square roots of each observation's proportions and, beside them, their means over its 1st, …, n_rings-th ring.
 
-    The l-th ring are the observations l steps away in the graph. Where none of them has proportions, the ring within stands
-    for it. Observations × topics · (1 + n_rings); rows of observations without proportions are NaN.
+    The l-th ring are the observations l steps away in the graph. Where none of them has proportions, the ring within
+    stands for it. Observations × topics · (1 + n_rings); rows of observations without proportions are NaN.
     """
     roots = np.sqrt(shares)
     blocks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(roots), ROWS_AT_ONCE)]

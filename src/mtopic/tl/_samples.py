@@ -37,15 +37,17 @@ def samples(
     both = np.flatnonzero((n_inside > 0) & (n_outside > 0))
     if both.size:
         raise ValueError(
-            f"sample {sample.categories[both[0]]!r} of obs[{sample_key!r}] has observations in both groups of obs[{groupby!r}], as have "
-            f"{both.size - 1} others: groups are compared between samples, and a comparison within samples takes a paired test"
+            f"sample {sample.categories[both[0]]!r} of obs[{sample_key!r}] has observations in both groups of "
+            f"obs[{groupby!r}], as have {both.size - 1} others: groups are compared between samples, and a "
+            "comparison within samples takes a paired test"
         )
     for numbers, label in ((n_inside, group), (n_outside, reference if reference is not None else f"all but {group}")):
         n = int((numbers > 0).sum())
         if n < 2:
             raise ValueError(
-                f"group {label!r} has {n} {'sample' if n == 1 else 'samples'} in obs[{sample_key!r}]: observations of one sample are no replicates of each "
-                "other, so a test takes at least 2 samples a group; mtopic.pl.composition shows groups without a test"
+                f"group {label!r} has {n} {'sample' if n == 1 else 'samples'} in obs[{sample_key!r}]: observations "
+                "of one sample are no replicates of each other, so a test takes at least 2 samples a group; "
+                "mtopic.pl.composition shows groups without a test"
             )
     found = np.flatnonzero(n_inside + n_outside)
     codes = np.where(known, sample.codes, -1)

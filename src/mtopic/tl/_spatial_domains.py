@@ -16,7 +16,7 @@ from ._partitions import partition, stability
 from ._ring_means import ring_means
 
 VARIANCE_KEPT = 0.99
-"""By the principal components: neighbouring rings are much alike, and a mixture takes time with the square of the dimensions."""
+"""By the principal components: neighbouring rings are alike, and a mixture's time is quadratic in the dimensions."""
 
 
 @takes_spatialdata
@@ -149,8 +149,8 @@ def _numbers(n_domains: int | None, candidates: Sequence[int], n_obs: int) -> li
     for number in given:
         if int(number) != number or not 2 <= number <= n_obs:
             raise ValueError(
-                f"{name}: {number} is no number of domains; it must be whole, 2 or more, and at most the {n_obs} observations "
-                "with topics"
+                f"{name}: {number} is no number of domains; it must be whole, 2 or more, and at most the {n_obs} "
+                "observations with topics"
             )
     return [int(number) for number in given]
 

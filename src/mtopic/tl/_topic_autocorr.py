@@ -70,7 +70,8 @@ def topic_autocorr(
     weights = graph.find(data, neighbors_key).connectivities[known][:, known]
     if not weights.nnz:
         raise ValueError(
-            f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours, build it with a larger radius"
+            f"obsp['{neighbors_key}_connectivities'] is empty: no two observations are neighbours, build it with a "
+            "larger radius"
         )
     private = AnnData(theta.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}

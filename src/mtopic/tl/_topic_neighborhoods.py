@@ -22,7 +22,7 @@ def topic_neighborhoods(
     n_jobs: int = 1,
     verbose: bool = False,
 ) -> None:
-    """Test which dominant topics are neighbours more or less often than by chance: neighbourhood enrichment, by squidpy.
+    """Test which dominant topics are neighbours more or less often than by chance: squidpy's neighbourhood enrichment.
 
     An observation counts as its topic of largest proportion, as in `mtopic.tl.dominant_topics`. For each pair of
     topics, the pairs of neighbours of these topics are counted and compared with the counts when the topics are

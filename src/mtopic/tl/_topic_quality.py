@@ -149,8 +149,8 @@ def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) 
     slot = f"varm[{key!r}] of modality {mod!r}"
     if len(topics.symmetric_difference(weights.columns)):
         raise ValueError(
-            f"{slot} has {weights.shape[1]} topics, of which {weights.columns.isin(topics).sum()} are among the {len(topics)} "
-            "of the proportions: give proportions and signatures of the same fit"
+            f"{slot} has {weights.shape[1]} topics, of which {weights.columns.isin(topics).sum()} are among the "
+            f"{len(topics)} of the proportions: give proportions and signatures of the same fit"
         )
     values = weights[topics].to_numpy(dtype=np.float64)
     total = values.sum(axis=0)

@@ -151,8 +151,8 @@ def _require_free(data: Data, key: str, head: str) -> None:
     for mod, adata in parts.items():
         if f"{head}signatures" in adata.varm:
             raise ValueError(
-                f"modality {mod!r} of the data has varm['{head}signatures'], of a fit of its own, to which these topics would not "
-                f"belong: give another name than key_added={key!r}"
+                f"modality {mod!r} of the data has varm['{head}signatures'], of a fit of its own, to which these "
+                f"topics would not belong: give another name than key_added={key!r}"
             )
 
 

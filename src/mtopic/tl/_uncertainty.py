@@ -81,7 +81,7 @@ def uncertainty(
 
 
 def _worth(fitted: Posterior) -> NDArray[np.float64]:
-    """What a count of each modality is worth: its weight in the fit, less where counts vary more than they would one by one."""
+    """What a count of each modality is worth: its weight in the fit, less where counts are overdispersed."""
     return np.minimum(fitted.corpus.modality_weights, 1 / dispersion(fitted))
 
 

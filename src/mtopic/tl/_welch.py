@@ -7,7 +7,7 @@ from scipy.stats import false_discovery_control, t
 
 
 def welch(values: NDArray[np.float64], in_group: NDArray[np.bool_], level: float) -> pd.DataFrame:
-    """Differences of the means of two groups of rows, a row for each column; NaN values are left out, as are their tests where less than two remain."""
+    """Differences of the means of two groups of rows, by column, without NaN values; NaN where less than two remain."""
     mean, error, freedom = {}, {}, {}
     with np.errstate(divide="ignore", invalid="ignore"):
         for side in (True, False):
