@@ -44,7 +44,8 @@ class Counts:
     fractions
         The first value that is not whole, of each modality that has one.
     summary
-        A row for each modality: ``n_obs``, ``n_features``, ``total`` and ``whole``, whether all values are whole numbers.
+        A row for each modality: ``n_obs``, ``n_features``, ``total`` and ``whole``, whether all values are whole
+        numbers.
     """
 
     corpus: Corpus
@@ -110,9 +111,9 @@ class Counts:
         for mod, value in self.fractions.items():
             if mod not in but:
                 warn(
-                    f"what is taken for raw counts of modality {mod!r} are not whole numbers, such as {value:.3g}: topics "
-                    "of logarithms or normalised values are others. Put the counts into layers['counts'], unless these "
-                    "are counts that were corrected for background"
+                    f"what is taken for raw counts of modality {mod!r} are not whole numbers, such as {value:.3g}: "
+                    "topics of logarithms or normalised values are others. Put the counts into layers['counts'], "
+                    "unless these are counts that were corrected for background"
                 )
 
 
@@ -202,7 +203,7 @@ def _side_by_side(matrices: list[CSR], orders: list[np.ndarray], n_obs: int, dty
 
 
 def _place(x: CSR, order: np.ndarray, column: int, free: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
-    """Copy the rows of a matrix to the rows ``order`` of a wider one, of which each goes on where it is ``free``; move that on."""
+    """Copy rows to the rows ``order`` of a wider matrix, each to where it is ``free``, which moves on."""
     for start in range(0, len(order), ROWS_AT_ONCE):
         edges, rows = x.indptr[start : start + ROWS_AT_ONCE + 1], order[start : start + ROWS_AT_ONCE]
         part, lengths = slice(edges[0], edges[-1]), np.diff(edges)

@@ -31,8 +31,8 @@ def warn_if_ignored(parts: Mapping[str, AnnData], key: str | None) -> None:
         table = adata.varm.get(MEASURED)
         if _is_table(table) and not table.to_numpy().all():
             warn(
-                f"varm['{MEASURED}'] of modality {mod!r} says that batches lack features, which are taken for zeros here: "
-                "name the column of batches in obs with batch_key"
+                f"varm['{MEASURED}'] of modality {mod!r} says that batches lack features, which are taken for zeros "
+                "here: name the column of batches in obs with batch_key"
             )
 
 
@@ -49,8 +49,8 @@ def require_measured(parts: Mapping[str, AnnData], batch: pd.Series | None) -> N
         nowhere = adata.var_names[~table.any(axis=1)]
         if len(nowhere):
             raise ValueError(
-                f"{len(nowhere)} features of modality {mod!r} are measured in no batch of the data, the first is {nowhere[0]!r}: leave them "
-                f"out (varm['{MEASURED}'])"
+                f"{len(nowhere)} features of modality {mod!r} are measured in no batch of the data, the first is "
+                f"{nowhere[0]!r}: leave them out (varm['{MEASURED}'])"
             )
 
 
@@ -177,6 +177,6 @@ def _not_measured(
     mod, names = list(features.items())[m]
     where = f"{obs_names[row]!r}, {names[feature - offsets[m]]!r}"
     return ValueError(
-        f"{bad.sum()} counts are of features that were not measured in their batch according to varm['{MEASURED}'], the "
-        f"first is one of modality {mod!r} at ({where}): mend the table, or name another column of batches"
+        f"{bad.sum()} counts are of features that were not measured in their batch according to varm['{MEASURED}'], "
+        f"the first is one of modality {mod!r} at ({where}): mend the table, or name another column of batches"
     )

@@ -44,8 +44,8 @@ def matched(fitted: pd.Index, present: pd.Index, what: str, way_out: str) -> np.
     unknown, missing = int((order < 0).sum()), len(fitted.difference(present))
     if unknown or missing:
         raise ValueError(
-            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} of the "
-            f"model not in the data; {way_out}"
+            f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} "
+            f"of the model not in the data; {way_out}"
         )
     return order
 

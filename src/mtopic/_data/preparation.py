@@ -55,8 +55,9 @@ class Preparation:
         weights = pd.Series(np.nan, features) if self.idf is None else self.idf.reindex(features)
         if weights.isna().any():
             raise ValueError(
-                f"var[{IDF!r}] of modality {mod!r} of the training data lacks the weights of {weights.isna().sum()} features, by which "
-                "tfidf would prepare the new counts: put them back, or train on raw counts with mtopic.tl.topic_model"
+                f"var[{IDF!r}] of modality {mod!r} of the training data lacks the weights of {weights.isna().sum()} "
+                "features, by which tfidf would prepare the new counts: put them back, or train on raw counts with "
+                "mtopic.tl.topic_model"
             )
         return weights.to_numpy()
 

@@ -217,8 +217,8 @@ def warn_other_features(data: "Data", head: str, mod: str, n_features: int) -> N
     known = read(data, head).get("counts", pd.DataFrame())
     if mod in known.index and (of_fit := int(known.loc[mod, "n_features"])) != n_features:
         warn(
-            f"modality {mod!r} has {n_features:,} of the {of_fit:,} features of the fit: topics are told from these. Take the "
-            "data, or the model, that has all of them"
+            f"modality {mod!r} has {n_features:,} of the {of_fit:,} features of the fit: topics are told from these. "
+            "Take the data, or the model, that has all of them"
         )
 
 
@@ -242,6 +242,6 @@ def warn_other_counts(data: "Data", head: str, found: pd.DataFrame) -> None:
         else:
             continue
         warn(
-            f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these. Put the counts back "
-            "into layers['counts'] or X, or fit them anew"
+            f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these. Put the counts "
+            "back into layers['counts'] or X, or fit them anew"
         )

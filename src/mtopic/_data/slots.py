@@ -22,7 +22,7 @@ ANNDATA_MODALITY = "X"
 
 
 def takes_spatialdata(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function take a SpatialData wherever it takes an AnnData: it works on the one table, which bears the results."""
+    """Let a function take a SpatialData in place of an AnnData: it works on the one table."""
 
     @wraps(function)
     def with_tables(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -32,7 +32,7 @@ def takes_spatialdata(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def its_table(value: T) -> T | AnnData:
-    """The one table of a SpatialData, which is known by its name, for importing its package takes seconds; else the value."""
+    """The one table of a SpatialData, known by its name as importing it takes seconds; else the value."""
     if "SpatialData" not in [kind.__name__ for kind in type(value).__mro__]:
         return value
     tables: Mapping[str, AnnData] = value.tables  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
 
 
 def coordinates(data: Data, key: str) -> NDArray[np.float64]:
-    """Coordinates (n_obs × dimensions) from ``obsm``: the data's own, else those of its modalities, rows matched by name.
+    """Coordinates (n_obs × dimensions) from ``obsm`` of the data, else of its modalities, rows matched by name.
 
     A basis ``umap`` is also found as ``X_umap``; the default ``coords`` also as ``spatial``.
     """
@@ -125,7 +125,7 @@ def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np
 
 
 def column(data: Data, key: str) -> pd.Series:
-    """A column of ``obs``, or of a modality's as ``"mod:column"`` or, where one modality only has it, by its bare name."""
+    """A column of ``obs``; of a modality as ``"mod:column"``, or by its bare name if one modality only has it."""
     if key in data.obs:
         record.warn_outdated(data, f"obs:{key}")
         return data.obs[key]

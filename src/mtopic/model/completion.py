@@ -25,7 +25,7 @@ def halves(x: CSR, rng: np.random.Generator) -> tuple[csr_array, csr_array]:
 
 
 def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataFrame:
-    """Mean log-likelihood in nats and number of the scored counts, of each modality and of all, under topics that `fold_in` infers."""
+    """Mean log-likelihood in nats and number of the scored counts, under topics that `fold_in` infers."""
     with inferred.backend:
         fold_in(inferred)
         logs = log_likelihood(inferred, scored).sum(axis=0)

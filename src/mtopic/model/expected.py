@@ -20,7 +20,7 @@ from .fitted import checked_signatures
 def expected(
     data: Data, mod: str | None, features: str | Sequence[str], prefix: str | None, rates: bool
 ) -> tuple[str, pd.DataFrame]:
-    """Name of the modality, and its expected counts, or their share of the modality's, observations of the data × features."""
+    """Name of the modality, and its expected counts, or their shares, observations of the data × features."""
     head = record.head(prefix)
     theta = proportions(data, f"{head}topics")
     name, adata = modality(data, mod)
@@ -40,7 +40,7 @@ def expected(
 def _measured_share(
     data: Data, adata: AnnData, mod: str, signatures: pd.DataFrame, batch_key: str | None
 ) -> NDArray[np.float64]:
-    """How much of each topic's signature the features have that an observation's batch has measured, observations × topics."""
+    """The share of each topic's signature that an observation's batch has measured, observations × topics."""
     share = np.ones((data.n_obs, signatures.shape[1]))
     batch = batches(data, batch_key)
     table = None if batch is None else measured(adata, mod, batch)

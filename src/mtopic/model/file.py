@@ -1,4 +1,4 @@
-"""Models in files: HDF5 behind a seal, the digest of all that follows, so that what was cut short or changed is never taken for a model."""
+"""Models in files: HDF5 behind a seal, a digest of all that follows, by which damage is known."""
 
 import contextlib
 import hashlib
@@ -66,8 +66,8 @@ def read(path: str | os.PathLike[str]) -> State:
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise incomplete(path, error) from error
     raise ValueError(
-        f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic that "
-        "wrote it, or fit anew"
+        f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic "
+        "that wrote it, or fit anew"
     )
 
 
@@ -115,7 +115,7 @@ def _take(dataset: h5py.Dataset) -> NDArray[Any] | pd.Index:
 
 
 def _plain(value: object) -> object:
-    """Arrays and NumPy's numbers as Python's; anything else, which only a stored graph's parameters can hold, as text."""
+    """Arrays and NumPy's numbers as Python's; anything else, which a stored graph may hold, as text."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 

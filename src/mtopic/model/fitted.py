@@ -88,8 +88,8 @@ class Fitted:
         weights = weights_of(self.params, mods)
         if not weights.any():
             raise ValueError(
-                f"{' and '.join(map(repr, mods))} had weight 0 in the training, no say in the topics: give another modality "
-                "as well"
+                f"{' and '.join(map(repr, mods))} had weight 0 in the training, no say in the topics: give another "
+                "modality as well"
             )
         return weights
 

@@ -186,8 +186,8 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model to an HDF5 file, from which `load_model` makes it again, to the bit.
 
-        The file holds all but the counts, and a digest by which these are known again. It is written beside its target and then
-        put in its place: a save that fails, or is killed, leaves a file that was there before as it was.
+        The file holds all but the counts, and a digest by which these are known again. It is written beside its target
+        and then put in its place: a save that fails, or is killed, leaves a file that was there before as it was.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class Model:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 100,
     ) -> None:
-        """Fit by stochastic updates from batches of observations, for data that take `VI` too long; called again, it goes on.
+        """Fit by stochastic updates from batches of observations, where `VI` takes too long; called again, it goes on.
 
         Step t moves λ by the rate ρ = (tau + t)^−kappa towards its estimate from a batch, taken for the whole data.
         ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the topics, which are then
@@ -420,8 +420,8 @@ def _warn_no_raw_counts(parts: Mapping[str, AnnData], counts: Counts) -> None:
     lost = [mod for mod in prepared if "counts" not in parts[mod].layers]
     for mod in lost:
         warn(
-            f"modality {mod!r} was prepared by {', '.join(prepared[mod])} and has no layers['counts']: X is fitted as if "
-            "it were raw, and mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit "
+            f"modality {mod!r} was prepared by {', '.join(prepared[mod])} and has no layers['counts']: X is fitted as "
+            "if it were raw, and mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit "
             "mtopic.tl.MTM with raw=False",
         )
     counts.warn_fractions(lost)

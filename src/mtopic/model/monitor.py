@@ -20,9 +20,10 @@ Callback: TypeAlias = Callable[["Model"], bool | None]
 
 
 class Monitor:
-    """Saves the model now and then, asks the caller after each iteration, and turns Ctrl-C into an end after the running one.
+    """Saves the model now and then, asks the caller after each iteration, and lets Ctrl-C end a fit after the running one.
 
-    A second Ctrl-C is Python's own. Only the main thread gets signals, and a handler that is not Python's own is left alone.
+    A second Ctrl-C is Python's own. Only the main thread gets signals, and a handler that is not Python's own is left
+    alone.
 
     Parameters
     ----------
@@ -69,7 +70,8 @@ class Monitor:
         if self._model.interrupted:
             state = "as the last one made it" if self._model.n_init == 1 else "the best start so far"
             warn(
-                f"stopped by the user after {self._done} {self._unit}: the model is {state}, can be used, and goes on when it is fitted again"
+                f"stopped by the user after {self._done} {self._unit}: the model is {state}, can be used, and goes on "
+                "when it is fitted again"
             )
 
     def save(self) -> None:

@@ -43,8 +43,8 @@ class NewCounts:
     batch
         Of each observation, if batches have measured different features.
     matched
-        Modalities × ``trained``, ``missing``, ``missing_mass`` and ``others``: numbers of features, and the share of the signatures'
-        mass that the missing ones have.
+        Modalities × ``trained``, ``missing``, ``missing_mass`` and ``others``: numbers of features, and the share of
+        the signatures' mass that the missing ones have.
     """
 
     fitted: Fitted
@@ -131,8 +131,9 @@ def _require_mass(masses: Mapping[str, pd.Series]) -> None:
     if all(mass.mean() < FLOOR for mass in masses.values()):
         found = ", ".join(f"{mass.mean():.1%} of {mod!r}" for mod, mass in masses.items())
         raise ValueError(
-            f"the data lacks most of what the topics were fitted to: its features have {found} of the signatures' mass, and "
-            f"{FLOOR:.0%} of a modality are needed; compare var_names with those of the training, or fit the data anew"
+            f"the data lacks most of what the topics were fitted to: its features have {found} of the signatures' "
+            f"mass, and {FLOOR:.0%} of a modality are needed; compare var_names with those of the training, or fit "
+            "the data anew"
         )
 
 
@@ -154,7 +155,7 @@ def _require_mass_of_batches(fitted: Fitted, parts: Mapping[str, AnnData], batch
 
 
 def _read(adata: AnnData, mod: str, fitted: Fitted) -> tuple[CSR, Preparation]:
-    """Counts, and what they have still to go through: all that the training's had, or nothing if they bear its steps already."""
+    """Counts, and the preparation that they still need: that of the fit, or none if they have seen it."""
     wanted, done, has_raw = fitted.steps(mod), tuple(steps(adata)), "counts" in adata.layers
     if has_raw and (fitted.params.raw or wanted.steps or done):
         return count_matrix(adata, mod, layer="counts"), wanted
@@ -163,8 +164,9 @@ def _read(adata: AnnData, mod: str, fitted: Fitted) -> tuple[CSR, Preparation]:
     if done == wanted.steps:
         return count_matrix(adata, mod), Preparation()
     raise ValueError(
-        f"X of modality {mod!r} has been prepared by {', '.join(done)}, that of the training by {', '.join(wanted.steps) or 'nothing'}: "
-        "give raw counts, in layers['counts'] or in X without uns['mtopic']['steps']"
+        f"X of modality {mod!r} has been prepared by {', '.join(done)}, that of the training by "
+        f"{', '.join(wanted.steps) or 'nothing'}: give raw counts, in layers['counts'] or in X without "
+        "uns['mtopic']['steps']"
     )
 
 

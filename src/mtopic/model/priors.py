@@ -25,11 +25,12 @@ def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
 
 
 def read_eta(given: Eta, features: Mapping[str, pd.Index]) -> tuple[Prior, bool]:
-    """η to begin with, and whether it is to be learned; by features of all modalities side by side where they differ."""
+    """η to begin with, by features of all modalities where they differ, and whether it is to be learned."""
     if not isinstance(given, Mapping):
         if not isinstance(given, str) and np.ndim(given):
             raise ValueError(
-                f"eta has no number for all features: give a mapping by modality, such as {{{next(iter(features))!r}: …}}"
+                "eta has no number for all features: give a mapping by modality, such as "
+                f"{{{next(iter(features))!r}: …}}"
             )
         return _number("eta", given, ETA, "a mapping by modality")
     for mod in given:

@@ -71,8 +71,8 @@ class Run:
             return chosen
         if self.modality_weights is None or (self.modality_weights != 1).any():
             raise ValueError(
-                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit with "
-                "schedule='fast'"
+                "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit "
+                "with schedule='fast'"
             )
         if self.fit.posterior.family != "variational" or self.fit.learns_alpha or self.fit.learns_eta:
             raise ValueError(
@@ -115,7 +115,7 @@ class Run:
         last: int,
         after: Callable[[], bool],
     ) -> bool:
-        """Iterate until the fit has settled or has had its ``last`` iteration; return whether ``after`` one ended it."""
+        """Iterate until the fit has settled or had its ``last`` iteration; return whether ``after`` ended it."""
         while self.fit.iterations < last:
             self.converged = chosen.stops and self.fit.has_settled(tol, spatial)
             if self.converged:

@@ -13,7 +13,7 @@ from mtopic.inference.corpus import Corpus
 
 
 def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Entries of a square table of likenesses where rows and columns are matched one to one for the largest sum, in the order of rows."""
+    """Similarities of rows and columns matched one to one for the largest sum, in the order of rows."""
     return np.asarray(similar[linear_sum_assignment(similar, maximize=True)])
 
 
@@ -44,7 +44,7 @@ def by_topic(values: NDArray[np.float64]) -> pd.Series:
 
 
 def _centred(lam: Array, corpus: Corpus) -> list[NDArray[np.float64]]:
-    """Signatures of each modality with mean 0 and length 1, so that their products are correlations; zero where there is no variance."""
+    """Signatures with mean 0 and length 1, whose products are correlations; zero without variance."""
     parts = []
     for block in corpus.blocks:
         beta = lam[block] / lam[block].sum(axis=0, dtype=np.float64)

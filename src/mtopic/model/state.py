@@ -124,8 +124,8 @@ def take_data(model: "Model", data: Data) -> None:
     counts = model._read(data, settings, settings.raw, order)
     if fingerprint(counts.corpus) != model._digests["fingerprint"]:
         raise ValueError(
-            f"the counts ({'raw ones where there are' if settings.raw else 'X of the modalities'}) are not those that the "
-            "model was fitted to: give the data as they were then, or load the model without data"
+            f"the counts ({'raw ones where there are' if settings.raw else 'X of the modalities'}) are not those that "
+            "the model was fitted to: give the data as they were then, or load the model without data"
         )
     given, observed = weighted(counts.corpus, run.modality_weights), None
     if run.learns_from_observed() and not settings.raw and counts.has_raw_layer:
@@ -135,8 +135,8 @@ def take_data(model: "Model", data: Data) -> None:
         and fingerprint(given if observed is None else observed) != model._digests["raw_fingerprint"]
     ):
         raise ValueError(
-            "layers['counts'] does not hold the counts that it held when the model was made, and something is still to be "
-            "learned from them: give the data as they were then, or load the model without data"
+            "layers['counts'] does not hold the counts that it held when the model was made, and something is still "
+            "to be learned from them: give the data as they were then, or load the model without data"
         )
     fit = run.fit
     fit.posterior.corpus = given.astype(fit.posterior.corpus.dtype).scaled(fit.evidence)

@@ -115,7 +115,7 @@ def topic_model(
 def model_of_raw_counts(
     data: Data, n_topics: int, where: Mapping[str, Any], how: Mapping[str, Any] = MappingProxyType({}), **options: Any
 ) -> MTM | sMTM:
-    """The recommended model: spatial if anything says ``where`` neighbours are; ``how`` they count matters only then."""
+    """The recommended model; spatial, and told ``how`` neighbours count, if anything says ``where`` they are."""
     given = {name: value for name, value in where.items() if value is not None}
     options = recipe(bool(given)) | options
     if not given:

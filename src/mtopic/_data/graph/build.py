@@ -115,11 +115,11 @@ def _edges(
 
 
 def _delaunay(sq: ModuleType, points: NDArray[np.float64], of: str) -> coo_array:
-    """Delaunay neighbours of places; observations in one place, which a triangulation drops, share them and are neighbours."""
+    """Delaunay neighbours of places; observations in one place are neighbours and share those of the place."""
     wide = points[:, np.ptp(points, axis=0) > 0]
     failed = ValueError(
-        f"method='delaunay' finds no triangles: the {len(points)} observations{of} are too few, or lie on a line or in a plane; "
-        "use radius or n_neighbors"
+        f"method='delaunay' finds no triangles: the {len(points)} observations{of} are too few, or lie on a line or "
+        "in a plane; use radius or n_neighbors"
     )
     if wide.shape[1] < 2:
         raise failed

@@ -48,14 +48,15 @@ class Graph:
             Coordinates, n_obs × dimensions. Without them the graph's distances are taken; where it has none either,
             its connectivities are the weights.
         bandwidth
-            In units of the distances; infinite, and all neighbours weigh 1. None and ``"auto"`` stand for the median, over the
-            observations of a section, of the distance to the nearest neighbour that is not in the same place.
+            In units of the distances; infinite, and all neighbours weigh 1. None and ``"auto"`` stand for the median,
+            over the observations of a section, of the distance to the nearest neighbour that is not in the same place.
         sections
             The section of each observation, for a bandwidth of its own.
 
         Returns
         -------
-        n_obs × n_obs, double precision, rows sorted. Neighbours so far away that they weigh less than 1e-100 have no entry.
+        n_obs × n_obs, double precision, rows sorted. Neighbours so far away that they weigh less than 1e-100 have no
+        entry.
         """
         given = _given(bandwidth)
         neighbours = self.neighbours()
@@ -100,7 +101,7 @@ def _rows(pattern: csr_array) -> NDArray[np.integer]:
 
 
 def _stored_lengths(neighbours: csr_array, distances: csr_array) -> NDArray[np.float64]:
-    """Stored distances, of either direction: scanpy stores one where it connects both. Coincident neighbours have none."""
+    """Stored distances, of either direction, as scanpy may store one only; coincident neighbours have none."""
     _check_values(distances.data, "distances")
     either = csr_matrix(distances.maximum(distances.T), dtype=np.float64)
     return np.asarray(either[_rows(neighbours), neighbours.indices]).ravel()
