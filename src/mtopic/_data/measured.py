@@ -91,7 +91,7 @@ def n_features(adata: AnnData, mod: str, batch: pd.Series | None, names: pd.Inde
 
 
 def by_batch(counts: Counts, parts: Mapping[str, AnnData], batch: pd.Series | None) -> Counts:
-    """The counts with a panel of columns for all batches of a modality that measured the same; as they are if all measured all."""
+    """The counts with a set of columns for all batches of a modality that measured the same; as they are if all measured all."""
     if batch is None:
         return counts
     columns: list[NDArray[np.int64]] = []
@@ -109,8 +109,8 @@ def by_batch(counts: Counts, parts: Mapping[str, AnnData], batch: pd.Series | No
         modality += [m] * int(patterns.any(axis=1).sum())
     if len(features) == len(columns) and sum(map(len, features)) == counts.corpus.n_features:
         return counts
-    panels = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
-    return Counts(_in_panels(counts, panels, columns, number), counts.obs_names, counts.features)
+    sets = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
+    return Counts(_by_set(counts, sets, columns, number), counts.obs_names, counts.features)
 
 
 def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.bool_], dict[str, int]]:
@@ -127,10 +127,8 @@ def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.b
     return patterns, of_batch
 
 
-def _in_panels(
-    counts: Counts, panels: MeasuredSets, columns: list[NDArray[np.int64]], number: NDArray[np.int64]
-) -> Corpus:
-    """The corpus in panels: ``columns`` of the patterns of each modality, ``number`` of the pattern, observations × modalities."""
+def _by_set(counts: Counts, sets: MeasuredSets, columns: list[NDArray[np.int64]], number: NDArray[np.int64]) -> Corpus:
+    """The corpus by measured set: ``columns`` of the patterns of each modality, ``number`` of the pattern, observations × modalities."""
     rows, offsets = counts.corpus.rows, counts.corpus.offsets
     if not rows.data.all():
         rows = rows.copy()
@@ -147,8 +145,8 @@ def _in_panels(
         indices[part] = np.where(own < 0, -1, table[starts[m] + own * sizes[m] + features])
     if (indices < 0).any():
         raise _not_measured(counts, rows, int(np.argmax(indices < 0)), int((indices < 0).sum()))
-    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(panels.offsets[-1])))
-    return Corpus(x, offsets, counts.corpus.weights, panels)
+    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(sets.offsets[-1])))
+    return Corpus(x, offsets, counts.corpus.weights, sets)
 
 
 def _not_measured(counts: Counts, rows: csr_array, first: int, n_counts: int) -> ValueError:

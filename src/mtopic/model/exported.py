@@ -28,7 +28,7 @@ def read_fit(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
     batch = batches(data, params.get("batch_key"))
     counts = by_batch(read_counts(data, raw=bool(params.get("raw", False))), modalities(data), batch)
     corpus = counts.corpus.scaled(float(params.get("evidence", 1.0)))
-    corpus = corpus.weighted(np.array([float(weights.get(mod, 1.0)) for mod in modalities(data)]))
+    corpus = corpus.with_weights(np.array([float(weights.get(mod, 1.0)) for mod in modalities(data)]))
     alpha, eta = known_alpha(params, topics.columns), known_eta(params, counts.features)
     gamma = topics.to_numpy() * (corpus.totals + total(alpha, topics.shape[1]))[:, None]
     lam = np.ones((corpus.n_features, topics.shape[1]), corpus.dtype)

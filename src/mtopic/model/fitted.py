@@ -17,7 +17,7 @@ from mtopic._data.preparation import Preparation
 from mtopic._data.slots import Data, look_up, modalities
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
-from mtopic.inference.measured_sets import MeasuredSets
+from mtopic.inference.measured_sets import EVERYTHING, MeasuredSets
 from mtopic.inference.posterior import Posterior
 
 from . import repr as _summary
@@ -183,7 +183,9 @@ class Fitted:
         prepared = {f"preparation/{m}": self.preparation[mod] for m, mod in enumerate(self.modalities)}
         settings["preparation"] = [{"steps": p.steps, "scale": p.scale} for p in prepared.values()]
         weights = {name: p.idf.to_numpy() for name, p in prepared.items() if p.idf is not None}
-        panels = {} if corpus.panels is None else {f"panels/{name}": getattr(corpus.panels, name) for name in PANELS}
+        sets = corpus.measured_sets
+        known = PANELS if isinstance(sets, MeasuredSets) else ()
+        panels = {f"panels/{name}": getattr(sets, name) for name in known}
         return State(settings, {**arrays, **totals, **names, **weights, **panels, "barcodes": self.barcodes})
 
     @classmethod
@@ -224,7 +226,7 @@ class Fitted:
             self._modality_worth(),
             arrays["evidence"],
             arrays["totals"],
-            MeasuredSets(*(arrays[f"panels/{name}"] for name in PANELS)) if "panels/features" in arrays else None,
+            MeasuredSets(*(arrays[f"panels/{name}"] for name in PANELS)) if "panels/features" in arrays else EVERYTHING,
         )
         self._counts = corpus
         self._fit = Fit.from_state(corpus, settings["fit"], arrays)
@@ -252,7 +254,7 @@ class Fitted:
                     "layers['counts'] does not hold the counts that it held when the model was made, and something is still to be learned "
                     "from them: give the data as they were then, or load the model without data"
                 )
-        self._posterior.corpus = given.astype(precision).scaled(self._fit.evidence)
+        self._posterior.corpus = given.astype(precision).scaled(self._fit.count_scale)
         self._has_counts = True
 
     def _note_counts(self) -> None:
@@ -277,7 +279,7 @@ class Fitted:
 
     def _weighted(self, corpus: Corpus) -> Corpus:
         weights = self._modality_worth()
-        return corpus if weights is None else corpus.weighted(weights)
+        return corpus if weights is None else corpus.with_weights(weights)
 
     def _modality_worth(self) -> NDArray[np.float64] | None:
         """The weights as an array; None where counts are worth the same, or it is not known what."""
@@ -302,7 +304,7 @@ class Fitted:
             "converged": self.converged,
             "dtype": self._posterior.corpus.dtype.name,
             "n_counts": self.n_counts,
-            "evidence": self._fit.evidence,
+            "evidence": self._fit.count_scale,
             "raw": self._raw,
             "modality_weights": dict(self.modality_weights or {}),
         }

@@ -15,9 +15,10 @@ from mtopic._data.slots import Data, look_up, modalities
 from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
 from mtopic.inference.fit import Fit
+from mtopic.inference.learn.weights import learned_weights
 from mtopic.inference.posterior import FAMILIES, initial
+from mtopic.inference.random_streams import Stream, generator
 from mtopic.inference.spatial import SpatialTerm
-from mtopic.inference.weights import learned_weights
 
 from .fitted import DTYPES, Fitted
 from .monitor import Callback, Monitor
@@ -179,9 +180,9 @@ class Model(Fitted):
     def _begin(self, schedule: str, watch: Monitor) -> SpatialTerm | None:
         """Have counts, precision, weights and the spatial term as a schedule needs them."""
         evidence = self._evidence(schedule)
-        if evidence != self._fit.evidence:
+        if evidence != self._fit.count_scale:
             self._note_counts()
-        self._fit.begin(schedules.SCHEDULES[schedule].dtype or self._dtype, self.n_jobs, evidence)
+        self._fit.configure(schedules.SCHEDULES[schedule].dtype or self._dtype, self.n_jobs, evidence)
         self._schedule = schedule
         learns = self._learns_from_raw()
         with self._posterior.backend:
@@ -232,9 +233,9 @@ class Model(Fitted):
         of, running = self._posterior, self._fit
         alpha = 1 / self.n_topics if running.learns_alpha else of.alpha
         eta = ETA if running.learns_eta else of.eta
-        posterior = initial(of.corpus, self.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
-        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
-        fit.begin(of.corpus.dtype, 1, running.evidence)
+        posterior = initial(of.corpus, self.n_topics, generator(seed, Stream.FURTHER_STARTS), alpha, eta, of.family)
+        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, count_scale=running.count_scale)
+        fit.configure(of.corpus.dtype, 1, running.count_scale)
         posterior.backend = of.backend
         return fit
 
@@ -266,7 +267,7 @@ class Model(Fitted):
     def _learn_weights(self) -> None:
         """Settle what a count of each modality is worth, if that has still to be learned."""
         if self.modality_weights is None:
-            learned, passes = learned_weights(self._fit, self._counts, np.random.default_rng((self._fit.start_seed, 2)))
+            learned, passes = learned_weights(self._fit, self._counts, generator(self._fit.start_seed, Stream.WEIGHTS))
             self._fit.passes += passes
             self.modality_weights = dict(zip(self.modalities, learned.tolist(), strict=True))
             self._counts, self._posterior.corpus = map(self._weighted, (self._counts, self._posterior.corpus))

@@ -91,7 +91,7 @@ class NewCounts:
         corpus = by_batch(Counts(corpus, self.obs_names, self.features), self.parts, self.batch).corpus
         weights = self.trained.weights(list(prepared))
         corpus = corpus.scaled(float(self.trained.params.get("evidence", 1.0)))
-        return corpus if (weights == 1).all() else corpus.weighted(weights)
+        return corpus if (weights == 1).all() else corpus.with_weights(weights)
 
     def posterior(self, corpus: Corpus, n_jobs: int) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""

@@ -156,7 +156,7 @@ class Stochastic(Model):
             batch = self._rng.choice(len(self.barcodes), size)
             rate = (tau + fit.steps + 1) ** -kappa
             gamma, lam, passes = svi_step(fit.posterior, batch, rate, max_rounds, atol=1e-4)
-            fit.take_batch(batch, gamma, lam, passes)
+            fit.set_batch(batch, gamma, lam, passes)
             yield
 
 

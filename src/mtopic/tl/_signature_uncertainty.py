@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 
 from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.uncertainty import signature_variance
-from mtopic.inference.weights import dispersion
 from mtopic.model.exported import read_evidence
 
 from ._intervals import limits

@@ -9,8 +9,9 @@ from mtopic._data import graph
 from mtopic._data.graph import Graph, Method
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._data.spatial_graph import SpatialGraph
+from mtopic.inference.learn.strength import learned_prior
+from mtopic.inference.random_streams import Stream, generator
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
-from mtopic.inference.strength import learned_prior
 from mtopic.model.file import State
 from mtopic.model.model import Options
 from mtopic.model.priors import Alpha, Eta
@@ -226,10 +227,10 @@ class sMTM(Stochastic):
         if self._smoothing_of(schedule) == "original":
             return self._correction
         if self.strength is None:
-            rng = np.random.default_rng((self._fit.start_seed, 1))
+            rng = generator(self._fit.start_seed, Stream.STRENGTH)
             learned = learned_prior(self._fit, self._counts, self._weights, rng)
             same_counts = self._raw_share == 1
-            self._fit.take_start(learned.lam if same_counts else None, learned.passes)
+            self._fit.set_start(learned.lam if same_counts else None, learned.passes)
             self._counts = self._posterior.corpus  # the raw counts are not needed any more
             self._prior = learned.prior
             self.strength = 0.0 if learned.prior is None else learned.prior.strength

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from mtopic._data import graph
 from mtopic._data.slots import Data, coordinates, takes_spatialdata
 from mtopic.inference.backend import Array
+from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
-from mtopic.inference.weights import dispersion
 from mtopic.model.exported import fit_params, read_evidence
 
 from ._intervals import limits
@@ -80,7 +80,7 @@ def uncertainty(
     head = "" if prefix is None else f"{prefix}_"
     fitted, counts = read_evidence(data, head, n_jobs)
     topics = data.obsm[f"{head}topics"].columns
-    fitted.corpus = fitted.corpus.weighted(_worth(fitted))
+    fitted.corpus = fitted.corpus.with_weights(_worth(fitted))
     fitted.pseudocounts = _lent(data, head, fitted)
     mean, variance = moments(fitted)
 
