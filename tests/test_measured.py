@@ -1,4 +1,4 @@
-"""How counts are laid out in panels, and what is said of tables that do not fit."""
+"""How counts are laid out by measured sets, and what is said of tables that do not fit."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ import pytest
 
 import mtopic as mt
 from mtopic._data.counts import Counts
+from mtopic.inference.measured_sets import MeasuredSets
 
 
 @pytest.fixture
@@ -27,14 +28,14 @@ def laid_out(mdata):
     return Counts.read(mdata), Counts.read(mdata, batch_key="run").corpus
 
 
-def test_panels(mdata):
+def test_measured_sets(mdata):
     counts, corpus = laid_out(mdata)
-    panels = corpus.panels
-    np.testing.assert_array_equal(panels.features, [*range(4, 12), *range(8), *range(12, 17)])
-    np.testing.assert_array_equal(panels.offsets, [0, 8, 16, 21])
-    np.testing.assert_array_equal(panels.modality, [0, 0, 1])
+    sets = corpus.measured_sets
+    np.testing.assert_array_equal(sets.features, [*range(4, 12), *range(8), *range(12, 17)])
+    np.testing.assert_array_equal(sets.offsets, [0, 8, 16, 21])
+    np.testing.assert_array_equal(sets.modality, [0, 0, 1])
     back = np.zeros((60, 17))
-    for column, feature in enumerate(panels.features):
+    for column, feature in enumerate(sets.features):
         back[:, feature] += corpus.rows[:, [column]].toarray().ravel()
     np.testing.assert_array_equal(back, counts.corpus.rows.toarray())
     first = (mdata.obs["run"] == "x").to_numpy()
@@ -53,13 +54,13 @@ def test_order_does_not_matter(mdata):
     other.obs["run"] = other.obs["run"].cat.reorder_categories(["y", "x"])
     again = Counts.read(other, batch_key="run", order=(counts.obs_names, counts.features)).corpus
     np.testing.assert_array_equal(again.rows.toarray(), corpus.rows.toarray())
-    np.testing.assert_array_equal(again.panels.features, corpus.panels.features)
+    np.testing.assert_array_equal(again.measured_sets.features, corpus.measured_sets.features)
 
 
 def test_batches_that_measured_the_same_are_one_panel(mdata):
     mdata.obs["run"] = pd.Categorical(np.where(mdata.obs["run"] == "x", np.where(np.arange(60) % 2, "x", "z"), "y"))
     mdata["rna"].varm["measured"]["z"] = mdata["rna"].varm["measured"]["x"]
-    assert len(laid_out(mdata)[1].panels.modality) == 3
+    assert len(laid_out(mdata)[1].measured_sets.modality) == 3
 
 
 def test_nothing_changes_where_all_is_measured(mdata):
@@ -67,7 +68,7 @@ def test_nothing_changes_where_all_is_measured(mdata):
     counts, corpus = laid_out(mdata)
     assert corpus is counts.corpus
     mdata["rna"].varm["measured"] = pd.DataFrame(True, mdata["rna"].var_names, ["x", "y"])
-    assert laid_out(mdata)[1].panels is None
+    assert not isinstance(laid_out(mdata)[1].measured_sets, MeasuredSets)
 
 
 def model(mdata, **options):

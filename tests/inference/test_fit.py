@@ -78,3 +78,12 @@ def test_when_batches_have_settled():
     assert not batches_have_settled(first + second, 3, 1e-3)
     assert not batches_have_settled(first + second, 3, None)
     assert not batches_have_settled(second, 3, 1e-1)
+
+
+def test_a_state_with_the_scale_by_its_former_name_is_read():
+    fit = fit_of("variational")
+    fit.configure(fit.posterior.corpus.dtype, 1, count_scale=0.5)
+    plain, arrays = fit.state()
+    before = {"evidence" if name == "count_scale" else name: value for name, value in plain.items()}
+    for known in (plain, before):
+        assert Fit.from_state(fit.posterior.corpus, known, arrays).count_scale == 0.5

@@ -8,13 +8,13 @@ from scipy.special import digamma, gammaln
 
 from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.learn.strength import hide_feature_groups
+from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.measured_sets import Gathered, MeasuredSets
 from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.stochastic import merged_in_sets, svi_step
-from mtopic.inference.strength import mosaic
 from mtopic.inference.uncertainty import moments
-from mtopic.inference.weights import dispersion
 
 SIZES = (20, 13)
 MEASURED = [[[0, 1, 2, 3, *range(4, 12)], [0, 1, 2, 3, *range(12, 20)]], [list(range(13))]]
@@ -33,8 +33,8 @@ def corpus(dtype=np.float64, n_obs=80, weights=None, seed=0):
             parts.append(np.where((batch == p)[:, None] | (len(patterns) == 1), drawn, 0))
             features.append(offsets[m] + np.array(pattern))
             modality.append(m)
-    panels = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
-    return Corpus(csr_array(np.hstack(parts).astype(dtype)), offsets, weights, panels)
+    sets = MeasuredSets(np.concatenate(features), np.cumsum([0, *map(len, features)]), np.array(modality))
+    return Corpus(csr_array(np.hstack(parts).astype(dtype)), offsets, weights, sets)
 
 
 def model(family, n_jobs=1, **options):
@@ -55,8 +55,8 @@ def iterate(of, rounds=100):
 def logs(of, lam, family):
     """E log of the signatures of each panel, or the logarithms of their means; columns × K."""
     out = np.empty((of.corpus.rows.shape[1], lam.shape[1]))
-    for block in of.corpus.panels.blocks:
-        own = lam[of.corpus.panels.features[block]]
+    for block in of.corpus.measured_sets.blocks:
+        own = lam[of.corpus.measured_sets.features[block]]
         f = digamma if family == "variational" else np.log
         out[block] = f(own) - f(own.sum(axis=0))
     return out
@@ -70,8 +70,8 @@ def plain_bound(of, before, family, by=None):
     r /= r.sum(axis=2, keepdims=True)
     terms = x[..., None] * r * (log_t[:, None] + logs(of, of.lam, family) - np.log(r))
     by_column = terms.sum(axis=(0, 2))
-    worth, panels = of.corpus.modality_weights, of.corpus.panels
-    total = sum(worth[m] * by_column[block].sum() for m, block in zip(panels.modality, panels.blocks, strict=True))
+    worth, sets = of.corpus.modality_weights, of.corpus.measured_sets
+    total = sum(worth[m] * by_column[block].sum() for m, block in zip(sets.modality, sets.blocks, strict=True))
     n_topics = gamma.shape[1]
     total += len(gamma) * (gammaln(n_topics * alpha) - n_topics * gammaln(alpha)) + ((alpha - gamma) * log_t).sum()
     total += gammaln(gamma).sum() - gammaln(gamma.sum(axis=1)).sum()
@@ -116,12 +116,12 @@ def test_the_bound_rises(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_one_panel_of_all_is_none(family):
-    """The same updates and the same bound as without panels, up to rounding."""
-    with_panels = model(family)
+def test_one_set_of_all_is_none(family):
+    """The same updates and the same bound as without sets, up to rounding."""
+    with_sets = model(family)
     rows = csr_array(np.random.default_rng(2).poisson(0.5, (80, 33)).astype(float))
     all_features = MeasuredSets(np.arange(33), np.array([0, 20, 33]), np.array([0, 1]))
-    one = replace(with_panels, corpus=Corpus(rows, np.array([0, 20, 33]), None, all_features))
+    one = replace(with_sets, corpus=Corpus(rows, np.array([0, 20, 33]), None, all_features))
     none = replace(one, corpus=Corpus(rows, np.array([0, 20, 33])))
     for _ in range(3):
         assert iterate(one) == pytest.approx(iterate(none), rel=1e-12)
@@ -132,10 +132,10 @@ def test_one_panel_of_all_is_none(family):
 def test_signatures_of_a_panel_are_those_of_a_fit_to_it_alone():
     """E log of a part of a Dirichlet vector, scaled to sum 1, is that of the Dirichlet with the part's parameters."""
     of, rng = model("variational"), np.random.default_rng(0)
-    block = of.corpus.panels.blocks[1]
-    lam = of.lam[of.corpus.panels.features[block]] * 3
+    block = of.corpus.measured_sets.blocks[1]
+    lam = of.lam[of.corpus.measured_sets.features[block]] * 3
     of.update(of.gamma, of.lam * 3)
-    draws = rng.dirichlet(of.lam[:20, 0], 20000)[:, of.corpus.panels.features[block]]
+    draws = rng.dirichlet(of.lam[:20, 0], 20000)[:, of.corpus.measured_sets.features[block]]
     expected = np.log(draws / draws.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(digamma(lam[:, 0]) - digamma(lam[:, 0].sum()), expected, atol=0.02)
     b = of.signatures()[block, :4].astype(float)
@@ -160,7 +160,7 @@ def negative(of, k, eta):
         beta = np.exp(log_beta - log_beta.max())
         beta /= beta.sum()
         mass = np.array([beta[own].sum() for own in of.features])
-        return -(((of.by_feature[:, k] + eta) * np.log(beta)).sum() - (of.by_panel[:, k] * np.log(mass)).sum())
+        return -(((of.by_feature[:, k] + eta) * np.log(beta)).sum() - (of.by_set[:, k] * np.log(mass)).sum())
 
     return value
 
@@ -182,7 +182,7 @@ def test_expected_counts():
     of, lam = gathered(), np.random.default_rng(0).gamma(1, 1, (9, 2))
     beta = lam / lam.sum(axis=0)
     expected = of.by_feature.copy()
-    for own, total in zip(of.features, of.by_panel, strict=True):
+    for own, total in zip(of.features, of.by_set, strict=True):
         others = np.setdiff1d(np.arange(9), own)
         expected[others] += total * beta[others] / beta[own].sum(axis=0)
     np.testing.assert_allclose(of.expected(lam), expected)
@@ -194,7 +194,7 @@ def test_stochastic_step():
     everyone, out = np.arange(of.corpus.n_obs), np.empty_like(of.lam)
     gamma, *_ = svi_step(of, everyone, 1.0, 50, rtol=1e-10, out=out)
     counts, _ = of.statistics(of.topics(gamma)[0])
-    parts = [of.corpus.panels.gathered(m, block, counts) for m, block in enumerate(of.corpus.blocks)]
+    parts = [of.corpus.measured_sets.gathered(m, block, counts) for m, block in enumerate(of.corpus.blocks)]
     expected = of.eta + np.concatenate(
         [part.expected(of.lam[block]) for part, block in zip(parts, of.corpus.blocks, strict=True)]
     )
@@ -202,8 +202,8 @@ def test_stochastic_step():
     half = np.empty_like(of.lam)
     svi_step(of, everyone, 0.5, 50, rtol=1e-10, out=half)
     np.testing.assert_allclose(half, (of.lam + expected) / 2, rtol=1e-9)
-    known = of.lam[of.corpus.panels.features[of.corpus.panels.blocks[1]]]
-    only_first = np.flatnonzero(of.corpus.rows[:, of.corpus.panels.blocks[0]].sum(axis=1))
+    known = of.lam[of.corpus.measured_sets.features[of.corpus.measured_sets.blocks[1]]]
+    only_first = np.flatnonzero(of.corpus.rows[:, of.corpus.measured_sets.blocks[0]].sum(axis=1))
     svi_step(of, only_first, 1.0, 50, rtol=1e-10, out=out)
     ratio = out[12:20] - of.eta
     np.testing.assert_allclose(ratio / ratio.sum(axis=0), of.lam[12:20] / of.lam[12:20].sum(axis=0), rtol=1e-9)
@@ -213,26 +213,26 @@ def test_stochastic_step():
 def test_merging_goes_by_what_was_seen():
     """Halves of topics, each seen by one panel only, come together by what both have seen."""
     of = model("collapsed")
-    panels, rng = of.corpus.panels, np.random.default_rng(5)
+    sets, rng = of.corpus.measured_sets, np.random.default_rng(5)
     beta = [rng.dirichlet(np.full(n, 1.0), 2).T for n in SIZES]
     counts = np.zeros((of.corpus.rows.shape[1], 4))
-    for panel, block in enumerate(panels.blocks):
-        m = panels.modality[panel]
-        own = 500 * beta[m][panels.features[block] - of.corpus.offsets[m]]
+    for panel, block in enumerate(sets.blocks):
+        m = sets.modality[panel]
+        own = 500 * beta[m][sets.features[block] - of.corpus.offsets[m]]
         counts[block, :2] += own * (panel != 1)
         counts[block, 2:] += own[:, ::-1] * (panel != 0)
-    lam = merged_in_sets(of, panels, 2, counts)
+    lam = merged_in_sets(of, sets, 2, counts)
     for block, true in zip(of.corpus.blocks, beta, strict=True):
         np.testing.assert_allclose(lam[block] / lam[block].sum(axis=0), true, atol=0.002)
 
 
 def test_dealt_features_keep_their_counts():
     of = corpus(weights=np.array([1.0, 0.3]))
-    shown, hidden, order = mosaic(of, np.random.default_rng(0))
+    shown, hidden, order = hide_feature_groups(of, np.random.default_rng(0))
 
     def by_feature(part):
         table = np.zeros((part.n_obs, part.n_features))
-        for column, feature in enumerate(part.panels.features):
+        for column, feature in enumerate(part.measured_sets.features):
             table[:, feature] += part.rows[:, [column]].toarray().ravel()
         return table
 
@@ -241,8 +241,8 @@ def test_dealt_features_keep_their_counts():
     assert hidden.rows.nnz > 0
     assert len(shown.blocks) == len(shown.modality_weights) == 10
     np.testing.assert_array_equal(shown.modality_weights, [1.0] * 5 + [0.3] * 5)
-    for panel, block in enumerate(shown.panels.blocks):
-        own, m = shown.panels.features[block], shown.panels.modality[panel]
+    for panel, block in enumerate(shown.measured_sets.blocks):
+        own, m = shown.measured_sets.features[block], shown.measured_sets.modality[panel]
         assert (np.diff(own) > 0).all()
         assert own.min() >= shown.offsets[m]
         assert own.max() < shown.offsets[m + 1]
@@ -262,15 +262,15 @@ def test_threads_change_no_bit(family):
 
 
 def test_what_is_judged_by_the_signatures_is_the_same_without_ties():
-    """Likelihood, dispersion and moments are those of a corpus whose panels are modalities of their own."""
+    """Likelihood, dispersion and moments are those of a corpus whose sets are modalities of their own."""
     of = model("collapsed", weights=np.array([1.0, 0.3]))
     for _ in range(5):
         iterate(of)
-    lam = of.lam[of.corpus.panels.features]
-    apart = Corpus(of.corpus.rows, of.corpus.panels.offsets, np.array([1.0, 1.0, 0.3]))
+    lam = of.lam[of.corpus.measured_sets.features]
+    apart = Corpus(of.corpus.rows, of.corpus.measured_sets.offsets, np.array([1.0, 1.0, 0.3]))
     one_modality_per_set = replace(of, corpus=apart, lam=lam)
-    by_panel = log_likelihood(one_modality_per_set, apart)
-    expected = np.stack([by_panel[:, 0] + by_panel[:, 1], by_panel[:, 2]], axis=1)
+    by_set = log_likelihood(one_modality_per_set, apart)
+    expected = np.stack([by_set[:, 0] + by_set[:, 1], by_set[:, 2]], axis=1)
     np.testing.assert_allclose(log_likelihood(of, of.corpus), expected)
     for one, other in zip(moments(of), moments(one_modality_per_set), strict=True):
         np.testing.assert_array_equal(one, other)

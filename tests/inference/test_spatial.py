@@ -12,7 +12,7 @@ from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.schedule import SCHEDULES
-from mtopic.inference.spatial import ABOVE, SHARPNESS, NeighbourPrior
+from mtopic.inference.spatial import INITIAL_STRENGTH, SHARPNESS, NeighbourPrior
 
 D, K = 40, 4
 
@@ -81,7 +81,7 @@ def test_pseudocounts_are_those_of_the_formula():
     for descent in (0.0, 0.25, 1.0):
         found = pseudocounts(NeighbourPrior(weights, 0.7), gamma, totals, descent)
         lent = (dense * likeness ** (SHARPNESS * (1 - descent))) @ theta / dense.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(found, 0.7 * ABOVE**descent * totals[:, None] * lent, rtol=1e-10)
+        np.testing.assert_allclose(found, 0.7 * INITIAL_STRENGTH**descent * totals[:, None] * lent, rtol=1e-10)
 
 
 def test_alike_neighbours_lend_all():
@@ -100,8 +100,8 @@ def test_nothing_is_lent_across_a_sharp_border_once_the_descent_is_over():
     assert found[2, 1] < 1e-6
     assert found[3, 0] < 1e-6
     above = pseudocounts(prior, gamma, totals, descent=1.0)
-    np.testing.assert_allclose(above.sum(axis=1), 100 * ABOVE, rtol=1e-6)
-    np.testing.assert_allclose(above[2], 50 * ABOVE, rtol=1e-6)
+    np.testing.assert_allclose(above.sum(axis=1), 100 * INITIAL_STRENGTH, rtol=1e-6)
+    np.testing.assert_allclose(above[2], 50 * INITIAL_STRENGTH, rtol=1e-6)
 
 
 def test_half_alike_neighbours_lend_little():

@@ -84,7 +84,7 @@ def test_merged_topics_take_their_places_by_their_evidence():
 
 def test_evidence_is_counted_by_the_weights_of_modalities():
     corpus, _ = planted()
-    corpus = corpus.weighted(np.array([1.0, 0.0]))
+    corpus = corpus.with_weights(np.array([1.0, 0.0]))
     alpha = np.arange(1.0, 7)
     begun = initial(corpus, 6, np.random.default_rng(0), alpha, 0.01)
     lam, _ = initial_signatures(begun, np.random.default_rng(1))

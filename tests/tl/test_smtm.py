@@ -7,10 +7,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 
 import mtopic as mt
+from mtopic.inference.learn.strength import learned_prior
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.schedule import DESCEND, EXPLORE, WINDOW
 from mtopic.inference.stochastic import initial_signatures
-from mtopic.inference.strength import learned_prior
 
 
 def model_of(data, **kwargs):
@@ -398,7 +398,7 @@ def test_the_start_of_short_fits_to_all_observations_serves_the_fit(monkeypatch)
     monkeypatch.setattr("mtopic.inference.fit.initial_signatures", counted)
     whole = fitted(data, 2, n_topics=8, n_neighbors=6)
     assert not calls
-    monkeypatch.setattr("mtopic.inference.strength.LARGEST", 400)
+    monkeypatch.setattr("mtopic.inference.learn.strength.MOST_OBSERVATIONS", 400)
     parts = [fitted(data, 2, n_topics=8, n_neighbors=6, n_jobs=n_jobs) for n_jobs in (1, 2)]
     assert len(calls) == 2
     assert parts[0].strength == parts[1].strength > 0

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .random_streams import Stream, generator
+
 
 def batches(n_obs: int, size: int, drawn: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Batches without end, in which each observation comes once before any comes again; ``drawn`` have come already.
@@ -13,10 +15,10 @@ def batches(n_obs: int, size: int, drawn: int, seed: int) -> Iterator[NDArray[np
     """
     size = min(size, n_obs)
     epoch, begun = divmod(drawn, n_obs)
-    order = np.random.default_rng((seed, 3, epoch)).permutation(n_obs)[begun:]
+    order = generator(seed, Stream.BATCHES, epoch).permutation(n_obs)[begun:]
     while True:
         if order.size < size:
             epoch += 1
-            order = np.concatenate([order, np.random.default_rng((seed, 3, epoch)).permutation(n_obs)])
+            order = np.concatenate([order, generator(seed, Stream.BATCHES, epoch).permutation(n_obs)])
         yield order[:size]
         order = order[size:]

@@ -14,7 +14,7 @@ from . import priors
 from .backend import Array, Backend
 
 
-def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
+def bound_of_signatures(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     """What λ of one modality adds to the bound: its counts and the prior at β = λ / Σλ."""
     n_features, n_topics = lam.shape
     total = backend.column_sums(lam)
@@ -22,18 +22,18 @@ def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     return float(backend.sum("v_log_v", lam) - (total * np.log(total)).sum() + prior)
 
 
-def logarithm(lam: Array) -> Array:
+def expected_log(lam: Array) -> Array:
     """The logarithm of λ, up to a constant the logarithm of the mean β."""
     return np.asarray(np.log(lam))
 
 
-def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float:
+def learned_eta(lam: list[Array], weights: NDArray[np.float64], eta: float, backend: Backend) -> float:
     """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
 
     The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean, is taken.
     """
     seen, expected = 0.0, 0.0
-    for one, weight in zip(lam, worth, strict=True):
+    for one, weight in zip(lam, weights, strict=True):
         prior_total = eta * len(one)
         seen += weight * backend.sum_increments(one, eta)
         expected += weight * len(one) * float((digamma(backend.column_sums(one)) - digamma(prior_total)).sum())

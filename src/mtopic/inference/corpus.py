@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from .measured_sets import MeasuredSets
+from .measured_sets import EVERYTHING, EverythingMeasured, MeasuredSets, slices
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,19 @@ class Corpus:
     Parameters
     ----------
     rows
-        CSR matrix (D × V), non-negative, of the precision that the inference is to have.
+        CSR matrix (D × columns), non-negative, of the precision that the inference is to have.
     offsets
         Modality m has the features ``offsets[m]`` to ``offsets[m + 1]``.
     weights
-        What a count of each modality is worth as evidence on an observation's topics; 1 if None.
-    panels
-        Which feature each column of ``rows`` is, where not all observations have measured the same; if None, columns are the features.
+        How many counts a count of each modality stands for in the posterior of an observation's topics; 1 if None.
+    measured_sets
+        Which feature each column of ``rows`` is, where not all observations have measured the same.
     """
 
     rows: csr_array
     offsets: NDArray[np.int64]
     weights: NDArray[np.float64] | None = None
-    panels: MeasuredSets | None = None
+    measured_sets: EverythingMeasured = EVERYTHING
 
     @cached_property
     def columns(self) -> csc_array:
@@ -38,24 +38,22 @@ class Corpus:
         return self.rows.tocsc()
 
     @cached_property
-    def evidence(self) -> csr_array:
+    def weighted_counts(self) -> csr_array:
         """The counts times the weights of their modalities; the index arrays are shared."""
-        return (
-            self.rows
-            if self.weights is None
-            else self._with(self.rows.data * self.one_modality_per_set.by_feature()[self.rows.indices])
-        )
+        if self.weights is None:
+            return self.rows
+        by_column = self.measured_sets.of_features(self.by_feature())
+        return self._with(self.rows.data * by_column[self.rows.indices])
 
     @cached_property
     def totals(self) -> NDArray[np.float64]:
-        """The evidence on each observation's topics: its counts, of all modalities, times their weights."""
-        return np.asarray(self.evidence.sum(axis=1, dtype=np.float64)).ravel()
+        """The sum of each observation's weighted counts."""
+        return np.asarray(self.weighted_counts.sum(axis=1, dtype=np.float64)).ravel()
 
     @cached_property
     def by_modality(self) -> NDArray[np.float64]:
         """The counts of each observation in each modality, D × M, whatever their weight."""
-        blocks = self.one_modality_per_set.blocks
-        sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in blocks]
+        sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
         return self.summed(np.stack(sums, axis=1))
 
     @property
@@ -63,17 +61,18 @@ class Corpus:
         """All counts, whatever their weight."""
         return float(self.rows.sum(dtype=np.float64))
 
-    @cached_property
+    @property
     def one_modality_per_set(self) -> "Corpus":
-        """The same counts with every panel as a modality of its own, which has no feature in common with another."""
-        if self.panels is None:
+        """The same counts with every measured set as a modality of its own, which has no feature in common with another."""
+        sets = self.measured_sets
+        if not isinstance(sets, MeasuredSets):
             return self
-        weights = None if self.weights is None else self.weights[self.panels.modality]
-        return Corpus(self.rows, self.panels.offsets, weights)
+        weights = None if self.weights is None else sets.of_modalities(self.weights)
+        return replace(self, offsets=sets.offsets, weights=weights, measured_sets=EVERYTHING)
 
-    def summed(self, by_panel: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sums over the panels of each modality, which are the last axis."""
-        return by_panel if self.panels is None else self.panels.summed(by_panel)
+    def summed(self, by_set: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over the measured sets of each modality, which are the last axis."""
+        return self.measured_sets.summed(by_set)
 
     @property
     def n_features(self) -> int:
@@ -90,7 +89,12 @@ class Corpus:
     @property
     def blocks(self) -> list[slice]:
         """The features of each modality."""
-        return [slice(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
+        return slices(self.offsets)
+
+    @property
+    def column_blocks(self) -> list[slice]:
+        """The columns of each measured set."""
+        return slices(self.measured_sets.column_offsets(self.offsets))
 
     @property
     def modality_weights(self) -> NDArray[np.float64]:
@@ -109,11 +113,11 @@ class Corpus:
         weights: NDArray[np.float64] | None,
         totals: NDArray[np.float64],
         by_modality: NDArray[np.float64],
-        panels: MeasuredSets | None = None,
+        measured_sets: EverythingMeasured = EVERYTHING,
     ) -> Self:
         """A corpus of which the totals are known, and no count."""
-        n_columns = int((offsets if panels is None else panels.offsets)[-1])
-        corpus = cls(csr_array((len(totals), n_columns), dtype=dtype), offsets, weights, panels)
+        n_columns = int(measured_sets.column_offsets(offsets)[-1])
+        corpus = cls(csr_array((len(totals), n_columns), dtype=dtype), offsets, weights, measured_sets)
         corpus.__dict__.update(totals=totals, by_modality=by_modality)
         return corpus
 
@@ -133,10 +137,11 @@ class Corpus:
             return self
         return replace(self, rows=self._with(self.rows.data * self.dtype.type(factor)))
 
-    def weighted(self, weights: NDArray[np.float64]) -> "Corpus":
+    def with_weights(self, weights: NDArray[np.float64]) -> "Corpus":
         """The same counts with other weights."""
         corpus = replace(self, weights=weights)
-        corpus.__dict__["columns"] = self.columns
+        if "columns" in self.__dict__:
+            corpus.__dict__["columns"] = self.columns
         return corpus
 
     def _with(self, data: NDArray[np.floating]) -> csr_array:

@@ -16,7 +16,7 @@ from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
-SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "evidence")
+SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "count_scale")
 PROGRESS = ("passes", "iterations", "position", "steps", "drawn", "refined", "started")
 TRACES = ("elbo", "changes", "estimates")
 OF_THE_POSTERIOR = ("alpha", "eta", "family")
@@ -54,8 +54,8 @@ class Fit:
         Number of iterations since the last that began anew, or the last batch.
     started
         Whether the posterior has seen the data.
-    evidence
-        What a unit of the data given counts for in the posterior's corpus.
+    count_scale
+        The corpus of the posterior has the counts given times this.
     """
 
     posterior: Posterior
@@ -72,7 +72,7 @@ class Fit:
     drawn: int = 0
     refined: int = 0
     started: bool = False
-    evidence: float = 1.0
+    count_scale: float = 1.0
 
     def __post_init__(self) -> None:
         self._uncorrected = self.posterior.gamma
@@ -96,28 +96,29 @@ class Fit:
         of: dict[str, Any] = {name: plain[name] if name in plain else arrays[name] for name in OF_THE_POSTERIOR}
         posterior = Posterior(corpus, gamma, lam, **of)
         traces = {name: arrays[name].tolist() for name in TRACES}
+        plain = {"count_scale": plain.get("evidence"), **plain}  # as it was called before
         fit = cls(posterior, **{name: plain[name] for name in SETTINGS + PROGRESS}, **traces)
         fit._uncorrected = arrays.get("gamma_uncorrected", gamma)
         return fit
 
-    def begin(self, dtype: np.dtype, n_jobs: int, evidence: float = 1.0) -> None:
+    def configure(self, dtype: np.dtype, n_jobs: int, count_scale: float = 1.0) -> None:
         """Bring the posterior to the precision, the threads and the scale of the counts of the iterations that follow."""
         posterior = self.posterior
         posterior.backend = Backend(n_jobs)
-        posterior.corpus = posterior.corpus.astype(dtype).scaled(evidence / self.evidence)
+        posterior.corpus = posterior.corpus.astype(dtype).scaled(count_scale / self.count_scale)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
         self._uncorrected = self._uncorrected.astype(dtype, copy=False)
-        self.evidence = evidence
+        self.count_scale = count_scale
 
-    def take_start(self, lam: Array | None, passes: float) -> None:
-        """Take λ that was found elsewhere as the start, unless there is none or the posterior has seen the data; and note the work."""
+    def set_start(self, lam: Array | None, passes: float) -> None:
+        """Start from λ that was found elsewhere, unless there is none or the posterior has seen the data; and note the work."""
         self.passes += passes
         if lam is not None and not self.started:
             self.posterior.update(self.posterior.gamma, lam)
             self.started = True
 
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
-        """One E-step and one M-step; what they find is taken all at once at the end."""
+        """One E-step and one M-step; the state changes all at once at the end."""
         now, passes = replace(self.posterior, pseudocounts=None), 0.0
         if plan.start and not self.started:
             lam, passes = initial_signatures(now, np.random.default_rng(self.start_seed))
@@ -139,21 +140,21 @@ class Fit:
             after.alpha = after.learned_alpha()
         if self.learns_eta:
             after.eta = after.learned_eta()
-        self._take(plan, after, uncorrected, bound, change, passes + rounds + 1)
+        self._commit(plan, after, uncorrected, bound, change, passes + rounds + 1)
 
     def begin_batches(self, size: int) -> None:
         """Have signatures to begin with, found from batches of ``size`` too, and γ that `step` may change in place."""
         self.posterior.gamma = self._uncorrected = self._uncorrected.copy()
         if not self.started:
             rng = np.random.default_rng(self.start_seed)
-            self.take_start(*initial_signatures(self.posterior, rng, largest=size))
+            self.set_start(*initial_signatures(self.posterior, rng, largest=size))
 
     def step(self, plan: schedule.Plan, batch: NDArray[np.integer], rate: float, spatial: SpatialTerm | None) -> None:
-        """Move λ, and priors that are learned, by ``rate`` towards what a batch says of all; γ of the batch is taken in place.
+        """Move λ, and priors that are learned, by ``rate`` towards what a batch implies for all; γ of the batch is changed in place.
 
         An E-step as that of the iteration that ``plan`` is made for, of the batch alone; neighbours have the γ that they had last.
         """
-        of, lends = self.posterior, isinstance(spatial, NeighbourPrior)
+        of = self.posterior
         start = np.ones_like(of.gamma[batch]) if plan.cold else of.gamma[batch]
         family = "collapsed" if plan.explore else of.family
         sample = replace(of, corpus=of.corpus.part(batch), gamma=start, family=family)
@@ -162,16 +163,16 @@ class Fit:
             sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.backend, descent=plan.descent)
         sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
         after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs), pseudocounts=None)
-        if self.learns_alpha and not lends:
+        if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
             after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
         if self.learns_eta:
             after.eta = after.learned_eta()
         likelihood = float((log_likelihood(sample, sample.corpus) @ sample.corpus.modality_weights).sum())
         share = sample.corpus.rows.nnz / max(1, of.corpus.rows.nnz)
-        self._take_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
+        self._commit_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
 
-    def take_batch(self, batch: NDArray[np.integer], gamma: Array, lam: Array, passes: float) -> None:
-        """Take γ of a batch and λ that were found elsewhere."""
+    def set_batch(self, batch: NDArray[np.integer], gamma: Array, lam: Array, passes: float) -> None:
+        """Set γ of a batch and λ that were found elsewhere."""
         known = self.posterior.gamma.copy()
         known[batch] = gamma
         self.posterior.update(known, lam)
@@ -200,7 +201,7 @@ class Fit:
             return schedule.proportions_have_settled(self.changes, self.refined, schedule.tolerance(tol, "proportions"))
         return schedule.bound_has_settled(self.elbo, self.refined, schedule.tolerance(tol, "bound"))
 
-    def _take(
+    def _commit(
         self, plan: schedule.Plan, after: Posterior, uncorrected: Array, bound: float, change: float, passes: float
     ) -> None:
         self.posterior, self._uncorrected = after, uncorrected
@@ -212,7 +213,7 @@ class Fit:
         self.position += 1
         self.refined = 0 if plan.cold or plan.explore else self.refined + 1
 
-    def _take_step(
+    def _commit_step(
         self, batch: NDArray[np.integer], after: Posterior, gamma: Array, likelihood: float, passes: float
     ) -> None:
         n_obs, epoch = after.corpus.n_obs, self.drawn // after.corpus.n_obs

@@ -7,11 +7,13 @@ from .schedule import DESCEND
 from .spatial import NeighbourPrior
 
 ROUNDS, TOLERANCE = 300, 1e-5
+"""Of an E-step that nothing follows: until less than this share of an observation's counts moves in a round."""
 LONGEST, SETTLED = 100, 1e-3
+"""Alternations at most, and the share of an observation's topics that the last may move, on average."""
 
 
 def fold_in(posterior: Posterior, neighbours: NeighbourPrior | None = None) -> None:
-    """Take for γ what the counts and the signatures of ``posterior`` say, each observation begun anew.
+    """Set γ to the fixed point under the counts and the signatures of ``posterior``, each observation begun anew.
 
     With ``neighbours``, E-steps and the prior that these make alternate, from far above its strength down to it as in a fit, until
     less than `SETTLED` of an observation's topics moves, on average.

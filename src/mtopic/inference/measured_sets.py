@@ -1,37 +1,91 @@
 """Features that some observations have measured and others have not.
 
-Observations that have measured the same features of a modality are a panel of it. A panel has columns of its own in the corpus, one for each
-of its features, and a feature has one row of λ, whatever the number of its columns. Of a Dirichlet vector the entries that a panel has, scaled
+Observations that have measured the same features of a modality are a measured set of it. A set has columns of its own in the corpus, one for each
+of its features, and a feature has one row of λ, whatever the number of its columns. Of a Dirichlet vector the entries that a set has, scaled
 to sum 1, are Dirichlet distributed with the same parameters, so that observations are judged by these; and where counts are gathered, those
-that a panel would have had in its other features are expected there.
+that a set would have had in its other features are expected there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .backend import Array
-from .priors import Prior, by_row, total
+from .backend import Array, Double
+from .priors import Prior, by_row, part, total
 
-ROUNDS, TOLERANCE = 20, 1e-4
+ROUNDS = 20
+"""Steps to the most likely signatures, at most; each goes up in the likelihood, so fewer are no error."""
+TOLERANCE = 1e-4
+"""Largest change of a topic's shares, summed over the features, at which the steps end."""
 
-Shares = NDArray[np.float64]
+Logarithm = Callable[[Array], Array]
+
+
+def slices(offsets: NDArray[np.int64]) -> list[slice]:
+    """Those between one offset and the next."""
+    return [slice(int(a), int(b)) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
 
 
 @dataclass(frozen=True)
-class MeasuredSets:
+class EverythingMeasured:
+    """All observations have measured all features: columns are features, and every modality is one set."""
+
+    def column_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the columns of each set begin, from where the features of each modality do."""
+        return offsets
+
+    def of_features(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of each column what ``values`` has of its feature."""
+        return values
+
+    def of_modalities(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of each set what ``values`` has of its modality."""
+        return values
+
+    def within(self, modalities: Sequence[int]) -> list[int]:
+        """The sets of some modalities."""
+        return list(modalities)
+
+    def summed(self, values: Double) -> Double:
+        """The sums over the sets of each modality, of values whose last axis is sets."""
+        return values
+
+    def pooled(self, variances: Double, n_features: int) -> Double:
+        """The variance of each feature when those of its columns are of independent measurements."""
+        return variances
+
+    def most_likely(
+        self, counts: Array, lam: Array, eta: Prior, blocks: list[slice], expected_log: Logarithm
+    ) -> tuple[Array, Double]:
+        """λ from ``counts`` of topics in each column, which are overwritten, and what the bound of each modality has besides."""
+        counts += by_row(eta, counts.dtype)
+        return counts, np.zeros(len(blocks))
+
+    def permuted(
+        self, order: NDArray[np.intp], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], "EverythingMeasured"]:
+        """The columns in a new order, and what they are when features are in ``order`` and modality m has those from ``offsets[m]`` on."""
+        return order, self
+
+
+EVERYTHING = EverythingMeasured()
+
+
+@dataclass(frozen=True)
+class MeasuredSets(EverythingMeasured):
     """What the columns of a corpus are.
 
     Parameters
     ----------
     features
-        The feature of each column; within a panel they ascend.
+        The feature of each column; within a set they ascend.
     offsets
-        Panel p has the columns ``offsets[p]`` to ``offsets[p + 1]``.
+        Set s has the columns ``offsets[s]`` to ``offsets[s + 1]``.
     modality
-        The modality of each panel; they ascend.
+        The modality of each set; they ascend.
     """
 
     features: NDArray[np.int64]
@@ -40,34 +94,61 @@ class MeasuredSets:
 
     @property
     def blocks(self) -> list[slice]:
-        """The columns of each panel."""
-        return [slice(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
+        """The columns of each set."""
+        return slices(self.offsets)
+
+    def column_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.offsets
+
+    def of_features(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values[self.features]
+
+    def of_modalities(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values[self.modality]
+
+    def within(self, modalities: Sequence[int]) -> list[int]:
+        return np.flatnonzero(np.isin(self.modality, modalities)).tolist()
+
+    def summed(self, values: Double) -> Double:
+        starts = np.searchsorted(self.modality, np.arange(self.modality.max() + 1))
+        return np.add.reduceat(values, starts, axis=-1)
+
+    def pooled(self, variances: Double, n_features: int) -> Double:
+        known = np.zeros((n_features, variances.shape[1]))
+        np.add.at(known, self.features, 1 / variances)
+        return 1 / known
+
+    def most_likely(
+        self, counts: Array, lam: Array, eta: Prior, blocks: list[slice], expected_log: Logarithm
+    ) -> tuple[Array, Double]:
+        found, corrections = np.empty(lam.shape, lam.dtype), np.empty(len(blocks))
+        for m, block in enumerate(blocks):
+            gathered, own = self.gathered(m, block, counts), part(eta, block)
+            found[block] = gathered.most_likely(lam[block], own)
+            corrections[m] = gathered.bound_correction(found[block], own, expected_log)
+        return found, corrections
 
     def gathered(self, modality: int, block: slice, counts: Array) -> "Gathered":
         """What topics have of the counts of a modality, whose features are ``block``, of columns × K."""
         n_features, n_topics = block.stop - block.start, counts.shape[1]
-        by_feature, by_panel, features = np.zeros((n_features, n_topics)), [], []
-        for p in np.flatnonzero(self.modality == modality):
-            columns = self.blocks[p]
+        by_feature, by_set, features = np.zeros((n_features, n_topics)), [], []
+        for s in self.within([modality]):
+            columns = self.blocks[s]
             features.append(self.features[columns] - block.start)
             by_feature[features[-1]] += counts[columns]
-            by_panel.append(counts[columns].sum(axis=0, dtype=np.float64))
-        return Gathered(by_feature, np.array(by_panel), features)
+            by_set.append(counts[columns].sum(axis=0, dtype=np.float64))
+        return Gathered(by_feature, np.array(by_set), features)
 
-    def dealt(self, order: NDArray[np.intp], offsets: NDArray[np.int64]) -> tuple[NDArray[np.intp], "MeasuredSets"]:
-        """The columns in a new order, and what they are when features are in ``order`` and modality m has those from ``offsets[m]`` on."""
+    def permuted(
+        self, order: NDArray[np.intp], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], EverythingMeasured]:
         features = np.argsort(order)[self.features]
         modality = np.searchsorted(offsets, features, side="right") - 1
-        panel = np.repeat(np.arange(len(self.modality)), np.diff(self.offsets))
-        columns = np.lexsort((features, panel, modality))
-        features, modality, panel = features[columns], modality[columns], panel[columns]
-        starts = np.flatnonzero(np.diff(modality, prepend=-1) | np.diff(panel, prepend=-1))
+        own = np.repeat(np.arange(len(self.modality)), np.diff(self.offsets))
+        columns = np.lexsort((features, own, modality))
+        features, modality, own = features[columns], modality[columns], own[columns]
+        starts = np.flatnonzero(np.diff(modality, prepend=-1) | np.diff(own, prepend=-1))
         return columns, MeasuredSets(features, np.append(starts, features.size), modality[starts])
-
-    def summed(self, values: Shares) -> Shares:
-        """The sums over the panels of each modality, of values whose last axis is panels."""
-        starts = np.searchsorted(self.modality, np.arange(self.modality.max() + 1))
-        return np.add.reduceat(values, starts, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -77,22 +158,22 @@ class Gathered:
     Parameters
     ----------
     by_feature
-        Sum over the panels, V × K.
-    by_panel
-        Sum over the features, panels × K.
+        Sum over the sets, V × K.
+    by_set
+        Sum over the features, sets × K.
     features
-        Those of each panel, from 0.
+        Those of each set, from 0.
     """
 
-    by_feature: Shares
-    by_panel: Shares
+    by_feature: Double
+    by_set: Double
     features: list[NDArray[np.int64]]
 
     def of(self, topics: list[int]) -> "Gathered":
         """What some of the topics have."""
-        return Gathered(self.by_feature[:, topics], self.by_panel[:, topics], self.features)
+        return Gathered(self.by_feature[:, topics], self.by_set[:, topics], self.features)
 
-    def most_likely(self, lam: Array, eta: Prior) -> Shares:
+    def most_likely(self, lam: Array, eta: Prior) -> Double:
         """λ = η + counts, seen and expected, at the signatures that explain the seen ones best; the search begins at ``lam``.
 
         A feature has the share of what was seen of it, in what there was to see where it was measured (Hunter 2004): λ goes up in
@@ -101,41 +182,41 @@ class Gathered:
         shares, added = _shares(lam), by_row(eta, np.float64)
         prior = total(eta, len(lam))
         for _ in range(ROUNDS):
-            before, there = shares, self.by_panel / self._measured(shares)
+            before, there = shares, self.by_set / self._measured(shares)
             shares = (self.by_feature + added) / (prior + self._exposure(there))
             shares /= shares.sum(axis=0)
             if np.abs(shares - before).sum(axis=0).max() < TOLERANCE:
                 break
-        return shares * (prior + (self.by_panel / self._measured(shares)).sum(axis=0))
+        return shares * (prior + (self.by_set / self._measured(shares)).sum(axis=0))
 
-    def expected(self, lam: Array) -> Shares:
+    def expected(self, lam: Array) -> Double:
         """Counts, seen and expected where ``lam`` says what was not seen."""
         shares = _shares(lam)
-        there = self.by_panel / self._measured(shares)
+        there = self.by_set / self._measured(shares)
         return self.by_feature + shares * (there.sum(axis=0) - self._exposure(there))
 
-    def bound_correction(self, lam: Array, eta: Prior, logarithm: Callable[[Array], Array]) -> float:
-        """What the bound has besides the evidence of a λ that would be η + counts seen.
+    def bound_correction(self, lam: Array, eta: Prior, expected_log: Logarithm) -> float:
+        """What the bound has besides that of a λ that would be η + counts seen.
 
-        That is Σ_k (Σ_p n_pk (f(Σ_v λ_kv) − f(Σ_{v∈p} λ_kv)) − Σ_v u_kv (f(λ_kv) − f(Σ_w λ_kw))) with u = λ − η − seen and f the
+        That is Σ_k (Σ_s n_sk (f(Σ_v λ_kv) − f(Σ_{v∈s} λ_kv)) − Σ_v u_kv (f(λ_kv) − f(Σ_w λ_kw))) with u = λ − η − seen and f the
         logarithm or its expectation.
         """
         values = np.asarray(lam, dtype=np.float64)
-        log_total = logarithm(values.sum(axis=0))
-        unseen = ((values - by_row(eta, np.float64) - self.by_feature) * (logarithm(values) - log_total)).sum()
-        return float((self.by_panel * (log_total - logarithm(self._measured(values)))).sum() - unseen)
+        log_total = expected_log(values.sum(axis=0))
+        unseen = ((values - by_row(eta, np.float64) - self.by_feature) * (expected_log(values) - log_total)).sum()
+        return float((self.by_set * (log_total - expected_log(self._measured(values)))).sum() - unseen)
 
-    def _measured(self, values: Shares) -> Shares:
-        """Sums over the features of each panel, panels × K."""
+    def _measured(self, values: Double) -> Double:
+        """Sums over the features of each set, sets × K."""
         return np.array([values[features].sum(axis=0) for features in self.features])
 
-    def _exposure(self, there: Shares) -> Shares:
-        """Sums over the panels that have a feature, V × K, of ``there``, panels × K."""
+    def _exposure(self, there: Double) -> Double:
+        """Sums over the sets that have a feature, V × K, of ``there``, sets × K."""
         sums = np.zeros_like(self.by_feature)
         for features, values in zip(self.features, there, strict=True):
             sums[features] += values
         return sums
 
 
-def _shares(lam: Array) -> Shares:
+def _shares(lam: Array) -> Double:
     return lam / lam.sum(axis=0, dtype=np.float64)

@@ -11,17 +11,18 @@ from scipy.special import digamma, gammaln
 from . import collapsed, priors, variational
 from .backend import Array, Backend
 from .corpus import Corpus
+from .measured_sets import MeasuredSets
 from .priors import Prior
 
 
 class Family(Protocol):
     """How signatures are inferred from λ of each modality, V × K; `variational` and `collapsed`."""
 
-    def evidence(self, lam: Array, eta: Prior, backend: Backend) -> float: ...
+    def bound_of_signatures(self, lam: Array, eta: Prior, backend: Backend) -> float: ...
 
-    def logarithm(self, lam: Array) -> Array: ...
+    def expected_log(self, lam: Array) -> Array: ...
 
-    def learned_eta(self, lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float: ...
+    def learned_eta(self, lam: list[Array], weights: NDArray[np.float64], eta: float, backend: Backend) -> float: ...
 
 
 FAMILIES: dict[str, Family] = {"variational": variational, "collapsed": collapsed}
@@ -70,7 +71,7 @@ class Posterior:
         -------
         γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
         """
-        rows = self.corpus.evidence
+        rows = self.corpus.weighted_counts
         gamma, rounds = self.backend.e_step(rows, self.signatures(), self.prior(), start, max_rounds, atol, rtol)
         rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
         return gamma, float(rounds.sum()) / max(1, rows.nnz)
@@ -84,20 +85,12 @@ class Posterior:
         """
         t, observed = self.topics(gamma)
         counts, by_column = self.statistics(t)
-        blocks = self.corpus.one_modality_per_set.blocks
-        parts = self.corpus.summed(np.array([by_column[block].sum() for block in blocks]))
-        observed += self._worth(parts)
-        panels = self.corpus.panels
-        if panels is None:
-            counts += priors.by_row(self.eta, counts.dtype)
-            return counts, observed
-        lam, logarithm = np.empty_like(self.lam), FAMILIES[family or self.family].logarithm
-        for m, block in enumerate(self.corpus.blocks):
-            gathered = panels.gathered(m, block, counts)
-            eta = priors.part(self.eta, block)
-            lam[block] = gathered.most_likely(self.lam[block], eta)
-            parts[m] = gathered.bound_correction(lam[block], eta, logarithm)
-        return lam, observed + self._worth(parts)
+        corpus = self.corpus
+        by_modality = corpus.summed(np.array([by_column[block].sum() for block in corpus.column_blocks]))
+        expected_log = FAMILIES[family or self.family].expected_log
+        args = self.lam, self.eta, corpus.blocks, expected_log
+        lam, corrections = corpus.measured_sets.most_likely(counts, *args)
+        return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections)
 
     def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
@@ -110,10 +103,9 @@ class Posterior:
 
     def bound(self, observed: float) -> float:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
-        evidence = FAMILIES[self.family].evidence
-        blocks = self.corpus.blocks
-        parts = [evidence(self.lam[b], priors.part(self.eta, b), self.backend) for b in blocks]
-        return observed + self._worth(parts)
+        of = FAMILIES[self.family].bound_of_signatures
+        parts = [of(self.lam[b], priors.part(self.eta, b), self.backend) for b in self.corpus.blocks]
+        return observed + self._weighted_sum(parts)
 
     def signatures(self) -> Array:
         """The expectation of the signatures, each column scaled by its largest topic."""
@@ -123,12 +115,12 @@ class Posterior:
         return self._signatures
 
     def one_modality_per_set(self) -> "Posterior":
-        """The same with every panel as a modality of its own: for all that leaves λ as it is."""
-        panels = self.corpus.panels
-        if panels is None:
+        """The same with every measured set as a modality of its own: for all that leaves λ as it is."""
+        sets = self.corpus.measured_sets
+        if not isinstance(sets, MeasuredSets):
             return self
-        eta = priors.part(self.eta, panels.features)
-        return replace(self, corpus=self.corpus.one_modality_per_set, lam=self.lam[panels.features], eta=eta)
+        eta = priors.part(self.eta, sets.features)
+        return replace(self, corpus=self.corpus.one_modality_per_set, lam=sets.of_features(self.lam), eta=eta)
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
@@ -157,7 +149,7 @@ class Posterior:
         normaliser = float(total) - self.backend.sum("log_gamma", prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
-    def _worth(self, parts: Iterable[float]) -> float:
+    def _weighted_sum(self, parts: Iterable[float]) -> float:
         """The sum over modalities of what each adds to the bound, times its weight."""
         return float(sum(weight * part for weight, part in zip(self.corpus.modality_weights, parts, strict=True)))
 

@@ -49,7 +49,10 @@ def _original(iteration: int, max_rounds: int) -> Plan:
     return Plan(cold=True, rounds=max_rounds, atol=1e-4, isolated=True)
 
 
-EXPLORE, DESCEND = 10, 8
+EXPLORE = 10
+"""Iterations by collapsed updates: after these, topics have parted and the model's own updates refine them."""
+DESCEND = 8
+"""Iterations in which the spatial prior comes down to its strength, a factor of 1.33 each."""
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
@@ -76,6 +79,7 @@ SCHEDULES = {
 
 
 WINDOW = 10
+"""Iterations over which the bound is compared: it may stand still for a few and go on."""
 TOLERANCES = {"bound": 1e-5, "proportions": 5e-3, "batches": 1e-4}
 
 

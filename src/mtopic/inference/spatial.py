@@ -1,4 +1,4 @@
-"""Spatial terms: what neighbours say of an observation's topics."""
+"""Spatial terms: the influence of neighbours on an observation's topics."""
 
 from dataclasses import dataclass, replace
 from typing import Self, TypeAlias
@@ -9,14 +9,17 @@ from scipy.sparse import csr_array
 
 from .backend import Array, Backend
 
-SHARPNESS, ABOVE = 8, 10.0
+SHARPNESS = 8
+"""Power of likeness: at 8, neighbours on either side of a sharp border (likeness below 0.7) have less than a tenth of the weight of like ones."""
+INITIAL_STRENGTH = 10.0
+"""Times its strength, the prior begins a fit: topics of regions form before those of single observations."""
 
 
 @dataclass(frozen=True)
 class NeighbourPrior:
     """θ_d ~ Dirichlet(α + strength · n_d · mean of likeness_dj · θ_j over the neighbours j), with n_d the observation's counts.
 
-    Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border little is lent.
+    Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border there is little influence.
 
     Parameters
     ----------
@@ -32,9 +35,9 @@ class NeighbourPrior:
     def __call__(self, gamma: Array, totals: NDArray[np.float64], backend: Backend, *, descent: float) -> Array:
         """The pseudo-counts that the prior adds to α, D × K, from γ of all observations; zero where nobody is near.
 
-        At ``descent`` 1 the strength is `ABOVE` times what it is at 0, and all neighbours count as alike.
+        At ``descent`` 1 the strength is `INITIAL_STRENGTH` times what it is at 0, and all neighbours count as alike.
         """
-        strength = self.strength * ABOVE**descent
+        strength = self.strength * INITIAL_STRENGTH**descent
         return backend.pseudocounts(self.neighbours, gamma, SHARPNESS * (1 - descent), strength * totals)
 
     def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:

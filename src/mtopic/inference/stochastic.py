@@ -11,8 +11,14 @@ from .backend import Array
 from .measured_sets import MeasuredSets
 from .posterior import Posterior
 
-STEPS, SMALLEST_BATCH, ROUNDS = 128, 50, 10
+STEPS = 128
+"""Batches of the start."""
+SMALLEST_BATCH = 50
+"""Observations in one, on average; of few, the steps follow their noise. Where there are fewer than `STEPS` × this, all are seen more than once."""
+ROUNDS = 10
+"""Of the E-step of a batch, by signatures that the step is about to move."""
 EXCESS = 2
+"""Times the topics that are wanted; the more there are before merging, the fewer hold two that belong apart."""
 
 
 def svi_step(
@@ -45,17 +51,17 @@ def svi_step(
 
 
 def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array | None = None) -> Array:
-    """λ of ``sample`` moved by ``rate`` towards what γ says that λ would be of ``n_obs`` such observations."""
+    """λ of ``sample`` moved by ``rate`` towards λ of ``n_obs`` such observations."""
     t, _ = sample.topics(sample.gamma)
-    corpus, real = sample.corpus, sample.lam.dtype.type
+    corpus, sets, real = sample.corpus, sample.corpus.measured_sets, sample.lam.dtype.type
     keep, scale = real(1 - rate), real(rate * n_obs / corpus.n_obs)
-    if corpus.panels is None:
+    if not isinstance(sets, MeasuredSets):
         amounts = float(keep), float(scale), rate * sample.eta
         return sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
     counts, _ = sample.statistics(t)
     moved = np.empty_like(sample.lam) if out is None else out
     for m, block in enumerate(corpus.blocks):
-        expected = corpus.panels.gathered(m, block, counts).expected(sample.lam[block])
+        expected = sets.gathered(m, block, counts).expected(sample.lam[block])
         added = rate * priors.by_row(priors.part(sample.eta, block), real)
         moved[block] = keep * sample.lam[block] + (scale * expected + added)
     return moved
@@ -93,46 +99,46 @@ def initial_signatures(
         _, _, done = svi_step(many, batch, (1 + step) ** -0.6, ROUNDS, rtol=1e-2, out=many.lam)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
-    if corpus.panels is None:
+    if not isinstance(corpus.measured_sets, MeasuredSets):
         return in_order(posterior, merged(many, posterior.n_topics)), passes
     gamma, done = many.e_step(np.ones((corpus.n_obs, n_topics), dtype), ROUNDS, rtol=1e-2)
     counts, _ = many.statistics(many.topics(gamma)[0])
-    lam = merged_in_sets(many, corpus.panels, posterior.n_topics, counts)
+    lam = merged_in_sets(many, corpus.measured_sets, posterior.n_topics, counts)
     return in_order(posterior, lam), passes + EXCESS * (done + 1)
 
 
 def in_order(posterior: Posterior, lam: Array) -> Array:
-    """λ with its topics in such an order that the more evidence one has, the larger is the posterior's α of its place."""
+    """λ with its topics in such an order that the more counts one has, the larger is the posterior's α of its place."""
     if not isinstance(posterior.alpha, np.ndarray):
         return lam
     counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
-    evidence = posterior.backend.column_sums(counts)
-    order = np.empty(len(evidence), np.intp)
-    order[np.argsort(posterior.alpha, kind="stable")] = np.argsort(evidence, kind="stable")
+    totals = posterior.backend.column_sums(counts)
+    order = np.empty(len(totals), np.intp)
+    order[np.argsort(posterior.alpha, kind="stable")] = np.argsort(totals, kind="stable")
     return np.ascontiguousarray(lam[:, order])
 
 
 def merged(posterior: Posterior, n_topics: int) -> Array:
-    """λ of ``n_topics`` topics: again and again the two are added whose evidence loses the least likelihood by it.
+    """λ of ``n_topics`` topics: again and again the two are added whose weighted counts lose the least likelihood by it.
 
     What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
     """
     counts = np.array(posterior.lam.T, order="C")
     counts -= np.asarray(posterior.eta, counts.dtype)
-    evidence = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
-    for values in (counts, evidence):
+    weighted = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
+    for values in (counts, weighted):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
-    totals = np.stack([evidence[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
+    totals = np.stack([weighted[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         total = totals[:, pairs].sum(axis=2)
-        together = posterior.backend.merged(pairs, evidence)
+        together = posterior.backend.merged(pairs, weighted)
         return np.asarray(together - (total * np.log(total)).sum(axis=0))
 
     def add(i: int, j: int) -> None:
         counts[i] += counts[j]
-        if evidence is not counts:
-            evidence[i] += evidence[j]
+        if weighted is not counts:
+            weighted[i] += weighted[j]
         totals[:, i] += totals[:, j]
 
     alive = _left_over(len(counts), n_topics, likelihood, add)
@@ -141,23 +147,23 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     return lam
 
 
-def merged_in_sets(posterior: Posterior, panels: MeasuredSets, n_topics: int, counts: Array) -> Array:
+def merged_in_sets(posterior: Posterior, sets: MeasuredSets, n_topics: int, counts: Array) -> Array:
     """As `merged`, by the ``counts`` of each column, columns × topics, as they were seen.
 
-    A topic of one panel has in the features of others only what was expected, which must not keep it from its like.
+    A topic of one measured set has in the features of others only what was expected, which must not keep it apart from similar ones.
     """
     corpus = posterior.corpus
-    parts = [panels.gathered(m, block, counts) for m, block in enumerate(corpus.blocks)]
+    parts = [sets.gathered(m, block, counts) for m, block in enumerate(corpus.blocks)]
     lam = np.array(posterior.lam)
 
     def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         total = np.zeros(len(pairs))
         for part, weight in zip(parts, corpus.modality_weights, strict=True):
-            total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_panel, part.features)
+            total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_set, part.features)
         return total
 
     def add(i: int, j: int) -> None:
-        for values in (lam, *(values for part in parts for values in (part.by_feature, part.by_panel))):
+        for values in (lam, *(values for part in parts for values in (part.by_feature, part.by_set))):
             values[:, i] += values[:, j]
 
     alive = _left_over(lam.shape[1], n_topics, likelihood, add)

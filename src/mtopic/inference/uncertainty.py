@@ -27,14 +27,11 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
         return fitted.backend.moments(rows, weights, modality, lam, totals, eta, prior, theta)
 
 
-def signature_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of each feature's share in each topic, V × K, with θ taken as known; ``worth`` of a count by modality."""
-    beta, panels = _means(fitted), fitted.corpus.panels
-    relative = _relative_variance(fitted.one_modality_per_set(), worth if panels is None else worth[panels.modality])
-    if panels is not None:
-        known = np.zeros_like(beta)
-        np.add.at(known, panels.features, 1 / relative)
-        relative = 1 / known
+def signature_variance(fitted: Posterior, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each feature's share in each topic, V × K, with θ taken as known; ``weights`` of counts by modality."""
+    beta, sets = _means(fitted), fitted.corpus.measured_sets
+    relative = _relative_variance(fitted.one_modality_per_set(), sets.of_modalities(weights))
+    relative = sets.pooled(relative, len(beta))
     variance, eta = beta**2 * relative, np.broadcast_to(fitted.eta, len(beta))
     for block in fitted.corpus.blocks:
         most = beta[block] * (1 - beta[block]) / (1 + eta[block].sum(dtype=np.float64))
@@ -50,11 +47,11 @@ def _means(fitted: Posterior) -> NDArray[np.float64]:
     return beta
 
 
-def _relative_variance(fitted: Posterior, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+def _relative_variance(fitted: Posterior, modality_weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variance of each feature's share over its square, V × K, without that the shares sum to 1."""
     columns, beta = fitted.corpus.columns, _means(fitted)
     theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
-    weights = np.repeat(worth, np.diff(fitted.corpus.offsets))
+    weights = np.repeat(modality_weights, np.diff(fitted.corpus.offsets))
     eta = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64)
     with fitted.backend:
         return fitted.backend.inverse_information(columns, weights, theta, beta, eta)

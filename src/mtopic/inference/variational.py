@@ -12,7 +12,7 @@ from . import priors
 from .backend import Array, Backend
 
 
-def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
+def bound_of_signatures(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     """What λ of one modality adds to the bound: the logarithm of a Dirichlet-multinomial likelihood, topics summed."""
     n_features, n_topics = lam.shape
     total = backend.column_sums(lam)
@@ -20,16 +20,16 @@ def evidence(lam: Array, eta: priors.Prior, backend: Backend) -> float:
     return float(backend.sum("log_gamma", lam) - gammaln(total).sum() + prior)
 
 
-def logarithm(lam: Array) -> Array:
+def expected_log(lam: Array) -> Array:
     """ψ(λ), up to a constant E log β."""
     return np.asarray(digamma(lam))
 
 
-def learned_eta(lam: list[Array], worth: NDArray[np.float64], eta: float, backend: Backend) -> float:
+def learned_eta(lam: list[Array], weights: NDArray[np.float64], eta: float, backend: Backend) -> float:
     """The η under which E log β of all modalities is most likely."""
     mean_log = 0.0
-    for one, weight in zip(lam, worth, strict=True):
+    for one, weight in zip(lam, weights, strict=True):
         total = backend.column_sums(one)
         mean_log += weight * (backend.sum("digamma", one) - len(one) * float(digamma(total).sum()))
-    shapes = [(weight * one.shape[1], one.shape[0]) for one, weight in zip(lam, worth, strict=True)]
+    shapes = [(weight * one.shape[1], one.shape[0]) for one, weight in zip(lam, weights, strict=True)]
     return priors.concentration(eta, shapes, mean_log)

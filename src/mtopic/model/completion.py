@@ -29,9 +29,7 @@ def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataF
     with inferred.backend:
         fold_in(inferred)
         logs = log_likelihood(inferred, scored).sum(axis=0)
-    n_counts = scored.summed(
-        np.array([scored.rows[:, block].sum(dtype=np.float64) for block in scored.one_modality_per_set.blocks])
-    )
+    n_counts = scored.summed(np.array([scored.rows[:, b].sum(dtype=np.float64) for b in scored.column_blocks]))
     found = pd.DataFrame({"log_likelihood": logs, "n_counts": n_counts}, index=names)
     found.loc["total"] = found.sum()
     found["log_likelihood"] /= found["n_counts"].replace(0, np.nan)

@@ -108,7 +108,7 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
     record.warn_other_counts(data, head, counts.summary)
     weights = weights_of(params, list(counts.features))
-    corpus = counts.corpus.scaled(params.count_scale).weighted(weights)
+    corpus = counts.corpus.scaled(params.count_scale).with_weights(weights)
     alpha = alpha_of_topics(params, theta.columns)
     gamma = theta.to_numpy() * (corpus.totals + total(alpha, theta.shape[1]))[:, None]
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)

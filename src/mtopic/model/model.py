@@ -173,7 +173,7 @@ class Model:
             "converged": self.converged,
             "dtype": of.corpus.dtype.name,
             "n_counts": self.n_counts,
-            "count_scale": fit.evidence,
+            "count_scale": fit.count_scale,
             "raw": self._settings.raw,
             "modality_weights": dict(self.modality_weights or {}),
             "n_batches": fit.steps or None,

@@ -90,7 +90,7 @@ class NewCounts:
         corpus = in_measured_sets(corpus, self.obs_names, self.features, self.parts, self.batch)
         weights = self.fitted.weights(list(prepared))
         corpus = corpus.scaled(self.fitted.params.count_scale)
-        return corpus if (weights == 1).all() else corpus.weighted(weights)
+        return corpus if (weights == 1).all() else corpus.with_weights(weights)
 
     def posterior(self, corpus: Corpus, n_jobs: int) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""

@@ -11,9 +11,10 @@ from mtopic._data.names import look_up
 from mtopic.inference import schedule as schedules
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
+from mtopic.inference.learn.weights import learned_weights
 from mtopic.inference.posterior import initial
+from mtopic.inference.random_streams import Stream, generator
 from mtopic.inference.spatial import SpatialTerm
-from mtopic.inference.weights import learned_weights
 
 from .priors import ETA
 from .smoothing import NoSmoothing
@@ -84,7 +85,7 @@ class Run:
     def prepare(self, name: str, dtype: np.dtype, n_jobs: int, save: Callable[[], None]) -> SpatialTerm | None:
         """Have precision, scale, weights and strength as a schedule needs them; return what neighbours do."""
         scale = self.smoothing.count_scale(name)
-        self.fit.begin(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
+        self.fit.configure(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
         self.schedule = name
         learns_weights, learns_strength = self.modality_weights is None, self.smoothing.learns(name)
         with self.fit.posterior.backend:
@@ -147,7 +148,7 @@ class Run:
         observed, of = self.as_observed(), self.fit.posterior
         if self.given is None or observed is None:
             raise ValueError(WITHOUT_DATA)
-        rng = np.random.default_rng((self.fit.start_seed, 2))
+        rng = generator(self.fit.start_seed, Stream.WEIGHTS)
         self.modality_weights, passes = learned_weights(self.fit, observed, rng)
         self.fit.passes += passes
         of.corpus, self.given = (weighted(one, self.modality_weights) for one in (of.corpus, self.given))
@@ -158,22 +159,22 @@ class Run:
         observed = self.as_observed()
         if observed is None:
             raise ValueError(WITHOUT_DATA)
-        rng = np.random.default_rng((self.fit.start_seed, 1))
+        rng = generator(self.fit.start_seed, Stream.STRENGTH)
         self.smoothing, lam, passes = self.smoothing.learned(self.fit, observed, rng)
-        self.fit.take_start(lam, passes)
+        self.fit.set_start(lam, passes)
 
     def _begun(self, seed: int) -> Fit:
         """A start with another seed, and all else as the running one had it."""
         of, running = self.fit.posterior, self.fit
         alpha = 1 / of.n_topics if running.learns_alpha else of.alpha
         eta = ETA if running.learns_eta else of.eta
-        posterior = initial(of.corpus, of.n_topics, np.random.default_rng((seed, 3)), alpha, eta, of.family)
-        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, evidence=running.evidence)
-        fit.begin(of.corpus.dtype, 1, running.evidence)
+        posterior = initial(of.corpus, of.n_topics, generator(seed, Stream.FURTHER_STARTS), alpha, eta, of.family)
+        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, count_scale=running.count_scale)
+        fit.configure(of.corpus.dtype, 1, running.count_scale)
         posterior.backend = of.backend
         return fit
 
 
 def weighted(corpus: Corpus, weights: NDArray[np.float64] | None) -> Corpus:
     """The counts with these weights, if they are known and not all the same."""
-    return corpus if weights is None or (weights == 1).all() else corpus.weighted(weights)
+    return corpus if weights is None or (weights == 1).all() else corpus.with_weights(weights)

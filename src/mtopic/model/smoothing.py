@@ -15,8 +15,8 @@ from mtopic._data.spatial_graph import SpatialGraph
 from mtopic.inference.backend import Array
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
+from mtopic.inference.learn.strength import learned_prior
 from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
-from mtopic.inference.strength import learned_prior
 
 from .settings import SpatialSettings
 

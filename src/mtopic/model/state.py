@@ -14,7 +14,7 @@ from mtopic._data.preparation import Preparation
 from mtopic._data.slots import Data
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
-from mtopic.inference.measured_sets import MeasuredSets
+from mtopic.inference.measured_sets import EVERYTHING, MeasuredSets
 
 from .file import State
 from .run import Run, weighted
@@ -61,8 +61,8 @@ def of(model: "Model") -> State:
         arrays |= of_starts
     if run.stability is not None:
         arrays["stability"] = run.stability
-    if corpus.panels is not None:
-        arrays |= {f"panels/{name}": getattr(corpus.panels, name) for name in SETS}
+    if isinstance(sets := corpus.measured_sets, MeasuredSets):
+        arrays |= {f"panels/{name}": getattr(sets, name) for name in SETS}
     arrays |= {f"preparation/{m}": done.idf.to_numpy() for m, done in enumerate(prepared) if done.idf is not None}
     totals = {"evidence": corpus.totals, "totals": corpus.by_modality}
     names = {f"features/{m}": model.features[mod] for m, mod in enumerate(model.modalities)}
@@ -90,7 +90,7 @@ def restore(model: "Model", state: State) -> None:
     }
     weights = settings["modality_weights"]
     weights = None if weights is None else np.array([weights[mod] for mod in modalities])
-    sets = MeasuredSets(*(arrays[f"panels/{name}"] for name in SETS)) if "panels/features" in arrays else None
+    sets = MeasuredSets(*(arrays[f"panels/{name}"] for name in SETS)) if "panels/features" in arrays else EVERYTHING
     offsets = np.cumsum([0, *map(len, features.values())])
     precision, totals = np.dtype(DTYPES[settings["precision"]]), (arrays["evidence"], arrays["totals"])
     in_corpus = None if weights is None or (weights == 1).all() else weights
@@ -139,7 +139,7 @@ def take_data(model: "Model", data: Data) -> None:
             "to be learned from them: give the data as they were then, or load the model without data"
         )
     fit = run.fit
-    fit.posterior.corpus = given.astype(fit.posterior.corpus.dtype).scaled(fit.evidence)
+    fit.posterior.corpus = given.astype(fit.posterior.corpus.dtype).scaled(fit.count_scale)
     run.given, run.observed = given, observed
 
 

@@ -70,5 +70,5 @@ def steps_of_the_original(
         batch = rng.choice(n_obs, batch_size)
         step = (rate.tau + fit.steps + 1) ** -rate.kappa
         gamma, lam, passes = svi_step(fit.posterior, batch, step, max_rounds, atol=1e-4)
-        fit.take_batch(batch, gamma, lam, passes)
+        fit.set_batch(batch, gamma, lam, passes)
         yield False

@@ -5,8 +5,8 @@ from mtopic._check import level_given
 from mtopic._data import record
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic._docs import shared_docs
+from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.uncertainty import signature_variance
-from mtopic.inference.weights import dispersion
 from mtopic.model.fitted import own_posterior_as_observed
 
 from ._intervals import limits

@@ -8,10 +8,10 @@ from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._data.spatial_graph import weights_of_fit
 from mtopic._docs import shared_docs
 from mtopic.inference.backend import Array
+from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.inference.uncertainty import moments
-from mtopic.inference.weights import dispersion
 from mtopic.model.fitted import own_posterior_as_observed
 
 from ._intervals import limits
@@ -68,7 +68,7 @@ def uncertainty(
     head = record.head(prefix)
     fitted, counts = own_posterior_as_observed(data, head, n_jobs)
     topics = data.obsm[f"{head}topics"].columns
-    fitted.corpus = fitted.corpus.weighted(_worth(fitted))
+    fitted.corpus = fitted.corpus.with_weights(_worth(fitted))
     fitted.pseudocounts = _pseudocounts(data, head, fitted)
     mean, variance = moments(fitted)
 

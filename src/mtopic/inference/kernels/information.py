@@ -39,14 +39,14 @@ def _of_others(x, features, modality, lam, totals, eta, theta, work, others, bet
 
 
 @jit
-def _mode(evidence, beta, prior, theta, r, gamma):
+def _mode(counts, beta, prior, theta, r, gamma):
     """Iterate γ = prior + Σ_v x_v r_v to its fixed point, the maximum in the logarithms of θ = γ / Σγ."""
     for _ in range(ROUNDS):
         gamma[:] = prior
-        for i in range(evidence.size):
+        for i in range(counts.size):
             _responsibilities(theta, beta[i], r)
             for k in range(gamma.size):
-                gamma[k] += evidence[i] * r[k]
+                gamma[k] += counts[i] * r[k]
         total, change = gamma.sum(), 0.0
         for k in range(gamma.size):
             change += abs(gamma[k] - theta[k] * total)
@@ -56,7 +56,7 @@ def _mode(evidence, beta, prior, theta, r, gamma):
 
 
 @jit_reassociate
-def _information(evidence, beta, others, gamma, theta, r, precision, doubt):
+def _information(counts, beta, others, gamma, theta, r, precision, doubt):
     """Write the precision of log θ, plus 1 in all entries, and the variance of its score by doubt of the signatures."""
     n_topics, total = theta.size, gamma.sum()
     doubt[:] = 0
@@ -64,8 +64,8 @@ def _information(evidence, beta, others, gamma, theta, r, precision, doubt):
         for k in range(n_topics):
             precision[j, k] = 1 - (total + 1) * theta[j] * theta[k]
         precision[j, j] += (total + 1) * theta[j]
-    for i in range(evidence.size):
-        x, known = evidence[i], 0.0
+    for i in range(counts.size):
+        x, known = counts[i], 0.0
         _responsibilities(theta, beta[i], r)
         for k in range(n_topics):
             known += r[k] * r[k] / others[i, k]
@@ -139,10 +139,10 @@ def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, 
         own, low, high = prior[min(d, prior.shape[0] - 1)], indptr[d], indptr[d + 1]
         x, features = data[low:high], indices[low:high]
         _of_others(x, features, modality, lam, totals, eta, theta[d], work, others, beta)
-        evidence = x * weights[features]
+        counts = x * weights[features]
         mean[d] = theta[d]
-        _mode(evidence, beta, own, mean[d], r, gamma)
-        _information(evidence, beta, others, gamma, mean[d], r, precision, doubt)
+        _mode(counts, beta, own, mean[d], r, gamma)
+        _information(counts, beta, others, gamma, mean[d], r, precision, doubt)
         _variance(mean[d], precision, doubt, slope, variance[d])
         for k in range(n_topics):
             most = mean[d, k] * (1 - mean[d, k]) / (1 + own.sum())

@@ -1,4 +1,4 @@
-"""What the neighbours of an observation say of its topics."""
+"""The influence of neighbours on an observation's topics."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Sums over the counts of a row, or of a column, of what each says of its topics."""
+"""Sums over the counts of a row or a column: responsibilities of topics, and likelihoods."""
 
 from math import log
 

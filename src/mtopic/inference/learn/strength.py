@@ -8,16 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from . import priors
-from .backend import Array
-from .corpus import Corpus
-from .fit import Fit
-from .held_out import HeldOut
-from .spatial import NeighbourPrior
+from mtopic.inference import priors
+from mtopic.inference.backend import Array
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.fit import Fit
+from mtopic.inference.spatial import NeighbourPrior
 
-STEP, LOWEST, FIRST, HIGHEST = 3.0, -3, -1, 3
-ERRORS = 3
-GROUPS, LARGEST = 5, 3000
+from .held_out import HeldOut
+
+STEP = 3.0
+"""Ratio of the strengths that are tried: the likelihood changes little over less, and a parabola finds what is between."""
+FIRST = -1
+"""Power of `STEP` that is tried first: a third of an observation's own counts, from where the search goes up or down."""
+LOWEST, HIGHEST = -3, 3
+"""Powers beyond which neighbours have next to no influence, or the observation itself."""
+STANDARD_ERRORS = 3
+"""How much better than without neighbours the best has to be, so that noise smoothes nothing."""
+GROUPS = 5
+"""Of features, one of which is hidden from each observation: a fifth of the counts."""
+MOST_OBSERVATIONS = 3000
+"""Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 
 Score = Callable[[int], NDArray[np.float64]]
 
@@ -47,10 +57,10 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
     strength taken is the weakest that predicts as well as the best, up to a standard error.
     """
-    chosen = patch(neighbours, LARGEST, rng)
-    shown, hidden, order = mosaic(counts.part(chosen), rng)
-    dealt = replace(fit.posterior, eta=priors.part(fit.posterior.eta, order))
-    held_out = HeldOut(replace(fit, posterior=dealt), shown, hidden, counts.rows.nnz, rng)
+    chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
+    shown, hidden, order = hide_feature_groups(counts.part(chosen), rng)
+    permuted = replace(fit.posterior, eta=priors.part(fit.posterior.eta, order))
+    held_out = HeldOut(replace(fit, posterior=permuted), shown, hidden, counts.rows.nnz, rng)
     near = csr_array(neighbours[chosen][:, chosen])
 
     @cache
@@ -60,7 +70,7 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     best = _climb(score, FIRST)
     gain = score(best) - held_out.log_likelihood() @ shown.modality_weights
     prior = None
-    if gain.sum() > ERRORS * gain.std() * np.sqrt(gain.size):
+    if gain.sum() > STANDARD_ERRORS * gain.std() * np.sqrt(gain.size):
         prior = NeighbourPrior(neighbours, STEP ** (best + _weakest(score, best)))
     lam = held_out.lam[np.argsort(order)] if chosen.size == counts.n_obs else None
     return Learned(prior, lam, held_out.passes)
@@ -90,32 +100,30 @@ def _weakest(score: Score, best: int) -> float:
     return top - min(1.0, float(np.sqrt(error / bend)))
 
 
-def mosaic(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:
+def hide_feature_groups(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:
     """The counts without those of one group of features in each observation, these, and the features in their new order.
 
-    The features of every modality are dealt out to `GROUPS` groups, each of which becomes a modality of its own.
+    The features of every modality are put into `GROUPS` groups at random, each of which becomes a modality of its own.
     """
-    dealt = [rng.permutation(block.stop - block.start) % GROUPS for block in corpus.blocks]
-    order = np.concatenate([b.start + np.argsort(g, kind="stable") for b, g in zip(corpus.blocks, dealt, strict=True)])
-    group = np.concatenate([np.sort(g) for g in dealt])
-    offsets = np.cumsum([0, *np.concatenate([np.unique(g, return_counts=True)[1] for g in dealt])])
-    columns, panels = order, corpus.panels
-    if panels is not None:
-        columns, panels = panels.dealt(order, offsets)
-        group = group[panels.features]
+    groups = [rng.permutation(block.stop - block.start) % GROUPS for block in corpus.blocks]
+    order = np.concatenate([b.start + np.argsort(g, kind="stable") for b, g in zip(corpus.blocks, groups, strict=True)])
+    group = np.concatenate([np.sort(g) for g in groups])
+    offsets = np.cumsum([0, *np.concatenate([np.unique(g, return_counts=True)[1] for g in groups])])
+    columns, sets = corpus.measured_sets.permuted(order, offsets)
+    group = sets.of_features(group)
     counts = csr_array(corpus.rows[:, columns]).tocoo()
     hidden = group[counts.col] == (rng.permutation(corpus.n_obs) % GROUPS)[counts.row]
 
-    weights = None if corpus.weights is None else np.repeat(corpus.weights, [np.unique(g).size for g in dealt])
+    weights = None if corpus.weights is None else np.repeat(corpus.weights, [np.unique(g).size for g in groups])
 
     def part(keep: NDArray[np.bool_]) -> Corpus:
         rows = csr_array((counts.data[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
-        return Corpus(rows, offsets, weights, panels)
+        return Corpus(rows, offsets, weights, sets)
 
     return part(~hidden), part(hidden), order
 
 
-def patch(neighbours: csr_array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def sample_neighbourhood(neighbours: csr_array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """At most ``size`` observations that are near each other: rings of neighbours around random observations."""
     n_obs = neighbours.shape[0]
     if n_obs <= size:

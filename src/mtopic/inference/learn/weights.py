@@ -1,4 +1,4 @@
-"""How much a count of each modality is worth as evidence, learned from the counts."""
+"""Weights of the modalities in the posterior of topics, learned from the counts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,44 +8,58 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from . import priors
-from .corpus import Corpus
-from .fit import Fit
-from .held_out import HeldOut
-from .posterior import Posterior
-from .priors import Prior
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.fit import Fit
+from mtopic.inference.posterior import Posterior
+from mtopic.inference.priors import Prior
 
-LARGEST, HIDDEN = 20_000, 0.2
-STEPS, BEFORE, AFTER = 48, 5, 5
-STEP, LOWEST = 3.0, -4
-ERRORS, WORTHWHILE = 3, 0.005
+from .held_out import HeldOut
+
+MOST_OBSERVATIONS = 20_000
+"""Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
+HIDDEN = 0.2
+"""Share of the counts that is hidden: enough to compare predictions, and little enough that signatures stay what they are."""
+START_BATCHES = 48
+"""Fewer than in the start of a fit, whose topics have to be better than these."""
+ITERATIONS_BEFORE, ITERATIONS_AFTER = 5, 5
+"""Of the state that all short fits share, and of each: weights move topics within a few iterations."""
+STEP = 3.0
+"""Ratio of the factors that are tried: the likelihood changes little over less, and a parabola finds what is between."""
+LOWEST = -4
+"""Power of `STEP` below which a modality is as good as silent: its counts weigh 1/81."""
+STANDARD_ERRORS = 3
+"""How far above 0 a gain has to be to count as one, so that noise changes no weight."""
+SMALLEST_GAIN = 0.005
+"""Share of what topics predict at all that weights must gain; a smaller gain may be significant and still not matter."""
 NO_VARIANCE = 1e-9
+"""Multinomial variance over counts below which there is none but by rounding, as with one feature."""
 
 Rungs = tuple[int, ...]
 Score = Callable[[Rungs], NDArray[np.float64]]
 
 
 def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """The weights of the modalities, the largest of which is 1, for evidence that is neither counted twice nor only apparent.
+    """The weights of the modalities, the largest of which is 1.
 
-    A modality whose counts vary φ times as much as multinomial ones has 1/φ of their evidence. Whether signatures of which less is
-    known deserve their say is asked of counts that are hidden from short fits: powers of `STEP` are tried as further factors, as
-    long as what is hidden of all modalities, each divided by its φ, is predicted better, and left alone if it is not surely and
-    visibly so. Nothing is left of a modality of which topics predict no more than the frequencies of its features do.
+    Counts that vary φ times as much as multinomial ones have the weight 1/φ. Whether a modality with less certain signatures should have less
+    is decided by counts that are hidden from short fits: powers of `STEP` are tried as further factors, as long as the hidden
+    counts of all modalities, each divided by its φ, are predicted better, and dropped if the gain is not significant and large enough. Nothing is left of a modality of which topics predict no more than the frequencies of its features do.
 
     Returns
     -------
     Weights, and the work in full passes over the data.
     """
-    chosen = np.sort(rng.permutation(counts.n_obs)[:LARGEST])
+    chosen = np.sort(rng.permutation(counts.n_obs)[:MOST_OBSERVATIONS])
     shown, hidden = thinned(counts.part(chosen), rng)
-    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, STEPS)
-    held_out.advance(BEFORE)
+    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, START_BATCHES)
+    held_out.advance(ITERATIONS_BEFORE)
     unit = 1 / dispersion(held_out.posterior)
 
     @cache
     def predicted(rungs: Rungs) -> NDArray[np.float64]:
-        return held_out.log_likelihood(weights=unit / unit.max() * STEP ** np.array(rungs, dtype=float), longest=AFTER)
+        return held_out.log_likelihood(
+            weights=unit / unit.max() * STEP ** np.array(rungs, dtype=float), longest=ITERATIONS_AFTER
+        )
 
     def score(rungs: Rungs) -> NDArray[np.float64]:
         return predicted(rungs) @ unit
@@ -53,11 +67,11 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     by_chance = by_frequency(shown, hidden, held_out.posterior.eta)
     best, none = _descend(score, len(unit)), (0,) * len(unit)
     gain = score(best) - score(none)
-    if not _surely_positive(gain) or gain.sum() < WORTHWHILE * (score(best) - by_chance @ unit).sum():
+    if not _surely_positive(gain) or gain.sum() < SMALLEST_GAIN * (score(best) - by_chance @ unit).sum():
         best = none
     factors = [STEP ** _highest(score, best, m) for m in range(len(unit))]
-    speaks = _surely_positive(predicted(best) - by_chance)
-    weights = unit * factors * (speaks | ~speaks.any())
+    predictable = _surely_positive(predicted(best) - by_chance)
+    weights = unit * factors * (predictable | ~predictable.any())
     return weights / weights.max(), held_out.passes
 
 
@@ -77,13 +91,11 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
 
 def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float64]:
     """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
-    eta = eta if shown.panels is None else priors.part(eta, shown.panels.features)
+    eta = shown.measured_sets.of_features(eta) if isinstance(eta, np.ndarray) else eta
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
-    parts = [
-        (hidden.rows[:, block], np.log(counts[block] / counts[block].sum()))
-        for block in shown.one_modality_per_set.blocks
-    ]
-    return shown.summed(np.stack([x @ log_share for x, log_share in parts], axis=1))
+    logs = [np.log(counts[block] / counts[block].sum()) for block in shown.column_blocks]
+    parts = [hidden.rows[:, block] @ log for block, log in zip(shown.column_blocks, logs, strict=True)]
+    return shown.summed(np.stack(parts, axis=1))
 
 
 def dispersion(of: Posterior) -> NDArray[np.float64]:
@@ -107,8 +119,8 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
 
 
 def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the sum over observations is `ERRORS` standard errors above 0."""
-    return np.asarray(gains.sum(axis=0) > ERRORS * gains.std(axis=0) * np.sqrt(len(gains)))
+    """Whether the sum over observations is `STANDARD_ERRORS` standard errors above 0."""
+    return np.asarray(gains.sum(axis=0) > STANDARD_ERRORS * gains.std(axis=0) * np.sqrt(len(gains)))
 
 
 def _descend(score: Score, n_modalities: int) -> Rungs:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from mtopic.inference import weights
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.learn import weights
 from mtopic.inference.posterior import initial
 from mtopic.inference.stochastic import merged
 
@@ -190,11 +190,11 @@ def test_the_ends_of_the_ladder_are_what_they_are():
 def test_weighted_corpora_share_their_counts(counts):
     corpus = Corpus(csr_array(counts), OFFSETS)
     columns = corpus.columns
-    weighted = corpus.weighted(np.array([1.0, 0.5]))
+    weighted = corpus.with_weights(np.array([1.0, 0.5]))
     assert weighted.columns is columns
     assert np.shares_memory(weighted.rows.data, corpus.rows.data)
-    assert np.shares_memory(weighted.evidence.indices, corpus.rows.indices)
-    assert corpus.evidence is corpus.rows
+    assert np.shares_memory(weighted.weighted_counts.indices, corpus.rows.indices)
+    assert corpus.weighted_counts is corpus.rows
     for other in (weighted.part(np.array([3, 1])), weighted.scaled(2.0), weighted.astype(np.dtype(np.float32))):
         np.testing.assert_array_equal(other.modality_weights, [1.0, 0.5])
     assert replace(corpus).weights is None

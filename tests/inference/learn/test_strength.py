@@ -5,11 +5,11 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from mtopic.inference import strength
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
+from mtopic.inference.learn import strength
+from mtopic.inference.learn.strength import GROUPS, HIGHEST, LOWEST, hide_feature_groups, sample_neighbourhood
 from mtopic.inference.posterior import initial
-from mtopic.inference.strength import GROUPS, HIGHEST, LOWEST, mosaic, patch
 
 
 def test_priors_of_features_go_with_them(rng):
@@ -17,7 +17,7 @@ def test_priors_of_features_go_with_them(rng):
     corpus, eta = corpus_of(rng), np.where(rng.random(75) < 0.2, 500.0, 0.01)
     posterior = initial(corpus, 3, rng, np.array([0.1, 1.0, 0.3]), eta)
     fit = Fit(posterior, 0, learns_alpha=False, learns_eta=False)
-    fit.begin(corpus.dtype, 1)
+    fit.configure(corpus.dtype, 1)
     ring = csr_array(np.roll(np.eye(83), 1, axis=1) + np.roll(np.eye(83), -1, axis=1))
     lam = strength.learned_prior(fit, corpus, ring, rng).lam
     assert (lam > eta[:, None] * 0.99).all()
@@ -37,9 +37,9 @@ def corpus_of(rng, n_obs=83, sizes=(52, 23), dtype=np.float32):
     return Corpus(csr_array(x.astype(dtype)), np.concatenate([[0], np.cumsum(sizes)]))
 
 
-def test_a_mosaic_has_all_counts_once(rng):
+def test_shown_and_hidden_are_all_counts(rng):
     corpus = corpus_of(rng)
-    seen, hidden, order = mosaic(corpus, rng)
+    seen, hidden, order = hide_feature_groups(corpus, rng)
     assert seen.dtype == hidden.dtype == np.float32
     assert seen.rows.shape == hidden.rows.shape == corpus.rows.shape
     assert sorted(order) == list(range(75))
@@ -48,7 +48,7 @@ def test_a_mosaic_has_all_counts_once(rng):
 
 
 def test_each_observation_hides_one_group_of_every_modality(rng):
-    seen, hidden, _ = mosaic(corpus_of(rng), rng)
+    seen, hidden, _ = hide_feature_groups(corpus_of(rng), rng)
     assert len(seen.blocks) == 2 * GROUPS
     assert seen.offsets[-1] == 75
     there = np.stack([(hidden.rows[:, block].sum(axis=1) > 0) for block in seen.blocks])
@@ -64,7 +64,7 @@ def test_each_observation_hides_one_group_of_every_modality(rng):
 
 
 def test_every_group_is_a_modality_of_features_of_one_modality(rng):
-    seen, _, order = mosaic(corpus_of(rng), rng)
+    seen, _, order = hide_feature_groups(corpus_of(rng), rng)
     for i, block in enumerate(seen.blocks):
         assert ((order[block] < 52) == (i < GROUPS)).all()
     for sizes in np.split(np.diff(seen.offsets), 2):
@@ -73,14 +73,14 @@ def test_every_group_is_a_modality_of_features_of_one_modality(rng):
 
 
 def test_modalities_of_few_features_have_as_many_groups(rng):
-    seen, hidden, _ = mosaic(corpus_of(rng, sizes=(30, 2, 1)), rng)
+    seen, hidden, _ = hide_feature_groups(corpus_of(rng, sizes=(30, 2, 1)), rng)
     assert np.diff(seen.offsets).tolist() == [6, 6, 6, 6, 6, 1, 1, 1]
     assert hidden.rows[:, 30:].nnz > 0
 
 
-def test_mosaics_differ_by_their_seed_only():
+def test_hidden_groups_differ_by_their_seed_only():
     def drawn(seed):
-        seen, *_ = mosaic(corpus_of(np.random.default_rng(0)), np.random.default_rng(seed))
+        seen, *_ = hide_feature_groups(corpus_of(np.random.default_rng(0)), np.random.default_rng(seed))
         return seen.rows.toarray()
 
     np.testing.assert_array_equal(drawn(1), drawn(1))
@@ -96,14 +96,14 @@ def grid(width, height):
 
 def test_all_are_taken_where_they_are_few(rng):
     graph = grid(5, 4)
-    np.testing.assert_array_equal(patch(graph, 20, rng), np.arange(20))
-    np.testing.assert_array_equal(patch(graph, 3000, rng), np.arange(20))
+    np.testing.assert_array_equal(sample_neighbourhood(graph, 20, rng), np.arange(20))
+    np.testing.assert_array_equal(sample_neighbourhood(graph, 3000, rng), np.arange(20))
 
 
 @pytest.mark.parametrize("size", [1, 2, 37, 150, 399])
 def test_a_patch_is_in_one_piece_and_round(rng, size):
     graph = grid(20, 20)
-    taken = patch(graph, size, rng)
+    taken = sample_neighbourhood(graph, size, rng)
     assert taken.size == size
     np.testing.assert_array_equal(taken, np.unique(taken))
     assert connected_components(graph[taken][:, taken])[0] == 1
@@ -114,16 +114,18 @@ def test_a_patch_is_in_one_piece_and_round(rng, size):
 
 def test_a_patch_goes_on_elsewhere_when_a_piece_is_used_up(rng):
     pieces = csr_array(np.kron(np.eye(10), grid(3, 3).toarray()))
-    taken = patch(pieces, 31, rng)
+    taken = sample_neighbourhood(pieces, 31, rng)
     assert taken.size == np.unique(taken).size == 31
     assert sorted(np.unique(taken // 9, return_counts=True)[1]) == [4, 9, 9, 9]
-    alone = patch(csr_array((50, 50)), 31, rng)
+    alone = sample_neighbourhood(csr_array((50, 50)), 31, rng)
     assert alone.size == np.unique(alone).size == 31
 
 
 def test_patches_are_of_all_parts_of_the_tissue():
     graph = grid(20, 20)
-    reached = np.unique(np.concatenate([patch(graph, 60, np.random.default_rng(seed)) for seed in range(40)]))
+    reached = np.unique(
+        np.concatenate([sample_neighbourhood(graph, 60, np.random.default_rng(seed)) for seed in range(40)])
+    )
     assert reached.size > 380
 
 

@@ -5,15 +5,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import schedule
-from .corpus import Corpus
-from .fit import Fit
-from .likelihood import log_likelihood
-from .posterior import Posterior, initial
-from .spatial import NeighbourPrior
-from .stochastic import STEPS, initial_signatures
+from mtopic.inference import schedule
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.fit import Fit
+from mtopic.inference.likelihood import log_likelihood
+from mtopic.inference.posterior import Posterior, initial
+from mtopic.inference.spatial import NeighbourPrior
+from mtopic.inference.stochastic import STEPS, initial_signatures
 
-LONGEST, SETTLED, ROUNDS = 20, 5e-3, 3
+LONGEST = 20
+"""Iterations of a short fit, at most: strengths are compared, and they part before fits have settled."""
+SETTLED = 5e-3
+"""Share of an observation's topics that an iteration moves, on average, when a short fit may end: as in a whole fit."""
+ROUNDS = 3
+"""Of an E-step; few are enough from the last state, as in `fit.ROUNDS_BESIDE_NEIGHBOURS`."""
 
 
 class HeldOut:
@@ -43,7 +48,7 @@ class HeldOut:
         self._share = shown.rows.nnz / max(1, n_nonzeros)
         posterior = initial(shown, of.n_topics, rng, of.alpha, of.eta, of.family)
         self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
-        self._common.begin(shown.dtype, 1)
+        self._common.configure(shown.dtype, 1)
         posterior.backend = of.backend
         self.lam, passes = initial_signatures(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
@@ -68,7 +73,7 @@ class HeldOut:
         Parameters
         ----------
         prior
-            What neighbours say in the fit.
+            The prior from neighbours.
         weights
             Of the modalities, instead of those that the counts came with.
         longest
@@ -76,7 +81,7 @@ class HeldOut:
         """
         fit = replace(self._common, elbo=[], changes=[])
         if weights is not None:
-            fit.posterior = replace(fit.posterior, corpus=fit.posterior.corpus.weighted(weights))
+            fit.posterior = replace(fit.posterior, corpus=fit.posterior.corpus.with_weights(weights))
         for iteration in range(longest):
             self._iterate(fit, prior)
             if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:
