@@ -46,9 +46,7 @@ def top_features(
     ----------
     data
         MuData or AnnData with signatures and the tables that `mtopic.tl.signature_uncertainty` writes beside them.
-    {mod}
-    n_top
-        Number of features of each topic.
+    {mod n_top}
     by
         What makes a feature characteristic. ``"share"``: its share :math:`\beta_{kv}` in the topic, which is also large
         for housekeeping genes. ``"divergence"``: its term :math:`\beta_{kv} \ln (\beta_{kv} / \bar\beta_v)` of the

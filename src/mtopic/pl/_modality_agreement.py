@@ -21,7 +21,7 @@ from ._heatmap import draw, name_cells
 MADE_BY = "mtopic.tl.modality_agreement"
 PERCENTILES = (5, 25, 50, 75, 95)
 WIDTH = 0.8
-"""Height of a row of boxes, of which rows are 1 apart."""
+"""Height of a row of boxes; rows are 1 apart."""
 
 
 @takes_spatialdata

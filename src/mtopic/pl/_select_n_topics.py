@@ -78,7 +78,7 @@ def select_n_topics(
 
 
 def _finished(results: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the folds of those K of which all are there."""
+    """The rows of those K whose folds are all there."""
     folds = results[results["CV"] != "total"]
     complete = folds.groupby("K")["CV"].transform("size") == folds["CV"].nunique()
     if not complete.any():

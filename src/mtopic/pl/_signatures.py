@@ -42,9 +42,7 @@ def signatures(
     The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over
     all features of the modality.
 
-    {Parameters mdata=data:signatures mod signatures}
-    n_top
-        Number of features of each topic.
+    {Parameters mdata=data:signatures mod signatures n_top}
     cmap
         Colour map of the bars, from 0 to the largest probability in the panel.
     figsize

@@ -16,8 +16,8 @@ PANEL_SIDE = 2.0
 """Side of a square panel, in inches; others have the same area."""
 
 DISCERNIBLE, OVERLAP = 4.0, 1.2
-"""Markers this many points wide touch their neighbours. Smaller ones, of which one sees the colour of the whole only,
-overlap so that discs on a hexagonal grid leave no gap."""
+"""Markers this many points wide touch their neighbours. Smaller ones, too small to be told
+apart, overlap so that discs on a hexagonal grid leave no gap."""
 
 NEIGHBOURS = 4
 """Neighbours that are equally far on square and on hexagonal grids."""

@@ -92,7 +92,7 @@ def distance_mask(
 
 
 def _near(peaks: pd.DataFrame, longest: int, start: float, end: float, window: int) -> NDArray[np.int64]:
-    """Numbers of the peaks, sorted by start, of which a base is at most ``window`` from the interval."""
+    """Numbers of the peaks, sorted by start, that have a base at most ``window`` from the interval."""
     starts = peaks["start"].to_numpy()
     first, last = np.searchsorted(starts, [start - window - longest, end + window + 1])
     reach = peaks["end"].to_numpy()[first:last] >= start - window

@@ -136,7 +136,7 @@ def _subjects(names: pd.Index) -> Iterator[tuple[str, str]]:
 
 
 def _warn_of_noise(explained: pd.Series) -> list[str]:
-    """Name the modalities of which topics explain nothing; the others are given back."""
+    """Warn of the modalities that topics do not explain; return the others."""
     noise = explained.index[explained <= 0]
     if len(noise):
         warn(

@@ -38,9 +38,7 @@ def topic_autocorr(
         Number of permutations for p-values that assume no distribution; None leaves them out.
     two_tailed
         p-values of both sides, not only of similarity.
-    {rng:permutations}
-    n_jobs
-        Number of processes for the permutations; another number gives other permutations.
+    {rng:permutations n_jobs:permutations}
 
     Returns
     -------

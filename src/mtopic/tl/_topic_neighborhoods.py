@@ -33,9 +33,7 @@ def topic_neighborhoods(
     {key_added:uns}
     n_perms
         Number of permutations, 2 or more.
-    {rng:permutations}
-    n_jobs
-        Number of processes for the permutations; another number gives other permutations.
+    {rng:permutations n_jobs:permutations}
     verbose
         Show squidpy's progress bar.
 

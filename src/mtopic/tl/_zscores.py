@@ -36,8 +36,8 @@ def zscores(
         A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
     {signatures mod}
         For an AnnData, the modality of the file.
-    n_top
-        Number of features of each topic; all of them where there are fewer.
+    {n_top}
+        All of them where there are fewer.
     thr
         Where z-scores are clipped; None does not clip.
     out_key
