@@ -58,12 +58,3 @@ def _weigh(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
     x.data *= weights.astype(x.dtype)[x.indices]
     adata.var[IDF] = weights
     return x
-<<<<<<< HEAD
-=======
-
-
-def idf(x: CSR, n_obs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """ln(D / df) + 1 of each column, where D = ``n_obs`` observations could have counts; 1 if none could."""
-    df = np.bincount(x.indices[x.data > 0], minlength=x.shape[1])
-    return np.log(np.maximum(n_obs, 1) / np.maximum(df, 1)) + 1
->>>>>>> 11f51a4ae3148ee1a0431bb7ed6cac76659129d3
