@@ -96,8 +96,9 @@ def report(
 
 
 def _fit(mdata: Data) -> Iterator[str]:
-    fit = mdata.uns.get("mtopic", {})
-    params = fit.get("params", {})
+    fit, params = record.read(mdata, ""), {}
+    if "params" in fit:
+        params = record.read_params(mdata, "").as_dict()
     rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if params.get(name) is not None]
     if rows:
         yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)

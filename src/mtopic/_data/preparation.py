@@ -1,6 +1,7 @@
 """What was done to the counts of a modality, to be done to new ones in the same way."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,3 +85,12 @@ def idf(x: CSR, n_obs: NDArray[np.int64]) -> NDArray[np.float64]:
     """ln(D / df) + 1 of each column, of which D = ``n_obs`` observations could have counts; 1 if that is none."""
     df = np.bincount(x.indices[x.data > 0], minlength=x.shape[1])
     return np.log(np.maximum(n_obs, 1) / np.maximum(df, 1)) + 1
+
+
+def replace_counts(adata: AnnData, x: CSR, step: str, **record: Any) -> None:
+    """Put ``x`` in place of ``X``, keep the counts it came from, and note the step."""
+    before = steps(adata)
+    if not before and "counts" not in adata.layers:
+        adata.layers["counts"] = adata.X
+    adata.X = x
+    adata.uns[RECORD] = {**adata.uns.get(RECORD, {}), "steps": [*before, step], **record}

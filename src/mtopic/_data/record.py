@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtopic._warn import warn
 
 from .count_matrix import CSR, summary
-from .names import absent
+from .names import absent, look_up
 
 if TYPE_CHECKING:
     from .slots import Data
@@ -129,6 +129,14 @@ def read_entry(data: "Data", head: str, name: str, what: str, made_by: str) -> A
     if key not in known:
         raise KeyError(f"{absent(key, known, what, 'uns')}; {made_by} writes it")
     return data.uns[key][name]
+
+
+def trace(data: "Data", key: str) -> tuple[Any, float | None]:
+    """The bound after each iteration of the fit ``uns[key]``, and its number of counts."""
+    fit = look_up(data.uns, key, "fit", "uns of the data")
+    if not isinstance(fit, Mapping):
+        raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
+    return look_up(fit, "elbo", "trace", f"uns[{key!r}]"), Params.of(fit.get("params", {})).n_counts
 
 
 def read_params(data: "Data", head: str) -> Params:

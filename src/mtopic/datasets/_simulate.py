@@ -10,16 +10,23 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from mtopic._data.names import look_up, topic_name
+from mtopic._data.names import topic_name
 from mtopic._data.quiet import quiet_mudata
 from mtopic._docs import shared_docs
 
+from ._options import (
+    check_sizes,
+    check_tissue,
+    concentration_of,
+    depths_of,
+    numbers_missing_of,
+    overdispersions_of,
+    unresolved_of,
+)
 from ._tissue import TISSUES, Labels, hexagonal_spots, tissue_places
 
 DEFAULT_MODALITIES = {"rna": 300, "atac": 600}
-DEFAULT_DEPTH = 500.0
 LIBRARY_SIZE_SD = 0.3
-GRADIENT_CONCENTRATION = 2.0
 MARKER_CONCENTRATION, OTHER_CONCENTRATION = 1.0, 0.05
 COUNTS_AT_ONCE = 4_000_000
 
@@ -118,13 +125,13 @@ def simulate(
     ['topic_1', 'topic_2', 'topic_3', 'topic_4']
     """
     modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
-    _check_sizes(n_obs, n_topics, modalities, n_sections)
-    _check_tissue(tissue, spatial)
-    concentration = _concentration(concentration, n_topics, tissue)
-    depths = _depths(depth, modalities)
-    n_missing = _numbers_missing(missing or {}, modalities, n_obs)
-    unresolved = _unresolved(resolved or {}, modalities, n_topics)
-    overdispersions = _overdispersions(overdispersion, modalities)
+    check_sizes(n_obs, n_topics, modalities, n_sections)
+    check_tissue(tissue, spatial)
+    concentration = concentration_of(concentration, n_topics, tissue)
+    depths = depths_of(depth, modalities)
+    n_missing = numbers_missing_of(missing or {}, modalities, n_obs)
+    unresolved = unresolved_of(resolved or {}, modalities, n_topics)
+    overdispersions = overdispersions_of(overdispersion, modalities)
     rng = np.random.default_rng(rng)
 
     names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
@@ -141,96 +148,6 @@ def simulate(
         x = _counts(proportions[present[mod]], signatures, depths[mod], overdispersions[mod], rng)
         parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
     return _assemble(parts, names, coordinates, proportions, sections, labels)
-
-
-def _check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int) -> None:
-    if n_topics < 2:
-        raise ValueError(f"n_topics={n_topics}: a mixture needs at least 2 topics")
-    if n_obs < 1:
-        raise ValueError(f"n_obs={n_obs}: simulate at least 1 observation")
-    if not 1 <= n_sections <= n_obs:
-        raise ValueError(
-            f"n_sections={n_sections}: there must be at least 1 section, and an observation ({n_obs}) for each"
-        )
-    if not modalities:
-        raise ValueError("modalities is empty: name at least one, such as {'rna': 300}")
-    for mod, n_features in modalities.items():
-        if n_features < 1:
-            raise ValueError(f"modality {mod!r} has {n_features} features: simulate at least 1")
-
-
-def _check_tissue(tissue: str, spatial: bool) -> None:
-    if tissue not in TISSUES:
-        raise ValueError(f"tissue={tissue!r}: choose one of {', '.join(map(repr, TISSUES))}")
-    if not spatial and tissue != "smooth":
-        raise ValueError(
-            f"tissue={tissue!r} with spatial=False: dissociated cells have no tissue, leave one of them out"
-        )
-
-
-def _concentration(concentration: float | None, n_topics: int, tissue: str) -> float:
-    if concentration is None:
-        return GRADIENT_CONCENTRATION if tissue == "gradient" else 1 / n_topics
-    if not (np.isfinite(concentration) and concentration > 0):
-        raise ValueError(f"concentration={concentration}: a Dirichlet distribution needs a positive one, such as 0.2")
-    return float(concentration)
-
-
-def _by_modality(
-    value: float | Mapping[str, float] | None, default: float, modalities: dict[str, int], option: str
-) -> dict[str, float]:
-    given = value if isinstance(value, Mapping) else {} if value is None else dict.fromkeys(modalities, value)
-    for mod in given:
-        look_up(modalities, mod, "modality", f"modalities ({option})")
-    return dict.fromkeys(modalities, default) | dict(given)
-
-
-def _depths(depth: float | Mapping[str, float] | None, modalities: dict[str, int]) -> dict[str, float]:
-    depths = _by_modality(depth, DEFAULT_DEPTH, modalities, "depth")
-    for mod, value in depths.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"depth of modality {mod!r} is {value}: the mean number of counts must be positive")
-    return depths
-
-
-def _overdispersions(
-    overdispersion: float | Mapping[str, float] | None, modalities: dict[str, int]
-) -> dict[str, float]:
-    factors = _by_modality(overdispersion, 1.0, modalities, "overdispersion")
-    for mod, value in factors.items():
-        if not (np.isfinite(value) and value >= 1):
-            raise ValueError(
-                f"overdispersion of modality {mod!r} is {value}: counts vary at least as multinomial ones, which is 1"
-            )
-    return factors
-
-
-def _unresolved(
-    resolved: Mapping[str, Sequence[int]], modalities: dict[str, int], n_topics: int
-) -> dict[str, NDArray[np.intp]]:
-    """Topics that share a signature, by modality."""
-    for mod, topics in resolved.items():
-        look_up(modalities, mod, "modality", "modalities (resolved)")
-        for k in topics:
-            if k not in range(n_topics):
-                raise ValueError(f"resolved[{mod!r}] names topic {k}: there are topics 0 to {n_topics - 1}")
-        if len(set(topics)) < len(topics):
-            raise ValueError(f"resolved[{mod!r}] is {list(topics)}: name each topic once")
-    every = np.arange(n_topics)
-    return {mod: np.setdiff1d(every, resolved.get(mod, every)) for mod in modalities}
-
-
-def _numbers_missing(missing: Mapping[str, float], modalities: dict[str, int], n_obs: int) -> dict[str, int]:
-    for mod, share in missing.items():
-        look_up(modalities, mod, "modality", "modalities (missing)")
-        if not 0 <= share < 1:
-            raise ValueError(f"missing share of modality {mod!r} is {share}: it must be in [0, 1)")
-    if sum(missing.values()) > len(modalities) - 1:
-        raise ValueError(
-            f"the missing shares sum to {sum(missing.values()):g} over {len(modalities)} modalities, which leaves "
-            f"observations with none: let them sum to at most {len(modalities) - 1}"
-        )
-    return {mod: int(missing.get(mod, 0) * n_obs) for mod in modalities}
 
 
 def _present(n_missing: dict[str, int], n_obs: int, rng: np.random.Generator) -> dict[str, NDArray[np.intp]]:

@@ -1,52 +1,33 @@
 """A topic model of one data set, and how its fit goes on."""
 
 import os
-from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mtopic._check import at_least
-from mtopic._data.counts import Counts, warn_zero_weight_only
+from mtopic._data.counts import Counts
 from mtopic._data.graph import Graph
-from mtopic._data.measured import batches, require_measured, warn_if_ignored
 from mtopic._data.modality_shares import modality_shares
 from mtopic._data.preparation import Preparation
-from mtopic._data.record import Params
-from mtopic._data.slots import Data, modalities
+from mtopic._data.slots import Data
 from mtopic._docs import shared_docs
-from mtopic._warn import warn
 from mtopic.inference import schedule as schedules
-from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import initial
 
 from . import file, state, summary, svi
+from .begin import begin
 from .monitor import Callback, Monitor
-from .priors import alpha_by_topic, eta_by_feature, eta_by_modality, read_alpha, read_eta
-from .run import Run, weighted
-from .settings import Settings, weights_by_modality
-from .smoothing import NoSmoothing, Smoothing
+from .priors import eta_by_modality
+from .settings import Settings
 from .stability import by_topic
-from .starts import Starts
-
-WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
 
 
 class Model:
-    """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces.
-
-    Parameters
-    ----------
-    data
-        MuData or AnnData.
-    settings
-        All that a model is made with besides its data.
-    """
+    """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces."""
 
     n_topics: int
     seed: int | np.random.Generator
@@ -57,32 +38,8 @@ class Model:
     n_init: int
 
     def __init__(self, data: Data, settings: Settings) -> None:
-        settings.check()
-        alpha, learns_alpha = read_alpha(settings.alpha, settings.n_topics)
-        parts = modalities(data)
-        warn_if_ignored(parts, settings.batch_key)
-        require_measured(parts, batches(data, settings.batch_key))
-        counts = self._read(data, settings, settings.raw)
-        eta, learns_eta = read_eta(settings.eta, counts.features)
-        counts.warn_empty()
-        if settings.raw:
-            _warn_no_raw_counts(parts, counts)
+        counts, self._run = begin(data, settings)
         self._set(settings, counts)
-        weights = weights_by_modality(settings.modality_weights, self.modalities)
-        given = weighted(counts.corpus, weights)
-        warn_zero_weight_only(given)
-        rng = np.random.default_rng(settings.seed)
-        seeds = [int(child.integers(2**63)) for child in rng.spawn(self.n_init)]
-        posterior = initial(given, self.n_topics, rng, alpha, eta, self.inference)
-        observed, smoothing = None, NoSmoothing()
-        if not settings.raw and counts.has_raw_layer and (weights is None or settings.smooths_by_prior):
-            order = counts.obs_names, counts.features
-            observed = weighted(self._read(data, settings, True, order).corpus, weights)
-        if settings.spatial is not None:
-            share = 1.0 if observed is None else observed.total / given.total
-            smoothing = Smoothing.of(data, settings.spatial, share)
-        fit, starts = Fit(posterior, seeds[0], learns_alpha, learns_eta), Starts(seeds) if len(seeds) > 1 else None
-        self._run = Run(fit, rng, weights, smoothing, given, observed, starts)
         self.interrupted = False
         self._digests: dict[str, str | None] = {}
 
@@ -161,27 +118,7 @@ class Model:
 
     def params(self) -> dict[str, Any]:
         """What the fit was made with, in types that HDF5 can hold."""
-        run, fit, of = self._run, self._run.fit, self._run.fit.posterior
-        known = {
-            "model": type(self).__name__,
-            "n_topics": self.n_topics,
-            "alpha": alpha_by_topic(of.alpha),
-            "eta": eta_by_feature(of.eta, self.features),
-            "schedule": run.schedule,
-            "inference": self.inference,
-            "n_iter": fit.iterations,
-            "converged": self.converged,
-            "dtype": of.corpus.dtype.name,
-            "n_counts": self.n_counts,
-            "count_scale": fit.count_scale,
-            "raw": self._settings.raw,
-            "modality_weights": dict(self.modality_weights or {}),
-            "n_batches": fit.steps or None,
-            "seed": int(self.seed) if isinstance(self.seed, int | np.integer) else None,
-            "n_init": self.n_init if self.n_init > 1 else None,
-            "batch_key": self.batch_key,
-        }
-        return Params.of(known | run.smoothing.params(run.schedule)).as_dict()
+        return summary.params(self).as_dict()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model to an HDF5 file, from which `load_model` makes it again, to the bit.
@@ -399,9 +336,6 @@ class Model:
         self.preparation: dict[str, Preparation] = counts.preparation
         self.counts_summary = counts.summary
 
-    def _read(self, data: Data, settings: Settings, raw: bool, order: tuple[Any, Any] | None = None) -> Counts:
-        return Counts.read(data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order)
-
     def _progress(self, total: int, unit: str) -> tqdm:
         name = type(self).__name__
         if self._run.starts is not None:
@@ -413,15 +347,3 @@ class Model:
 
     def _repr_html_(self) -> str:
         return summary.table(self)
-
-
-def _warn_no_raw_counts(parts: Mapping[str, AnnData], counts: Counts) -> None:
-    prepared = {mod: done.steps for mod, done in counts.preparation.items() if done.steps}
-    lost = [mod for mod in prepared if "counts" not in parts[mod].layers]
-    for mod in lost:
-        warn(
-            f"modality {mod!r} was prepared by {', '.join(prepared[mod])} and has no layers['counts']: X is fitted as "
-            "if it were raw, and mtopic.tl.transform will not prepare new counts; put the raw counts back, or fit "
-            "mtopic.tl.MTM with raw=False",
-        )
-    counts.warn_fractions(lost)

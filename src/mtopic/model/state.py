@@ -16,6 +16,7 @@ from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.measured_sets import EVERYTHING, MeasuredSets
 
+from .begin import read_counts
 from .file import State
 from .run import Run, weighted
 from .settings import DTYPES, Settings
@@ -121,7 +122,7 @@ def restore(model: "Model", state: State) -> None:
 def take_data(model: "Model", data: Data) -> None:
     """Have the counts of the fit again, so that it can go on."""
     run, settings, order = model._run, model._settings, (model.barcodes, model.features)
-    counts = model._read(data, settings, settings.raw, order)
+    counts = read_counts(data, settings, settings.raw, order)
     if fingerprint(counts.corpus) != model._digests["fingerprint"]:
         raise ValueError(
             f"the counts ({'raw ones where there are' if settings.raw else 'X of the modalities'}) are not those that "
@@ -129,7 +130,7 @@ def take_data(model: "Model", data: Data) -> None:
         )
     given, observed = weighted(counts.corpus, run.modality_weights), None
     if run.learns_from_observed() and not settings.raw and counts.has_raw_layer:
-        observed = weighted(model._read(data, settings, True, order).corpus, run.modality_weights)
+        observed = weighted(read_counts(data, settings, True, order).corpus, run.modality_weights)
     if (
         run.learns_from_observed()
         and fingerprint(given if observed is None else observed) != model._digests["raw_fingerprint"]

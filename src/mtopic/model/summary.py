@@ -3,6 +3,12 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mtopic._data.record import Params
+
+from .priors import alpha_by_topic, eta_by_feature
+
 if TYPE_CHECKING:
     from .model import Model
 
@@ -50,3 +56,28 @@ def _progress(model: "Model") -> str:
 
 def _elbo(model: "Model") -> str:
     return f"{model.elbo[-1] / model.n_counts:.5f}"
+
+
+def params(model: "Model") -> Params:
+    """What the fit was made with."""
+    run, fit, of = model._run, model._run.fit, model._run.fit.posterior
+    known = {
+        "model": type(model).__name__,
+        "n_topics": model.n_topics,
+        "alpha": alpha_by_topic(of.alpha),
+        "eta": eta_by_feature(of.eta, model.features),
+        "schedule": run.schedule,
+        "inference": model.inference,
+        "n_iter": fit.iterations,
+        "converged": model.converged,
+        "dtype": of.corpus.dtype.name,
+        "n_counts": model.n_counts,
+        "count_scale": fit.count_scale,
+        "raw": model._settings.raw,
+        "modality_weights": dict(model.modality_weights or {}),
+        "n_batches": fit.steps or None,
+        "seed": int(model.seed) if isinstance(model.seed, int | np.integer) else None,
+        "n_init": model.n_init if model.n_init > 1 else None,
+        "batch_key": model.batch_key,
+    }
+    return Params.of(known | run.smoothing.params(run.schedule))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mtopic._data.names import absent
+from mtopic._data import record
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._docs import shared_docs
 from mtopic._palette import Palette, stored_or
@@ -63,7 +63,7 @@ def compare_topics(
     """
     if not 0 <= max_q <= 1:
         raise ValueError(f"max_q={max_q}: give a rate, 0 to 1")
-    found = _comparison(data, "mtopic" if prefix is None else f"{prefix}_mtopic")
+    found = record.read_entry(data, record.head(prefix), "comparison", "comparison", MADE_BY)
     table, params = found["topics"], found["params"]
     names = [str(name) for name in table.index]
     colours = stored_or(data, names, palette)
@@ -78,14 +78,6 @@ def compare_topics(
             handles, labels, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, handletextpad=0
         )
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
-
-
-def _comparison(data: Data, key: str) -> Mapping[str, Any]:
-    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "comparison" in value]
-    if key not in known:
-        raise KeyError(f"{absent(key, known, 'comparison', 'uns')}; {MADE_BY} writes it")
-    found: Mapping[str, Any] = data.uns[key]["comparison"]
-    return found
 
 
 def _label(params: Mapping[str, Any]) -> str:

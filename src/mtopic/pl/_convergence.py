@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._data.names import look_up
+from mtopic._data import record
 from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._docs import shared_docs
 
@@ -77,11 +76,8 @@ def _trace(source: Any, key: str) -> tuple[NDArray[np.float64], bool]:
     """The bound after each iteration, and whether it is that of a single count."""
     n_counts = None
     if isinstance(source, AnnData | MuData):
-        fit = look_up(source.uns, key, "fit", "uns of the data")
-        if not isinstance(fit, Mapping):
-            raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
-        elbo, way_out = look_up(fit, "elbo", "trace", f"uns[{key!r}]"), "export a fitted model"
-        n_counts = fit.get("params", {}).get("n_counts")
+        elbo, n_counts = record.trace(source, key)
+        way_out = "export a fitted model"
     elif hasattr(source, "elbo"):
         elbo, n_counts, way_out = source.elbo, getattr(source, "n_counts", None), "call model.VI() first"
     else:

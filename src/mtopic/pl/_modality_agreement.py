@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from mtopic._data.names import absent
+from mtopic._data import record
 from mtopic._data.slots import Data, categories, table, takes_spatialdata
 from mtopic._docs import shared_docs
 from mtopic._palette import Palette, colours
@@ -76,9 +75,9 @@ def modality_agreement(
     >>> shares.images[0].get_array().shape
     (3, 2)
     """
-    head = "" if prefix is None else f"{prefix}_"
+    head = record.head(prefix)
     values = table(data, f"{head}modality_agreement", made_by=MADE_BY)
-    shares = _topic_shares(data, f"{head}mtopic")
+    shares = record.read_entry(data, head, "topic_shares", "topic shares", MADE_BY)
     rows = None if groupby is None else _by_group(values, categories(data, groupby))
     boxed = list(values.columns[:1] if values.shape[1] == 2 else values.columns)
     colour = dict(zip(boxed, map(to_hex, colours(boxed, palette)), strict=True))
@@ -90,14 +89,6 @@ def modality_agreement(
         draw(sheet, shares, "share of the topic", cmap=cmap, vmin=0, vmax=1)
         name_cells(sheet, shares.index, shares.columns, fontsize)
         return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)
-
-
-def _topic_shares(data: Data, key: str) -> pd.DataFrame:
-    known = [name for name, value in data.uns.items() if isinstance(value, Mapping) and "topic_shares" in value]
-    if key not in known:
-        raise KeyError(f"{absent(key, known, 'topic shares', 'uns')}; {MADE_BY} writes them")
-    found: pd.DataFrame = data.uns[key]["topic_shares"]
-    return found
 
 
 def _by_group(values: pd.DataFrame, groups: pd.Categorical) -> dict[str, pd.DataFrame]:

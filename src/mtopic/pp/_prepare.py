@@ -1,7 +1,7 @@
 """What all preparation steps share: the raw counts they keep and the record they leave."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from mtopic._data.count_matrix import CSR, count_matrix
 from mtopic._data.measured import batches, warn_if_ignored
-from mtopic._data.preparation import RECORD, as_real, steps
+from mtopic._data.preparation import RECORD, as_real, replace_counts, steps
 from mtopic._data.slots import Data, modality
 from mtopic._warn import warn
 
@@ -30,19 +30,10 @@ def transform_counts(data: Data, mod: str | None, step: str, transform: Transfor
     x = count_matrix(adata, name)
     if not np.array_equal(x.data, np.trunc(x.data)):
         warn(f"X of modality {name!r} holds values that are not integers: {step} is meant for raw counts")
-    write(adata, transform(as_real(x), adata, name, batch), step)
+    replace_counts(adata, transform(as_real(x), adata, name, batch), step)
 
 
 def require_memory(adata: AnnData, mod: str) -> None:
     """Preparation replaces ``X``, which must not reach the file behind a backed object."""
     if adata.isbacked:
         raise ValueError(f"modality {mod!r} is backed by a file, whose counts would be lost: call to_memory() first")
-
-
-def write(adata: AnnData, x: CSR, step: str, **record: Any) -> None:
-    """Put ``x`` in place of ``X``, keep the counts it came from, and note the step."""
-    before = steps(adata)
-    if not before and "counts" not in adata.layers:
-        adata.layers["counts"] = adata.X
-    adata.X = x
-    adata.uns[RECORD] = {**adata.uns.get(RECORD, {}), "steps": [*before, step], **record}

@@ -1,11 +1,11 @@
 import numpy as np
 
 from mtopic._data.count_matrix import count_matrix
-from mtopic._data.preparation import RECORD, as_real, steps
+from mtopic._data.preparation import Preparation, as_real, replace_counts
 from mtopic._data.slots import Data, modalities, takes_spatialdata
 from mtopic._docs import shared_docs
 
-from ._prepare import require_memory, write
+from ._prepare import require_memory
 
 
 @takes_spatialdata
@@ -53,6 +53,5 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
         x.data *= x.dtype.type(factor)
         scaled[mod] = adata, x, factor
     for adata, x, factor in scaled.values():
-        before = adata.uns[RECORD].get("scale", 1.0) if steps(adata) else 1.0
-        write(adata, x, "scale_counts", scale=float(before * factor))
+        replace_counts(adata, x, "scale_counts", scale=float(Preparation.of(adata).scale * factor))
     return target if copy else None
