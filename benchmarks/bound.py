@@ -42,8 +42,8 @@ def line(shape: str, small: bool) -> list[object]:
     start = perf_counter()
     model.VI(1000)
     seconds = perf_counter() - start
-    bound, iterations = seconds_of_bound(model._posterior), len(model.elbo)
-    nnz = model._posterior.corpus.rows.nnz
+    bound, iterations = seconds_of_bound(model._run.fit.posterior), len(model.elbo)
+    nnz = model._run.fit.posterior.corpus.rows.nnz
     return [shape, nnz, n_topics, iterations, seconds, 1e3 * bound, f"{iterations * bound / seconds:.1%}"]
 
 

@@ -79,7 +79,7 @@ def seconds_of_correction(model: mt.tl.sMTM, repeats: int = 20) -> float:
     with backend:
         for _ in range(repeats):
             start = perf_counter()
-            model._correction(model.gamma, model.gamma, backend, isolated=False)
+            model._run.smoothing.correction(model.gamma, model.gamma, backend, isolated=False)
             seconds.append(perf_counter() - start)
     return min(seconds)
 

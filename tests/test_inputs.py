@@ -96,7 +96,7 @@ def test_containers_and_dtypes_are_prepared_alike(container, dtype, expected_pre
 def test_one_modality_in_single_precision_is_used_in_place():
     x = sparse.csr_matrix(COUNTS["rna"].astype(np.float32))
     model = mt.tl.MTM(adata_of(x), 3, verbose=False)
-    rows = model._posterior.corpus.rows
+    rows = model._run.fit.posterior.corpus.rows
     assert np.shares_memory(rows.data, x.data)
     assert np.shares_memory(rows.indices, x.indices)
 

@@ -34,7 +34,7 @@ def test_slots(tissue):
     assert record["params"].pop("schedule") == "fast"
     assert record["params"].pop("inference") == "variational"
     assert not record["params"].pop("converged")
-    assert record["params"].pop("evidence") == 1
+    assert record["params"].pop("count_scale") == 1
     assert record["params"].pop("modality_weights") == {"rna": 1, "atac": 1}
     expected = {"model": "MTM", "n_topics": 4, "alpha": 0.25, "eta": 0.01, "n_iter": 5, "raw": False, "seed": 2291}
     assert record["params"] == expected
@@ -43,7 +43,7 @@ def test_slots(tissue):
 def with_small_topics(model):
     """Topic 2 is nowhere above 0.01, topic 4 nowhere above 0.2."""
     share = np.array([[0.6, 0.005, 0.3, 0.095], [0.3, 0.001, 0.5, 0.199]])
-    model._posterior.gamma = 1000 * share[np.arange(model.gamma.shape[0]) % 2]
+    model._run.fit.posterior.gamma = 1000 * share[np.arange(model.gamma.shape[0]) % 2]
     return model
 
 

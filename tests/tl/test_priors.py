@@ -171,7 +171,7 @@ def test_threads_and_going_on_change_no_bit(tissue, tmp_path, inference):
 def exported(tissue):
     """A fit under uneven priors in its data, and the model."""
     model = fit(tissue, 30, alpha=ALPHA, eta={"rna": uneven(tissue), "atac": 0.02})
-    model._posterior.gamma[:, 1] = 1e-3  # is dropped
+    model._run.fit.posterior.gamma[:, 1] = 1e-3  # is dropped
     mt.tl.export_params(model, tissue)
     return tissue, model
 

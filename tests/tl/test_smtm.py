@@ -580,7 +580,7 @@ def test_prepared_counts_weigh_as_much_as_the_raw_ones(dtype, strength):
     by_mod = {mod: lam.sum(dtype=float) - lam.size * 0.01 for mod, lam in model.lambda_.items()}
     for mod, adata in data.mod.items():
         assert by_mod[mod] == pytest.approx(adata.X.sum() * total / given, rel=1e-3)
-    lent = model._posterior.pseudocounts.sum(axis=1)
+    lent = model._run.fit.posterior.pseudocounts.sum(axis=1)
     np.testing.assert_allclose(
         model.gamma.sum(axis=1),
         1 + lent + sum(np.asarray(a.X.sum(axis=1)).ravel() for a in data.mod.values()) * total / given,
@@ -648,8 +648,8 @@ def test_sections_have_the_neighbours_that_they_have_alone(two_sections, argumen
     for name in ("section_1", "section_2"):
         members = np.flatnonzero(data.obs["section"] == name)
         alone = model_of(data[members].copy(), **arguments)
-        whole = (model.graph.connectivities, model.graph.distances, model._weights)
-        parts = (alone.graph.connectivities, alone.graph.distances, alone._weights)
+        whole = (model.graph.connectivities, model.graph.distances, model._run.smoothing.weights)
+        parts = (alone.graph.connectivities, alone.graph.distances, alone._run.smoothing.weights)
         for matrix, part in zip(whole, parts, strict=True):
             np.testing.assert_allclose(matrix[members][:, members].toarray(), part.toarray(), rtol=1e-12)
             assert matrix[members].nnz == part.nnz > 0
@@ -729,7 +729,7 @@ def test_methods_of_neighbours(tissue):
 
 
 def test_bandwidth_says_what_distance_weighs(tissue):
-    weights = {width: model_of(tissue, radius=0.3, bandwidth=width)._weights for width in ("auto", 50.0, np.inf)}
+    weights = {width: model_of(tissue, radius=0.3, bandwidth=width)._run.smoothing.weights for width in ("auto", 50.0, np.inf)}
     distance = model_of(tissue, radius=0.3).graph.distances
     for width, unit in (("auto", 100.0), (50.0, 50.0)):
         expected = np.where(distance.toarray() > 0, np.exp(-0.5 * (distance.toarray() / unit) ** 2), 0)

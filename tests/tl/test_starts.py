@@ -259,7 +259,7 @@ def test_a_modality_of_one_feature_has_no_correlation(tissue):
 def test_export(tissue, tmp_path):
     model = make("variational", tissue, n_init=3)
     model.VI(15)
-    model._posterior.gamma[:, 1] = 1e-3  # is dropped
+    model._run.fit.posterior.gamma[:, 1] = 1e-3  # is dropped
     mt.tl.export_params(model, tissue)
     tissue.write(tmp_path / "data.h5mu")
     for mdata in (tissue, read_h5mu(tmp_path / "data.h5mu")):
