@@ -121,21 +121,21 @@ class QuickStart:
     """The start of a fit from at most so many batches, which few observations do not need more of."""
 
     batches = 4
+    whole = False
 
     def __init__(self, start: Callable[..., Any]) -> None:
         self._start, self._signature = start, inspect.signature(start)
-        self.whole = False
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         given = self._signature.bind(*args, **options)
         given.apply_defaults()
-        if not self.whole:
+        if not QuickStart.whole:
             given.arguments["steps"] = min(given.arguments["steps"], self.batches)
         return self._start(*given.args, **given.kwargs)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quick_start() -> Iterator[QuickStart]:
+def _quick_start() -> Iterator[None]:
     """In place of the start wherever it is called from."""
     import mtopic.inference
 
@@ -145,16 +145,17 @@ def _quick_start() -> Iterator[QuickStart]:
         for module in modules:
             if hasattr(module, "initial_signatures"):
                 patch.setattr(module, "initial_signatures", start)
-        yield start
+        yield
 
 
-@pytest.fixture(autouse=True)
-def _whole_start(request: pytest.FixtureRequest, _quick_start: QuickStart) -> Iterator[None]:
-    """Of tests marked ``whole_start``, and of those that tell how good a fit is, on data made for that."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    """Fits of tests marked ``whole_start``, and of those on data by which one tells how good a fit is, start from all batches.
+
+    So do those that a fixture of a module or of the session makes for such a test.
+    """
     made_for_that = {"large_tissue", "real_mudata", "real_anndata"}
-    _quick_start.whole = bool(request.node.get_closest_marker("whole_start") or made_for_that & {*request.fixturenames})
-    yield
-    _quick_start.whole = False
+    QuickStart.whole = bool(item.get_closest_marker("whole_start") or made_for_that & {*item.fixturenames})
 
 
 @pytest.fixture(autouse=True)

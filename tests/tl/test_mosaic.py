@@ -398,7 +398,7 @@ def test_cross_validation_of_batches(batches, prepare):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("split", ["at random", "by barcode"])
+@pytest.mark.parametrize("split", ["by barcode", pytest.param("at random", marks=pytest.mark.weekly)])
 def test_cells_without_atac(real_mudata, split):
     """SNARE-seq: the half of the cells without ATAC is placed as by RNA alone, the others as in the joint model."""
     with quiet():

@@ -216,6 +216,7 @@ def test_learned_priors_never_lower_the_bound(large_tissue):
     assert refined[-1] > fixed.elbo[-1]
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("inference", ["variational", "collapsed"])
 @pytest.mark.parametrize("true", [0.05, 0.3])
 def test_learned_alpha_is_near_that_of_the_simulation(inference, true):

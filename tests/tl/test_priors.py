@@ -32,6 +32,7 @@ def share(gamma):
     return gamma / gamma.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("inference", FAMILIES)
 def test_priors_are_what_they_are_given_as(tissue, inference):
     eta = uneven(tissue)
@@ -101,6 +102,7 @@ def cells(alpha, depth=20, n_obs=400, seed=0):
     return AnnData(csr_matrix(counts.astype(np.float32))), theta, beta
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("inference", FAMILIES)
 def test_topics_of_unequal_size_come_back_better_under_their_prior(inference):
     """Total variation from the known proportions: about .25 against .50 in either family."""

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 import mtopic as mt
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.whole_start]
 
 KNOWN = {"B": {"MS4A1", "CD79A", "IGHM"}, "NK": {"GNLY", "NKG7", "PRF1"}, "CD16 Mono": {"FCGR3A", "LST1"}}
 

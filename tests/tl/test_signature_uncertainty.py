@@ -42,6 +42,7 @@ def good():
     return mdata
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize(("concentration", "least", "gain"), [(None, 0.82, 0.02), (1.0, 0.62, 0.15)])
 def test_intervals_cover_what_they_say(concentration, least, gain):
     """Mixed observations leave the topic of a count open. The Dirichlet's intervals ignore this, and ours in part."""
@@ -56,6 +57,7 @@ def test_intervals_cover_what_they_say(concentration, least, gain):
         assert least < found < 0.95 and found > as_if_seen + gain
 
 
+@pytest.mark.whole_start
 def test_counts_in_clumps_are_fewer():
     mdata = cells(600, 5, depth=300, overdispersion=8, rng=0)
     fit(mdata)

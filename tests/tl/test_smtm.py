@@ -334,6 +334,7 @@ def error(model, data):
     return abs(true[:, rows] - found[:, columns]).sum(axis=1).mean() / 2
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("arguments", [{}, {"inference": "collapsed", "alpha": "auto", "eta": "auto"}])
 def test_without_strength_it_is_mtm_to_the_bit(tissue, arguments):
     plain = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False, **arguments)

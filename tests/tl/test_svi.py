@@ -171,6 +171,7 @@ def test_the_originals_correction_is_made_in_the_last_iteration(tissue):
     np.testing.assert_allclose(corrected.gamma.sum(axis=1), plain.gamma.sum(axis=1), rtol=1e-4)
 
 
+@pytest.mark.whole_start
 def test_priors_are_learned_as_by_vi():
     cells, learned = mt.datasets.simulate(600, 6, concentration=0.3, spatial=False), []
     for fit in (lambda model: model.VI(80), lambda model: model.SVI(1000, 60)):

@@ -9,6 +9,8 @@ from scipy.special import digamma
 
 import mtopic as mt
 
+pytestmark = pytest.mark.whole_start
+
 FITS = {
     "collapsed": {},
     "variational": {"inference": "variational"},
@@ -473,7 +475,6 @@ def purity(points, among, labels):
 
 
 @pytest.mark.slow
-@pytest.mark.whole_start
 @pytest.mark.parametrize(
     ("stem", "n_splits"),
     [*((stem, 1) for stem in REAL), *(pytest.param(stem, 3, marks=pytest.mark.weekly) for stem in REAL)],
@@ -492,7 +493,6 @@ def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem, n_splits):
 
 
 @pytest.mark.slow
-@pytest.mark.whole_start
 @pytest.mark.parametrize("stem", REAL)
 def test_real_cells_again_and_by_rna_alone(real_mudata, stem):
     train, new, labels = real(real_mudata(stem), stem, 0)

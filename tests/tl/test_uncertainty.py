@@ -43,6 +43,7 @@ def good():
     return mdata
 
 
+@pytest.mark.whole_start
 @pytest.mark.parametrize("n_topics", [8, 20])
 @pytest.mark.parametrize("depth", [50, 500, 5000])
 def test_intervals_cover_what_they_say(depth, n_topics):
@@ -85,6 +86,7 @@ def test_prepared_counts_are_no_more_evidence_than_raw_ones():
     assert coverage(mdata)[1] > 0.8, "without the raw counts it is their dispersion that tells"
 
 
+@pytest.mark.whole_start
 def test_counts_in_clumps_are_fewer():
     mdata = mt.datasets.simulate(600, 8, depth=500, overdispersion=10, spatial=False, rng=0)
     fit(mdata, 8)
