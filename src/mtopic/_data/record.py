@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from mtopic._warn import warn
 
+from . import Data
 from .count_matrix import CSR, summary
 from .names import absent, look_up
-
-if TYPE_CHECKING:
-    from .slots import Data
 
 FOLLOWING = "results"
 REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison")
@@ -116,13 +114,13 @@ def head_of(key: str, slot: str = "topics") -> str:
     return key.removesuffix(slot) if key.endswith(slot) else f"{key}_"
 
 
-def read(data: "Data", head: str) -> Mapping[str, Any]:
+def read(data: Data, head: str) -> Mapping[str, Any]:
     """The record, empty where there is none."""
     record = data.uns.get(f"{head}mtopic", {})
     return record if isinstance(record, Mapping) else {}
 
 
-def read_entry(data: "Data", head: str, name: str, what: str, made_by: str) -> Any:
+def read_entry(data: Data, head: str, name: str, what: str, made_by: str) -> Any:
     """An entry that the record must have; the nearest records that have it are offered."""
     key = f"{head}mtopic"
     known = [key for key, value in data.uns.items() if isinstance(value, Mapping) and name in value]
@@ -131,7 +129,7 @@ def read_entry(data: "Data", head: str, name: str, what: str, made_by: str) -> A
     return data.uns[key][name]
 
 
-def trace(data: "Data", key: str) -> tuple[Any, float | None]:
+def trace(data: Data, key: str) -> tuple[Any, float | None]:
     """The bound after each iteration of the fit ``uns[key]``, and its number of counts."""
     fit = look_up(data.uns, key, "fit", "uns of the data")
     if not isinstance(fit, Mapping):
@@ -139,17 +137,17 @@ def trace(data: "Data", key: str) -> tuple[Any, float | None]:
     return look_up(fit, "elbo", "trace", f"uns[{key!r}]"), Params.of(fit.get("params", {})).n_counts
 
 
-def read_params(data: "Data", head: str) -> Params:
+def read_params(data: Data, head: str) -> Params:
     """What `export_params` says that the fit was made with."""
     return Params.of(read_entry(data, head, "params", "fit", "mtopic.tl.topic_model or export_params"))
 
 
-def params_if_any(data: "Data", head: str) -> Params:
+def params_if_any(data: Data, head: str) -> Params:
     """As `read_params`, the defaults where there is no fit."""
     return Params.of(read(data, head).get("params", {}))
 
 
-def require_writable(data: "Data", head: str, parameter: str, value: str | None) -> None:
+def require_writable(data: Data, head: str, parameter: str, value: str | None) -> None:
     """The record of a fit must be writable under the name that a parameter has given."""
     if "/" in head:
         raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
@@ -159,7 +157,7 @@ def require_writable(data: "Data", head: str, parameter: str, value: str | None)
         )
 
 
-def write(data: "Data", head: str, record: dict[str, Any]) -> None:
+def write(data: Data, head: str, record: dict[str, Any]) -> None:
     """Put a record in place of the earlier one, and take away the tables that belong to that fit."""
     kept = {name: value for name, value in read(data, head).items() if name not in REPLACED}
     data.uns[f"{head}mtopic"] = {**kept, **record}
@@ -173,35 +171,35 @@ def write(data: "Data", head: str, record: dict[str, Any]) -> None:
         warn(f"{', '.join(outdated)} follow from an earlier fit than the topics that are there now: make them anew")
 
 
-def add(data: "Data", head: str, **entries: Any) -> None:
+def add(data: Data, head: str, **entries: Any) -> None:
     """Put entries into the record."""
     data.uns[f"{head}mtopic"] = {**read(data, head), **entries}
 
 
-def drop(data: "Data", head: str, *names: str) -> None:
+def drop(data: Data, head: str, *names: str) -> None:
     """Take entries out of the record."""
     data.uns[f"{head}mtopic"] = {name: value for name, value in read(data, head).items() if name not in names}
 
 
-def note(data: "Data", head: str, *slots: str) -> None:
+def note(data: Data, head: str, *slots: str) -> None:
     """Note that slots, such as ``"obs:topic"`` or ``"rna:obsm:zscores"``, follow from the fit that is there now."""
     if (fit := read(data, head).get("id")) is not None:
         add(data, head, **{FOLLOWING: {**read(data, head).get(FOLLOWING, {}), **dict.fromkeys(slots, fit)}})
 
 
-def is_outdated(data: "Data", slot: str) -> bool:
+def is_outdated(data: Data, slot: str) -> bool:
     """Whether the slot follows from a fit whose place another has taken."""
     return any(slot in record[FOLLOWING] and str(record[FOLLOWING][slot]) != record["id"] for record in _records(data))
 
 
-def warn_outdated(data: "Data", *slots: str) -> None:
+def warn_outdated(data: Data, *slots: str) -> None:
     """Say which slots follow from an earlier fit."""
     for slot in slots:
         if is_outdated(data, slot):
             warn(f"{slot} follows from an earlier fit than the topics that are there now: make it anew")
 
 
-def _exists(data: "Data", slot: str) -> bool:
+def _exists(data: Data, slot: str) -> bool:
     kind, name = slot.split(":", 1)
     holder: Any = data
     if kind not in ("obs", "obsm", "uns"):
@@ -210,17 +208,17 @@ def _exists(data: "Data", slot: str) -> bool:
     return holder is not None and name in getattr(holder, kind)
 
 
-def _records(data: "Data") -> Iterator[Mapping[str, Any]]:
+def _records(data: Data) -> Iterator[Mapping[str, Any]]:
     for value in data.uns.values():
         if isinstance(value, Mapping) and isinstance(value.get(FOLLOWING), Mapping) and "id" in value:
             yield value
 
 
-def _holders(data: "Data") -> list[AnnData]:
+def _holders(data: Data) -> list[AnnData]:
     return [data] if isinstance(data, AnnData) else list(data.mod.values())
 
 
-def warn_other_features(data: "Data", head: str, mod: str, n_features: int) -> None:
+def warn_other_features(data: Data, head: str, mod: str, n_features: int) -> None:
     """Say that features of the fit are not there any more."""
     known = read(data, head).get("counts", pd.DataFrame())
     if mod in known.index and (of_fit := int(known.loc[mod, "n_features"])) != n_features:
@@ -230,13 +228,13 @@ def warn_other_features(data: "Data", head: str, mod: str, n_features: int) -> N
         )
 
 
-def warn_other_raw_counts(data: "Data", head: str, mod: str, counts: CSR) -> None:
+def warn_other_raw_counts(data: Data, head: str, mod: str, counts: CSR) -> None:
     """As `warn_other_counts`, of raw counts of one modality, if the fit was made of such."""
     if params_if_any(data, head).raw:
         warn_other_counts(data, head, summary({mod: counts}))
 
 
-def warn_other_counts(data: "Data", head: str, found: pd.DataFrame) -> None:
+def warn_other_counts(data: Data, head: str, found: pd.DataFrame) -> None:
     """Say which counts are not those of the fit, by what is known of them (`Counts.summary`)."""
     known = read(data, head).get("counts", pd.DataFrame())
     for mod in known.index.intersection(found.index):

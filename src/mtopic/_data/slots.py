@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,9 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
+from . import Data as Data
 from . import record
 from .names import absent, look_up, topic_name
-
-Data: TypeAlias = AnnData | MuData
 
 T = TypeVar("T")
 P = ParamSpec("P")
