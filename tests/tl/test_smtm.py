@@ -730,7 +730,9 @@ def test_methods_of_neighbours(tissue):
 
 
 def test_bandwidth_says_what_distance_weighs(tissue):
-    weights = {width: model_of(tissue, radius=0.3, bandwidth=width)._run.smoothing.weights for width in ("auto", 50.0, np.inf)}
+    weights = {
+        width: model_of(tissue, radius=0.3, bandwidth=width)._run.smoothing.weights for width in ("auto", 50.0, np.inf)
+    }
     distance = model_of(tissue, radius=0.3).graph.distances
     for width, unit in (("auto", 100.0), (50.0, 50.0)):
         expected = np.where(distance.toarray() > 0, np.exp(-0.5 * (distance.toarray() / unit) ** 2), 0)
