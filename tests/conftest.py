@@ -150,7 +150,7 @@ def _quick_start() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Function) -> None:
-    """Fits of tests marked ``whole_start``, and of those on data by which one tells how good a fit is, start from all batches.
+    """Fits of tests marked ``whole_start``, and of those on data that tell how good a fit is, start from all batches.
 
     So do those that a fixture of a module or of the session makes for such a test.
     """

@@ -1,7 +1,7 @@
 """Plant small faults, one at a time, in a copy of the source, and see whether the tests find them.
 
-``python tests/mutants.py --list`` shows the faults, ``--share 1/4`` runs the first of every four, and ``--out FILE`` keeps a table, from
-which a run that was ended goes on. The Python that runs this needs what the tests need.
+``python tests/mutants.py --list`` shows the faults, ``--share 1/4`` runs the first of every four, and ``--out FILE``
+keeps a table, from which a run that was ended goes on. The Python that runs this needs what the tests need.
 """
 
 import argparse
@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant("NeighbourPrior.__call__", "ABOVE**descent", "ABOVE"),
     Mutant("Correction.from_points", "np.exp(-np.pi * squared)", "np.exp(-squared)"),
     Mutant("natural_gradient_step", "real(1 - rate)", "real(1)"),
-    Mutant("initial_signatures", "alpha=priors.symmetric(posterior.alpha) / EXCESS", "alpha=priors.symmetric(posterior.alpha)"),
+    Mutant("initial_signatures", "priors.symmetric(posterior.alpha) / EXCESS", "priors.symmetric(posterior.alpha)"),
     Mutant("merged", "counts[i] += counts[j]", "counts[i] += 0"),
     Mutant("in_order", "np.argsort(posterior.alpha, kind", "np.argsort(-posterior.alpha, kind"),
     Mutant("leave_modality_out", "np.flatnonzero(fold != number)", "np.arange(fold.size)"),
@@ -99,7 +99,7 @@ MUTANTS = [
     Mutant("modality_shares", ".replace(0, np.nan)", ""),
     Mutant("Preparation.apply", "x.data *= x.dtype.type(self.scale)", "x.data *= 1"),
     # tl
-    Mutant("export_params", "proportions.max(axis=0) > filter_threshold", "proportions.mean(axis=0) > filter_threshold"),
+    Mutant("export_params", "proportions.max(axis=0) > filter", "proportions.mean(axis=0) > filter"),
     Mutant("_standard", "squares - mean**2", "squares"),
     Mutant("zscores", "np.clip(z, -thr, thr)", "np.minimum(z, thr)"),
     Mutant("_largest", "np.where(missing, -1, values.argmax(axis=1))", "np.where(missing, 0, values.argmax(axis=1))"),
@@ -146,11 +146,12 @@ MUTANTS = [
     Mutant("_dots", "probability / probability.max(axis=0)", "probability"),
 ]  # fmt: skip
 
-# The tests that a fault of a room may concern, beside those of the same name as its module, in the order in which they are run.
+# The tests that a fault of a room may concern, beside those of the name of its module, in the order of their runs.
 FITS = ["tests/tl/test_mtm.py", "tests/tl/test_smtm.py", "tests/tl/test_svi.py", "tests/tl/test_priors.py"]
 AFTER_FITS = [
-    "tests/tl/test_starts.py", "tests/tl/test_checkpoints.py", "tests/tl/test_load_model.py", "tests/tl/test_modality_weights.py",
-    "tests/tl/test_mosaic.py", "tests/tl/test_export_params.py", "tests/tl/test_transform.py", "tests/tl/test_uncertainty.py",
+    "tests/tl/test_starts.py", "tests/tl/test_checkpoints.py", "tests/tl/test_load_model.py",
+    "tests/tl/test_modality_weights.py", "tests/tl/test_mosaic.py", "tests/tl/test_export_params.py",
+    "tests/tl/test_transform.py", "tests/tl/test_uncertainty.py",
 ]  # fmt: skip
 CONCERNED = {
     "inference": ["tests/inference", "tests/tl/test_feature_associations.py", *FITS, *AFTER_FITS],
@@ -219,7 +220,7 @@ def concerned(path: Path, package: Path) -> list[str]:
 
 
 def is_compiled(path: Path) -> bool:
-    """Whether a module is of kernels, which are compiled anew where one has changed, for they are compiled into each other."""
+    """Whether a module is of kernels, which are compiled into each other, so all anew where one has changed."""
     return re.search(r"\bnjit\b|special\.jit|_jit\b|import jit\b", path.read_text(encoding="utf-8")) is not None
 
 

@@ -63,7 +63,7 @@ def logs(of, lam, family):
 
 
 def plain_bound(of, before, family, by=None):
-    """E log p(x, z | θ, β) + E log p(θ, β) − E log q with responsibilities of the signatures ``before``, that of family ``by``."""
+    """E log p(x, z | θ, β) + E log p(θ, β) − E log q, responsibilities by ``before`` and family ``by``."""
     x, gamma, alpha, eta = of.corpus.rows.toarray(), of.gamma, of.alpha, of.eta
     log_t = digamma(gamma) - digamma(gamma.sum(axis=1, keepdims=True))
     r = np.exp(log_t[:, None] + logs(of, before, by or family))
@@ -108,7 +108,7 @@ def test_bound_of_counts_that_the_other_family_shared_out():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_bound_rises(family):
-    """Exactly so with means; with a Dirichlet posterior each, up to what it leaves open beyond the most likely signatures."""
+    """Exactly so with means; with Dirichlet posteriors, up to what these leave open."""
     of = model(family)
     trace = np.array([iterate(of) for _ in range(60)])
     assert (np.diff(trace) > -(1e-5 if family == "variational" else 1e-12) * abs(trace[-1])).all()

@@ -45,7 +45,7 @@ def log_signatures(lam, family):
 
 
 def plain_bound(model, lam_before, family, shared_out_by=None):
-    """Each count is shared out among the topics by γ and the signatures before the M-step; then all terms one by one."""
+    """Each count is shared out among the topics by γ and the signatures before the M-step; then all terms."""
     x, gamma = model.corpus.rows.toarray(), model.gamma.astype(float)
     log_t, prior = expected_log(gamma), np.full_like(gamma, model.alpha)
     total = (log_normaliser(prior) - log_normaliser(gamma) + ((prior - gamma) * log_t).sum(axis=1)).sum()

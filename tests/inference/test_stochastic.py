@@ -64,7 +64,7 @@ def test_a_start_finds_planted_topics():
 
 
 def check_mass(begun, lam):
-    """λ − η sums to about the counts of each modality: to a mean, weighed by the rates, of batches taken for the whole."""
+    """λ − η sums to about the counts of each modality: to a mean, weighed by rates, of batches."""
     for block in begun.corpus.blocks:
         counts = begun.corpus.rows[:, block].sum(dtype=float)
         assert (lam[block] - begun.eta).sum(dtype=float) == pytest.approx(counts, rel=0.1)

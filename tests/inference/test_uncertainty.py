@@ -83,7 +83,7 @@ def test_where_every_count_tells_its_topic_it_is_the_dirichlet():
 
 
 def test_two_topics_against_numerical_integration():
-    """Signatures that overlap and are known: the variance is that of the posterior, which the Dirichlet's is far from."""
+    """Signatures that overlap and are known: the variance of the posterior, far from the Dirichlet's."""
     beta = np.array([[0.5, 0.3], [0.3, 0.3], [0.2, 0.4]])
     counts = np.array([[900, 600, 550]])
     grid = np.linspace(0, 1, 100_001)[1:-1]

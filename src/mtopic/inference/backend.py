@@ -21,8 +21,8 @@ SUMS = {"log_gamma": sums.sum_log_gamma, "digamma": sums.sum_digamma, "v_log_v":
 class Backend:
     """The calls that inference makes; threads share the rows, and their number changes no bit of any result.
 
-    What has the same calls can stand in its place. Arrays that come in are left as they are. The threads stay for the time of a ``with`` block;
-    outside of it the calling one does all the work.
+    What has the same calls can stand in its place. Arrays that come in are left as they are. The threads stay for the
+    time of a ``with`` block; outside of it the calling one does all the work.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Backend:
     def e_step(
         self, counts: csr_array, signatures: Array, prior: Array, start: Array, rounds: int, atol: float, rtol: float
     ) -> tuple[Array, Double]:
-        """γ of each row at its fixed point, searched from ``start``, and the rounds that it took, × share of topics alive.
+        """γ of each row at its fixed point, from ``start``, and the rounds that it took, × share of topics alive.
 
         ``prior`` has one row for all or a row each. A row stops when Σ_k|Δγ| < K·atol + rtol·(its counts).
         """
@@ -86,7 +86,7 @@ class Backend:
         shift: float | Array,
         out: Array | None = None,
     ) -> Array:
-        """λ · keep + expected counts · scale + shift, of which there is one or one a row; if wanted, in ``out``, which may be λ."""
+        """λ · keep + expected counts · scale + shift, one for all rows or one each, in ``out`` if given (may be λ)."""
         moved, real = np.empty_like(lam) if out is None else out, lam.dtype.type
         amounts = real(keep), real(scale), np.atleast_1d(np.asarray(shift, real))
         self._over(statistics.gradient_step, counts, topics, signatures, *amounts, lam, moved)
@@ -112,7 +112,7 @@ class Backend:
         return out
 
     def corrected(self, graph: csr_array, gamma: Array, previous: Array, *, isolated: bool) -> Array:
-        """γ ⊙ (1 + mean direction of the neighbours' ``previous`` γ), rescaled; rows without neighbours too if ``isolated``."""
+        """γ ⊙ (1 + mean direction of neighbours' ``previous`` γ), rescaled; with ``isolated`` also lone rows."""
         units, out = np.empty_like(gamma), np.empty_like(gamma)
         self._rows(neighbours.unit_rows, len(gamma), previous, units)
         self._over(neighbours.correct_by_neighbours, graph, gamma, units, isolated, out)
@@ -145,7 +145,7 @@ class Backend:
     def merged_in_sets(
         self, pairs: NDArray[np.int64], by_feature: Double, by_set: Double, features: Sequence[NDArray[np.int64]]
     ) -> Double:
-        """The likelihood of counts of the topics i and j together where each set of observations has measured its ``features`` only."""
+        """The likelihood of the counts of topics i and j together; each set has measured its ``features`` only."""
         out, ends = np.empty(len(pairs)), np.cumsum([0, *map(len, features)])
         of_sets = by_feature, by_set, np.concatenate(features), ends
         self._rows(merging.merged_in_sets, len(pairs), pairs, *of_sets, out)
@@ -162,7 +162,7 @@ class Backend:
         prior: Double,
         theta: Double,
     ) -> tuple[Double, Double]:
-        """Mean and variance of θ of each row by its observed information; of each feature there are weight, modality and η."""
+        """Mean and variance of θ of each row by its observed information; weight, modality and η are by feature."""
         mean, variance = np.empty_like(theta), np.empty_like(theta)
         args = weights, modality, lam, totals, eta, prior, theta, mean, variance
         self._over(information.laplace, counts, *args)

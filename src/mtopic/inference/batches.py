@@ -11,7 +11,8 @@ from .random_streams import Stream, generator
 def batches(n_obs: int, size: int, drawn: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Batches without end, in which each observation comes once before any comes again; ``drawn`` have come already.
 
-    An epoch, in which all come once, has an order of its own. A batch may hold the end of one and the beginning of the next.
+    An epoch, in which all come once, has an order of its own. A batch may hold the end of one and the beginning of the
+    next.
     """
     size = min(size, n_obs)
     epoch, begun = divmod(drawn, n_obs)

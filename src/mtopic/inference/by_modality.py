@@ -1,7 +1,7 @@
 """An observation's topics by single modalities, and by signatures that it has no part in.
 
-A signature that an observation's own counts have shaped recognises them again, be they noise. So every observation belongs to a
-fold and is judged by signatures made of the other folds.
+A signature that an observation's own counts have shaped recognises them again, be they noise. So every observation
+belongs to a fold and is judged by signatures made of the other folds.
 """
 
 from dataclasses import dataclass, replace
@@ -33,8 +33,9 @@ class ByModality:
     alone, others
         For each modality the mean of q(θ), D × K, given its counts alone and given those of all others.
     explained
-        What topics explain of a modality's counts, K × modalities, in nats: the logarithm of the probability of each count by its
-        observation's topics over that by the modality's mean profile, divided among the topics that it may be of.
+        What topics explain of a modality's counts, K × modalities, in nats: the logarithm of the probability of each
+        count by its observation's topics over that by the modality's mean profile, divided among the topics that it
+        may be of.
     """
 
     alone: list[Array]
@@ -78,7 +79,7 @@ def _observations(fitted: Posterior, rows: NDArray[np.intp]) -> Posterior:
 
 
 def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
-    """The posterior of some modalities, measured sets apart; with weights only where there are several that have any."""
+    """The posterior of some modalities, measured sets apart; with weights only where several have any."""
     sets, posterior = posterior.corpus.measured_sets.within(modalities), posterior.one_modality_per_set()
     weights = posterior.corpus.modality_weights[sets]
     blocks = [posterior.corpus.blocks[s] for s in sets]

@@ -1,8 +1,8 @@
 """The collapsed family of signatures: β is integrated out and its expected counts λ − η stand for it.
 
-This is zero-order collapsed inference (Asuncion, Welling, Smyth and Teh 2009) for the signatures; a count's own share of
-λ, one among a feature's counts in all observations, is left in, as in its stochastic form (Foulds et al. 2013). θ, on which an
-observation has few counts, keeps its Dirichlet posterior. Up to a constant the updates climb
+This is zero-order collapsed inference (Asuncion, Welling, Smyth and Teh 2009) for the signatures; a count's own share
+of λ, one among a feature's counts in all observations, is left in, as in its stochastic form (Foulds et al. 2013). θ,
+on which an observation has few counts, keeps its Dirichlet posterior. Up to a constant the updates climb
 log p(x | β = λ / Σλ), bounded below by q(θ), + η Σ log β.
 """
 
@@ -30,7 +30,8 @@ def expected_log(lam: Array) -> Array:
 def learned_eta(lam: list[Array], weights: NDArray[np.float64], eta: float, backend: Backend) -> float:
     """One fixed-point step to the η under which the expected counts are most likely with β integrated out (Minka 2000).
 
-    The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean, is taken.
+    The digamma function is strongly curved where counts are small: its mean over a count, not its value at the mean,
+    is taken.
     """
     seen, expected = 0.0, 0.0
     for one, weight in zip(lam, weights, strict=True):

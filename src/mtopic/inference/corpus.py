@@ -63,7 +63,7 @@ class Corpus:
 
     @property
     def one_modality_per_set(self) -> "Corpus":
-        """The same counts with every measured set as a modality of its own, which has no feature in common with another."""
+        """The same counts with every measured set as a modality of its own, without common features."""
         sets = self.measured_sets
         if not isinstance(sets, MeasuredSets):
             return self

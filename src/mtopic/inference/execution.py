@@ -16,8 +16,8 @@ BLOCKS_PER_THREAD = 8
 class Threads:
     """Joblib threads that stay for the time of a ``with`` block and share the work on blocks of rows.
 
-    A call of `run` costs microseconds, where a `joblib.Parallel` call polls for ten milliseconds. Outside the ``with`` block
-    the calling thread does all the work.
+    A call of `run` costs microseconds, where a `joblib.Parallel` call polls for ten milliseconds. Outside the ``with``
+    block the calling thread does all the work.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ OF_THE_POSTERIOR = ("alpha", "eta", "family")
 
 @dataclass
 class Fit:
-    """A posterior and the trace of the iterations that made it; the whole state of a fit, so that it can go on at any time.
+    """A posterior and the trace of its iterations: the whole state of a fit, so that it can go on at any time.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Fit:
         return fit
 
     def configure(self, dtype: np.dtype, n_jobs: int, count_scale: float = 1.0) -> None:
-        """Bring the posterior to the precision, the threads and the scale of the counts of the iterations that follow."""
+        """Bring the posterior to the precision, threads and scale of counts of the iterations that follow."""
         posterior = self.posterior
         posterior.backend = Backend(n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype).scaled(count_scale / self.count_scale)
@@ -111,7 +111,7 @@ class Fit:
         self.count_scale = count_scale
 
     def set_start(self, lam: Array | None, passes: float) -> None:
-        """Start from λ that was found elsewhere, unless there is none or the posterior has seen the data; and note the work."""
+        """Start from λ that was found elsewhere, if any, unless the posterior has seen the data; and note the work."""
         self.passes += passes
         if lam is not None and not self.started:
             self.posterior.update(self.posterior.gamma, lam)
@@ -150,9 +150,10 @@ class Fit:
             self.set_start(*initial_signatures(self.posterior, rng, largest=size))
 
     def step(self, plan: schedule.Plan, batch: NDArray[np.integer], rate: float, spatial: SpatialTerm | None) -> None:
-        """Move λ, and priors that are learned, by ``rate`` towards what a batch implies for all; γ of the batch is changed in place.
+        """Move λ, and priors that are learned, by ``rate`` towards what a batch implies; its γ is changed in place.
 
-        An E-step as that of the iteration that ``plan`` is made for, of the batch alone; neighbours have the γ that they had last.
+        An E-step as that of the iteration that ``plan`` is made for, of the batch alone; neighbours have the γ that
+        they had last.
         """
         of = self.posterior
         start = np.ones_like(of.gamma[batch]) if plan.cold else of.gamma[batch]
@@ -182,7 +183,7 @@ class Fit:
         self.steps += 1
 
     def rate(self, size: int, tau: float, kappa: float) -> float:
-        """(tau + t)^−kappa for the next batch of ``size``: the start counts as its batches, those of an epoch at most, an iteration as these."""
+        """(tau + t)^−kappa for the next batch, where the start and iterations count as batches."""
         per_epoch = self.posterior.corpus.n_obs / size
         return float((tau + min(STEPS, per_epoch) + self.drawn / size + self.iterations * per_epoch + 1) ** -kappa)
 
@@ -196,7 +197,7 @@ class Fit:
         )
 
     def has_settled(self, tol: float | str | None, spatial: SpatialTerm | None) -> bool:
-        """Whether more iterations would change little: of the proportions under a prior from neighbours, else of the bound."""
+        """Whether more iterations would change little: of θ under a prior from neighbours, else of the bound."""
         if isinstance(spatial, NeighbourPrior):
             return schedule.proportions_have_settled(self.changes, self.refined, schedule.tolerance(tol, "proportions"))
         return schedule.bound_has_settled(self.elbo, self.refined, schedule.tolerance(tol, "bound"))

@@ -15,8 +15,8 @@ LONGEST, SETTLED = 100, 1e-3
 def fold_in(posterior: Posterior, neighbours: NeighbourPrior | None = None) -> None:
     """Set γ to the fixed point under the counts and the signatures of ``posterior``, each observation begun anew.
 
-    With ``neighbours``, E-steps and the prior that these make alternate, from far above its strength down to it as in a fit, until
-    less than `SETTLED` of an observation's topics moves, on average.
+    With ``neighbours``, E-steps and the prior that these make alternate, from far above its strength down to it as in
+    a fit, until less than `SETTLED` of an observation's topics moves, on average.
     """
     posterior.gamma, _ = posterior.e_step(np.ones_like(posterior.gamma), ROUNDS, rtol=TOLERANCE)
     if neighbours is None:

@@ -1,9 +1,10 @@
 """Features that some observations have measured and others have not.
 
-Observations that have measured the same features of a modality are a measured set of it. A set has columns of its own in the corpus, one for each
-of its features, and a feature has one row of λ, whatever the number of its columns. Of a Dirichlet vector the entries that a set has, scaled
-to sum 1, are Dirichlet distributed with the same parameters, so that observations are judged by these; and where counts are gathered, those
-that a set would have had in its other features are expected there.
+Observations that have measured the same features of a modality are a measured set of it. A set has columns of its own
+in the corpus, one for each of its features, and a feature has one row of λ, whatever the number of its columns. Of a
+Dirichlet vector the entries that a set has, scaled to sum 1, are Dirichlet distributed with the same parameters, so
+that observations are judged by these; and where counts are gathered, those that a set would have had in its other
+features are expected there.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,14 +61,14 @@ class EverythingMeasured:
     def most_likely(
         self, counts: Array, lam: Array, eta: Prior, blocks: list[slice], expected_log: Logarithm
     ) -> tuple[Array, Double]:
-        """λ from ``counts`` of topics in each column, which are overwritten, and what the bound of each modality has besides."""
+        """λ from ``counts`` of topics in each column, overwritten, and what else the bound of each modality has."""
         counts += by_row(eta, counts.dtype)
         return counts, np.zeros(len(blocks))
 
     def permuted(
         self, order: NDArray[np.intp], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.intp], "EverythingMeasured"]:
-        """The columns in a new order, and what they are when features are in ``order`` and modality m has those from ``offsets[m]`` on."""
+        """The columns in a new order: features in ``order``, and modalities from ``offsets`` on."""
         return order, self
 
 
@@ -174,10 +175,10 @@ class Gathered:
         return Gathered(self.by_feature[:, topics], self.by_set[:, topics], self.features)
 
     def most_likely(self, lam: Array, eta: Prior) -> Double:
-        """λ = η + counts, seen and expected, at the signatures that explain the seen ones best; the search begins at ``lam``.
+        """λ = η + counts, seen and expected, at the signatures that explain the seen ones best; starts at ``lam``.
 
-        A feature has the share of what was seen of it, in what there was to see where it was measured (Hunter 2004): λ goes up in
-        the likelihood with every round.
+        A feature has the share of what was seen of it, in what there was to see where it was measured (Hunter 2004): λ
+        goes up in the likelihood with every round.
         """
         shares, added = _shares(lam), by_row(eta, np.float64)
         prior = total(eta, len(lam))
@@ -198,8 +199,8 @@ class Gathered:
     def bound_correction(self, lam: Array, eta: Prior, expected_log: Logarithm) -> float:
         """What the bound has besides that of a λ that would be η + counts seen.
 
-        That is Σ_k (Σ_s n_sk (f(Σ_v λ_kv) − f(Σ_{v∈s} λ_kv)) − Σ_v u_kv (f(λ_kv) − f(Σ_w λ_kw))) with u = λ − η − seen and f the
-        logarithm or its expectation.
+        That is Σ_k (Σ_s n_sk (f(Σ_v λ_kv) − f(Σ_{v∈s} λ_kv)) − Σ_v u_kv (f(λ_kv) − f(Σ_w λ_kw))) with u = λ − η − seen
+        and f the logarithm or its expectation.
         """
         values = np.asarray(lam, dtype=np.float64)
         log_total = expected_log(values.sum(axis=0))

@@ -41,7 +41,8 @@ class Posterior:
     lam
         λ, V × K, the features of all modalities in the order of the corpus.
     alpha, eta
-        Dirichlet priors of the topic proportions and of the signatures: a number, or one for each topic and for each feature.
+        Dirichlet priors of the topic proportions and of the signatures: a number, or one for each topic and for each
+        feature.
     family
         Name of the `Family`.
     backend
@@ -81,7 +82,8 @@ class Posterior:
 
         Returns
         -------
-        λ, and what the observations and the responsibilities add to the `bound`, that of another ``family`` if one is given.
+        λ, and what the observations and the responsibilities add to the `bound`, that of another ``family`` if one is
+        given.
         """
         t, observed = self.topics(gamma)
         counts, by_column = self.statistics(t)
@@ -160,7 +162,7 @@ class Posterior:
 def initial(
     corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: Prior, eta: Prior, family: str = "variational"
 ) -> Posterior:
-    """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features, modality after modality, in double precision."""
+    """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features by modality in double precision."""
     lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])
     gamma = np.full((corpus.n_obs, n_topics), alpha)
     return Posterior(corpus, gamma, lam, alpha, eta, family)

@@ -1,4 +1,4 @@
-"""Concentrations of Dirichlet distributions: a number for symmetric ones, which can be learned, or an array with one for each entry."""
+"""Concentrations of Dirichlet distributions: a number, which can be learned, or an array, one for each entry."""
 
 from typing import TypeAlias
 

@@ -8,12 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plan:
-    """One E-step: ``cold`` starts every observation at γ = 1 and not at its last γ; it ends after ``rounds`` at the latest.
+    """One E-step of at most ``rounds`` rounds: ``cold`` starts every observation at γ = 1, not at its last γ.
 
-    An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the collapsed
-    family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`. ``isolated``: the spatial
-    correction takes in observations without neighbours. ``descent``: how far the spatial prior
-    still has to come down, from 1 to 0.
+    An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the
+    collapsed family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`.
+    ``isolated``: the spatial correction takes in observations without neighbours. ``descent``: how far the spatial
+    prior still has to come down, from 1 to 0.
     """
 
     cold: bool
@@ -56,10 +56,10 @@ DESCEND = 8
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
-    """Explore by collapsed updates, under which topics part most easily; then refine, under which the bound never falls.
+    """Explore by collapsed updates, under which topics part easily; then refine, under which the bound rises.
 
-    Few rounds from the last state are enough, as signatures move little between iterations. The first iteration of either
-    stage begins every observation anew, so that topics can come back to those that had lost them.
+    Few rounds from the last state are enough, as signatures move little between iterations. The first iteration of
+    either stage begins every observation anew, so that topics can come back to those that had lost them.
     """
     cold = iteration in (0, EXPLORE)
     return Plan(
@@ -84,7 +84,7 @@ TOLERANCES = {"bound": 1e-5, "proportions": 5e-3, "batches": 1e-4}
 
 
 def tolerance(tol: float | str | None, of: str) -> float | None:
-    """The number that ``tol`` stands for, of what stops the fit: the ``"bound"``, the ``"proportions"`` or the ``"batches"``."""
+    """The number that ``tol`` stands for, of the ``"bound"``, the ``"proportions"`` or the ``"batches"``."""
     if tol == "auto":
         return TOLERANCES[of]
     if tol is None:
@@ -104,12 +104,12 @@ def bound_has_settled(elbo: Sequence[float], refined: int, tol: float | None) ->
 
 
 def proportions_have_settled(changes: Sequence[float], refined: int, tol: float | None) -> bool:
-    """Whether the last of the ``refined`` iterations, two `WINDOW` at least, changed the proportions by less than ``tol``."""
+    """Whether the last of the ``refined`` iterations, two `WINDOW` at least, moved θ by less than ``tol``."""
     return tol is not None and refined > 2 * WINDOW and changes[-1] < tol
 
 
 def batches_have_settled(estimates: Sequence[float], per_epoch: int, tol: float | None) -> bool:
-    """Whether the mean of the estimates of an epoch differs by less than ``tol`` of itself from that of the epoch before."""
+    """Whether the mean of an epoch's estimates differs by less than ``tol`` of itself from the epoch before."""
     if tol is None or len(estimates) < 2 * per_epoch:
         return False
     before, last = np.mean(estimates[-2 * per_epoch : -per_epoch]), np.mean(estimates[-per_epoch:])

@@ -10,16 +10,17 @@ from scipy.sparse import csr_array
 from .backend import Array, Backend
 
 SHARPNESS = 8
-"""Power of likeness: at 8, neighbours on either side of a sharp border (likeness below 0.7) have less than a tenth of the weight of like ones."""
+"""Power of likeness: at 8, neighbours across a sharp border (likeness below 0.7) have under a tenth of the weight."""
 INITIAL_STRENGTH = 10.0
 """Times its strength, the prior begins a fit: topics of regions form before those of single observations."""
 
 
 @dataclass(frozen=True)
 class NeighbourPrior:
-    """θ_d ~ Dirichlet(α + strength · n_d · mean of likeness_dj · θ_j over the neighbours j), with n_d the observation's counts.
+    """θ_d ~ Dirichlet(α + strength · n_d · mean of likeness_dj · θ_j over the neighbours j), n_d its total count.
 
-    Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border there is little influence.
+    Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border there is
+    little influence.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class NeighbourPrior:
         return backend.pseudocounts(self.neighbours, gamma, SHARPNESS * (1 - descent), strength * totals)
 
     def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:
-        """The prior of some observations alone, and those whose γ it asks for: these, and then each neighbour of each."""
+        """The prior of some observations, and whose γ it asks for: these, and then each neighbour of each."""
         graph = self.neighbours[observations]
         places = np.arange(len(observations), len(observations) + graph.nnz)
         shape = (len(observations), len(observations) + graph.nnz)
@@ -51,7 +52,7 @@ class NeighbourPrior:
 
 @dataclass(frozen=True)
 class Correction:
-    """The original's correction: once an iteration, γ is multiplied by (1 + similarity-weighted mean of the neighbours).
+    """The original's correction: γ is multiplied by (1 + similarity-weighted mean of the neighbours).
 
     Parameters
     ----------

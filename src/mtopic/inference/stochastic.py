@@ -14,7 +14,7 @@ from .posterior import Posterior
 STEPS = 128
 """Batches of the start."""
 SMALLEST_BATCH = 50
-"""Observations in one, on average; of few, the steps follow their noise. Where there are fewer than `STEPS` × this, all are seen more than once."""
+"""Observations in one, on average: with fewer, steps follow noise. Few observations are seen more than once."""
 ROUNDS = 10
 """Of the E-step of a batch, by signatures that the step is about to move."""
 EXCESS = 2
@@ -33,7 +33,8 @@ def svi_step(
 ) -> tuple[Array, Array, float]:
     """Move λ by ``rate`` towards the optimum for a batch that stands for all observations.
 
-    An observation may be in the batch more than once and then counts as often. λ is put into ``out``, which may be the posterior's own, if that is given.
+    An observation may be in the batch more than once and then counts as often. λ is put into ``out``, which may be the
+    posterior's own, if that is given.
 
     Returns
     -------
@@ -72,10 +73,11 @@ def initial_signatures(
 ) -> tuple[Array, float]:
     """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
 
-    Topics that are found from few observations at a time part early, before any observation has committed itself; the more
-    topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there are few, in
-    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …; or fewer are seen, in batches of ``largest``. The prior of their proportions is
-    symmetric; where the posterior's is not, the merged topics are put `in_order` of it.
+    Topics that are found from few observations at a time part early, before any observation has committed itself; the
+    more topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there
+    are few, in
+    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …; or fewer are seen, in batches of ``largest``. The prior of
+    their proportions is symmetric; where the posterior's is not, the merged topics are put `in_order` of it.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def in_order(posterior: Posterior, lam: Array) -> Array:
 
 
 def merged(posterior: Posterior, n_topics: int) -> Array:
-    """λ of ``n_topics`` topics: again and again the two are added whose weighted counts lose the least likelihood by it.
+    """λ of ``n_topics`` topics: again and again the two are added that lose the least likelihood by it.
 
     What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
     """
@@ -150,7 +152,8 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
 def merged_in_sets(posterior: Posterior, sets: MeasuredSets, n_topics: int, counts: Array) -> Array:
     """As `merged`, by the ``counts`` of each column, columns × topics, as they were seen.
 
-    A topic of one measured set has in the features of others only what was expected, which must not keep it apart from similar ones.
+    A topic of one measured set has in the features of others only what was expected, which must not keep it apart from
+    similar ones.
     """
     corpus = posterior.corpus
     parts = [sets.gathered(m, block, counts) for m, block in enumerate(corpus.blocks)]
@@ -177,7 +180,7 @@ Likelihood = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 def _left_over(n: int, n_topics: int, likelihood: Likelihood, add: Callable[[int, int], None]) -> list[int]:
-    """Which of ``n`` topics are left when ``add`` has added, again and again, the second to the first of two that lose least."""
+    """Which of ``n`` topics are left when ``add`` has added, again and again, the two that lose least."""
     alive = list(range(n))
 
     def fill(pairs: NDArray[np.int64]) -> None:

@@ -1,8 +1,9 @@
 """How sure an observation's proportions are, given that nobody knows which topic a count is of.
 
-q(θ_d) is as sure as if the topics of all counts had been seen. Here the logarithm of the posterior, in the logarithms of θ, is expanded to second
-order about its maximum, with what is missing taken off by Louis' identity (1982). Signatures are those of the other observations' counts, for
-one that an observation's own counts have made tells them back, and are themselves uncertain.
+q(θ_d) is as sure as if the topics of all counts had been seen. Here the logarithm of the posterior, in the logarithms
+of θ, is expanded to second order about its maximum, with what is missing taken off by Louis' identity (1982).
+Signatures are those of the other observations' counts, for one that an observation's own counts have made tells them
+back, and are themselves uncertain.
 """
 
 import numpy as np
@@ -28,7 +29,7 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def signature_variance(fitted: Posterior, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of each feature's share in each topic, V × K, with θ taken as known; ``weights`` of counts by modality."""
+    """Variance of each feature's share in each topic, V × K, with θ known; ``weights`` of counts by modality."""
     beta, sets = _means(fitted), fitted.corpus.measured_sets
     relative = _relative_variance(fitted.one_modality_per_set(), sets.of_modalities(weights))
     relative = sets.pooled(relative, len(beta))

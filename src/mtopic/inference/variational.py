@@ -1,7 +1,7 @@
 """The variational family of signatures: q(β_k) = Dirichlet(λ_k), a distribution of its own for each modality.
 
-With q(θ_d) = Dirichlet(γ_d) these are the coordinate updates and the evidence lower bound of latent Dirichlet allocation
-(Blei, Ng and Jordan 2003).
+With q(θ_d) = Dirichlet(γ_d) these are the coordinate updates and the evidence lower bound of latent Dirichlet
+allocation (Blei, Ng and Jordan 2003).
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ Callback: TypeAlias = Callable[["Model"], bool | None]
 
 
 class Monitor:
-    """Saves the model now and then, asks the caller after each iteration, and lets Ctrl-C end a fit after the running one.
+    """Saves the model now and then, asks the caller after each iteration, and lets Ctrl-C end it.
 
     A second Ctrl-C is Python's own. Only the main thread gets signals, and a handler that is not Python's own is left
     alone.

@@ -51,8 +51,9 @@ def test_convex_case_is_solved_as_scipy_solves_it(spread):
     weights, reached = mixtures(a, b, 0.0, spread)
     for g in range(3):
         found = minimize(
-            lambda w, g=g: objective(a[:, g], b, np.clip(w, 0, None), 0.0, spread), np.full(8, 1 / 8), bounds=[(0, 1)] * 8,
-            constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, method="SLSQP", options={"ftol": 1e-14, "maxiter": 500},
+            lambda w, g=g: objective(a[:, g], b, np.clip(w, 0, None), 0.0, spread), np.full(8, 1 / 8), bounds=[(0, 1)]
+            * 8, constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, method="SLSQP", options={"ftol": 1e-14,
+            "maxiter": 500},
         )  # fmt: skip
         assert reached[g] <= found.fun + 1e-8
         np.testing.assert_allclose(weights[:, g], found.x, atol=2e-3)

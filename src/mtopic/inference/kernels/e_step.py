@@ -12,7 +12,7 @@ CHUNK = 256
 
 @jit_reassociate
 def _mix_topics(x, table, slot, own, mixture, total):
-    """As `mix_rows`, over the topics ``slot`` of a table chunks × topics × non-zeros of a chunk, four topics at a time."""
+    """As `mix_rows`, over the topics ``slot`` of a table chunks × topics × non-zeros, four topics at a time."""
     zero = total.dtype.type(0)
     whole = slot.size - slot.size % 4
     total[: slot.size] = zero
@@ -91,9 +91,9 @@ def _commit(prior, live, t, total, gamma):
 def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
     """Iterate one observation's γ to its fixed point; return the rounds, each counted as its share of topics.
 
-    The first rounds are over all topics, on the rows of b where they lie. Topics that receive no more than is lost in the
-    rounding of their prior are dropped for the rest of the E-step once that is half of them: the others' columns are then
-    gathered into a table.
+    The first rounds are over all topics, on the rows of b where they lie. Topics that receive no more than is lost in
+    the rounding of their prior are dropped for the rest of the E-step once that is half of them: the others' columns
+    are then gathered into a table.
     """
     table, live, slot, t, total, mixture, doubles = work
     width, gathered, rounds = gamma.size, False, 0.0
@@ -135,7 +135,7 @@ def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
 
 @jit
 def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_rounds, atol, rtol):
-    """Update γ of the rows in place from the values it holds; write each row's rounds, counted by the topics alive in them.
+    """Update γ of the rows in place; write each row's rounds, each counted as its share of topics alive.
 
     ``prior`` has one row for all observations or a row each. A row stops when Σ_k|Δγ| < K·atol + rtol·(its counts).
     """

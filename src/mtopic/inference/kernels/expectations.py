@@ -1,8 +1,9 @@
 """What is expected of logarithms and of signatures, scaled.
 
-Topics ``t[d]`` are scaled by their row's maximum, signatures ``b[v]`` by their feature's maximum, and both are padded with zeros to whole
-vectors. The ratios of the updates do not feel these scales, and single precision does not underflow: ``t[d]`` has an entry 1 and
-no entry is less than the smallest normal number × `HEADROOM`, so their product is never zero.
+Topics ``t[d]`` are scaled by their row's maximum, signatures ``b[v]`` by their feature's maximum, and both are padded
+with zeros to whole vectors. The ratios of the updates do not feel these scales, and single precision does not
+underflow: ``t[d]`` has an entry 1 and no entry is less than the smallest normal number × `HEADROOM`, so their product
+is never zero.
 """
 
 import math
@@ -38,7 +39,7 @@ def scaled_exp(logs, scratch, out):
 
 @jit
 def expected_topics(start, stop, counts, prior, gamma, t, bound):
-    """Write t[d] ∝ exp(E log θ_d), scaled, and what γ_d adds to the bound besides Σ x log(t·b) and constants of the prior.
+    """Write t[d] ∝ exp(E log θ_d), scaled, and what γ_d adds to the bound besides Σ x log(t·b) and constants.
 
     That is ``counts[d]`` × the logarithm of the scale − KL(Dir(γ_d) ‖ Dir(prior)) without ln Γ of the prior.
     """

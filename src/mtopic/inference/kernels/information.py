@@ -1,4 +1,4 @@
-"""Observed information, what would be known less what is missing of it (Louis 1982), of proportions and of signatures."""
+"""Observed information of proportions and signatures: what would be known less what is missing (Louis 1982)."""
 
 import math
 
@@ -125,8 +125,9 @@ def _variance(theta, precision, doubt, slope, out):
 def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, eta, prior, theta, mean, variance):
     """Write mean and variance of θ of each row, K each.
 
-    ``theta`` is that of the fit, ``weights``, ``modality`` and ``eta`` are those of each feature, ``totals`` the sums of λ, modalities × K; ``prior`` has one row
-    for all observations or a row each. A variance is at most that of the prior's Dirichlet with that mean.
+    ``theta`` is that of the fit, ``weights``, ``modality`` and ``eta`` are those of each feature, ``totals`` the sums
+    of λ, modalities × K; ``prior`` has one row for all observations or a row each. A variance is at most that of the
+    prior's Dirichlet with that mean.
     """
     n_topics, longest = theta.shape[1], 0
     for d in range(start, stop):

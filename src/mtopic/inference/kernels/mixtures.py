@@ -4,9 +4,10 @@ For a target a (K) and columns b (K × n), weights w on the simplex descend
 
     Σ_k a_k ln((a_k + ε) / ((bw)_k + ε)) + sparsity · Σ_p [(w_p + ε)^0.1 + ln(w_p + ε)] + spread · Σ_p w_p ln w_p.
 
-The sparsity term is concave and replaced by its tangent, as is the spread where it is negative; what is left is convex. Each step is exact for the
-spread and the tangents and goes along the gradient of the first term in the geometry of the simplex (exponentiated gradient: Kivinen and
-Warmuth 1997), as far as the whole objective falls. Weights far below ε, which the sparsity holds at zero, are dropped.
+The sparsity term is concave and replaced by its tangent, as is the spread where it is negative; what is left is
+convex. Each step is exact for the spread and the tangents and goes along the gradient of the first term in the
+geometry of the simplex (exponentiated gradient: Kivinen and Warmuth 1997), as far as the whole objective falls.
+Weights far below ε, which the sparsity holds at zero, are dropped.
 """
 
 import math
@@ -100,7 +101,7 @@ def _drop(n, b, w, log_w, place):
 
 @jit
 def _descend(a, b, sparsity, spread, max_steps, tolerance, work, place):
-    """Weights of the columns of ``b``, which is overwritten; return how many are left in ``work[0]`` and the objective."""
+    """Weights of the columns of ``b``, overwritten; return how many are left in ``work[0]``, and the objective."""
     w, log_w, new_w, new_log, slope, terms, mix = work
     size = b.shape[1]
     n, rate, idle = size, 1.0, 0

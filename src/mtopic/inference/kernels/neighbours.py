@@ -23,7 +23,8 @@ def root_shares(start, stop, values, out):
 def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
     """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
 
-    Likeness is the Bhattacharyya coefficient of the two rows to the power ``sharpness``. A row without neighbours becomes zero.
+    Likeness is the Bhattacharyya coefficient of the two rows to the power ``sharpness``. A row without neighbours
+    becomes zero.
     """
     n_topics = roots.shape[1]
     total = np.empty(n_topics)
@@ -53,8 +54,9 @@ def unit_rows(start, stop, values, out):
 def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 
-    ``units`` holds the neighbours' γ as unit vectors. The graph holds no self edges: an observation counts itself with weight 1
-    and its γ as it is now. One that has no neighbour keeps its γ unless ``isolated`` says that it be corrected by itself.
+    ``units`` holds the neighbours' γ as unit vectors. The graph holds no self edges: an observation counts itself with
+    weight 1 and its γ as it is now. One that has no neighbour keeps its γ unless ``isolated`` says that it be
+    corrected by itself.
     """
     n_topics = gamma.shape[1]
     own, s = np.empty(n_topics, gamma.dtype), np.empty(n_topics, gamma.dtype)

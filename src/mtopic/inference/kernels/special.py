@@ -74,7 +74,7 @@ def exp(x, scratch):
 
 @jit
 def digamma(x, out):
-    """Write ψ(x): six steps of the recurrence in one fraction, then the asymptotic series (relative error below 1e-12)."""
+    """Write ψ(x): six steps of the recurrence in one fraction, then the asymptotic series (error below 1e-12)."""
     for i in range(x.size):
         out[i] = x[i] + 6
     log(out)

@@ -56,7 +56,8 @@ def sum_digamma(start, stop, values, out):
 def sum_increments(start, stop, values, prior, out):
     """Write, for each row, Σ_k E[ψ(n + prior) − ψ(prior)] of counts n of which only the means v − prior are known.
 
-    n is taken as zero with the probability that a Poisson variable of that mean has, else as its mean given that it is not.
+    n is taken as zero with the probability that a Poisson variable of that mean has, else as its mean given that it is
+    not.
     """
     work, logs, present = np.empty(values.shape[1] + 1), np.empty(values.shape[1] + 1), np.empty(values.shape[1])
     n = present.size
@@ -74,7 +75,7 @@ def sum_increments(start, stop, values, prior, out):
 
 @jit
 def total_variation(start, stop, values, others, out):
-    """Write half the sum of the differences between the shares of the entries in a row of ``values`` and of ``others``."""
+    """Write half the sum of the differences between the shares of the entries in two rows."""
     for row in range(start, stop):
         total, other_total, out[row] = 0.0, 0.0, 0.0
         for k in range(values.shape[1]):

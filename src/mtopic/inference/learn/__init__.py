@@ -1,1 +1,1 @@
-"""What is learned from counts that are hidden from short fits, before the fit itself: weights of modalities and strength of neighbours."""
+"""What is learned before a fit, from counts hidden from short fits: weights of modalities, strength of neighbours."""

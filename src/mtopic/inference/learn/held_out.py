@@ -22,7 +22,7 @@ ROUNDS = 3
 
 
 class HeldOut:
-    """Short fits to the counts that are shown, all from a common state, and how well they predict those that are hidden.
+    """Short fits to the counts that are shown, from a common state, and how well they predict the hidden ones.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class HeldOut:
     def log_likelihood(
         self, *, prior: NeighbourPrior | None = None, weights: NDArray[np.float64] | None = None, longest: int = LONGEST
     ) -> NDArray[np.float64]:
-        """Σ_v x_dv ln Σ_k θ_dk β_kv of the hidden counts, D × M, with the means of θ and β after ``longest`` iterations at most.
+        """Σ_v x_dv ln Σ_k θ_dk β_kv of the hidden counts, D × M, with mean θ, β after ``longest`` iterations or fewer.
 
         Parameters
         ----------

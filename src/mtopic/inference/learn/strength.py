@@ -17,9 +17,9 @@ from mtopic.inference.spatial import NeighbourPrior
 from .held_out import HeldOut
 
 STEP = 3.0
-"""Ratio of the strengths that are tried: the likelihood changes little over less, and a parabola finds what is between."""
+"""Ratio of the strengths that are tried; the likelihood changes little over less, and a parabola goes between."""
 FIRST = -1
-"""Power of `STEP` that is tried first: a third of an observation's own counts, from where the search goes up or down."""
+"""Power of `STEP` that is tried first: a third of an observation's own counts."""
 LOWEST, HIGHEST = -3, 3
 """Powers beyond which neighbours have next to no influence, or the observation itself."""
 STANDARD_ERRORS = 3
@@ -54,8 +54,8 @@ class Learned:
 def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
     """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
 
-    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from `FIRST`. The
-    strength taken is the weakest that predicts as well as the best, up to a standard error.
+    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from
+    `FIRST`. The strength taken is the weakest that predicts as well as the best, up to a standard error.
     """
     chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
     shown, hidden, order = hide_feature_groups(counts.part(chosen), rng)
@@ -88,7 +88,7 @@ def _climb(score: Score, start: int) -> int:
 
 
 def _weakest(score: Score, best: int) -> float:
-    """From the best rung to where a parabola through it and its neighbours is a standard error below its top, a rung at most."""
+    """From the best rung to where a parabola through it is a standard error below its top, a rung at most."""
     if not LOWEST < best < HIGHEST:
         return 0.0
     below, above = (score(best + step) - score(best) for step in (-1, 1))
@@ -101,7 +101,7 @@ def _weakest(score: Score, best: int) -> float:
 
 
 def hide_feature_groups(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:
-    """The counts without those of one group of features in each observation, these, and the features in their new order.
+    """Counts without those of one feature group in each observation, these, and the features in their new order.
 
     The features of every modality are put into `GROUPS` groups at random, each of which becomes a modality of its own.
     """

@@ -18,19 +18,19 @@ from .held_out import HeldOut
 MOST_OBSERVATIONS = 20_000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 HIDDEN = 0.2
-"""Share of the counts that is hidden: enough to compare predictions, and little enough that signatures stay what they are."""
+"""Share of the counts that is hidden: enough to compare predictions, and little enough to leave signatures."""
 START_BATCHES = 48
 """Fewer than in the start of a fit, whose topics have to be better than these."""
 ITERATIONS_BEFORE, ITERATIONS_AFTER = 5, 5
 """Of the state that all short fits share, and of each: weights move topics within a few iterations."""
 STEP = 3.0
-"""Ratio of the factors that are tried: the likelihood changes little over less, and a parabola finds what is between."""
+"""Ratio of the factors that are tried; the likelihood changes little over less, and a parabola goes between."""
 LOWEST = -4
 """Power of `STEP` below which a modality is as good as silent: its counts weigh 1/81."""
 STANDARD_ERRORS = 3
 """How far above 0 a gain has to be to count as one, so that noise changes no weight."""
 SMALLEST_GAIN = 0.005
-"""Share of what topics predict at all that weights must gain; a smaller gain may be significant and still not matter."""
+"""Share of what topics predict that weights must gain; a smaller gain may be significant and not matter."""
 NO_VARIANCE = 1e-9
 """Multinomial variance over counts below which there is none but by rounding, as with one feature."""
 
@@ -41,9 +41,11 @@ Score = Callable[[Rungs], NDArray[np.float64]]
 def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
     """The weights of the modalities, the largest of which is 1.
 
-    Counts that vary φ times as much as multinomial ones have the weight 1/φ. Whether a modality with less certain signatures should have less
-    is decided by counts that are hidden from short fits: powers of `STEP` are tried as further factors, as long as the hidden
-    counts of all modalities, each divided by its φ, are predicted better, and dropped if the gain is not significant and large enough. Nothing is left of a modality of which topics predict no more than the frequencies of its features do.
+    Counts that vary φ times as much as multinomial ones have the weight 1/φ. Whether a modality with less certain
+    signatures should have less is decided by counts that are hidden from short fits: powers of `STEP` are tried as
+    further factors, as long as the hidden counts of all modalities, each divided by its φ, are predicted better, and
+    dropped if the gain is not significant and large enough. Nothing is left of a modality of which topics predict no
+    more than the frequencies of its features do.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
 
 
 def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
-    """The counts without a random part of `HIDDEN` of them, and this part; what is not whole is rounded up or down at random."""
+    """The counts without a random part `HIDDEN`, and this part; values are rounded up or down at random."""
     rows = corpus.rows
     whole = np.floor(rows.data + rng.random(rows.nnz)).astype(np.int64)
     away = np.minimum(rng.binomial(whole, HIDDEN), rows.data)
@@ -90,7 +92,7 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
 
 
 def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float64]:
-    """Log likelihood of the hidden counts, D × M, under the frequencies of features among those shown, all observations alike."""
+    """Log likelihood of the hidden counts, D × M, under the frequencies of the features among those shown."""
     eta = shown.measured_sets.of_features(eta) if isinstance(eta, np.ndarray) else eta
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
     logs = [np.log(counts[block] / counts[block].sum()) for block in shown.column_blocks]
@@ -99,7 +101,7 @@ def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float6
 
 
 def dispersion(of: Posterior) -> NDArray[np.float64]:
-    """φ of each modality, at least 1: Σ (x − μ)² over the sum of the multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ and β.
+    """φ of each modality, at least 1: Σ (x − μ)² over multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ, β.
 
     1 where there are none: of one feature, or of no counts.
     """
@@ -124,7 +126,7 @@ def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _descend(score: Score, n_modalities: int) -> Rungs:
-    """Downhill from no further factors, a rung of one modality at a time, while the score rises; one modality keeps its own."""
+    """Downhill from no further factors, a rung of one modality at a time, while the score rises."""
     best = (0,) * n_modalities
     while True:
         lower = [best[:m] + (best[m] - 1,) + best[m + 1 :] for m in range(n_modalities)]
@@ -136,7 +138,7 @@ def _descend(score: Score, n_modalities: int) -> Rungs:
 
 
 def _highest(score: Score, best: Rungs, m: int) -> float:
-    """The rung of modality m up to where a parabola through the best and its neighbours is a standard error below its top."""
+    """The rung of modality m up to where a parabola through the best is a standard error below its top."""
     if not LOWEST < best[m] < 0:
         return float(best[m])
     below, above = (score(best[:m] + (best[m] + step,) + best[m + 1 :]) - score(best) for step in (-1, 1))
