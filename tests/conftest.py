@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +139,7 @@ def _quick_start() -> Iterator[None]:
     """In place of the start wherever it is called from."""
     import mtopic.inference
 
-    modules = [import_module(f"mtopic.inference.{found.name}") for found in iter_modules(mtopic.inference.__path__)]
+    modules = [import_module(found.name) for found in walk_packages(mtopic.inference.__path__, "mtopic.inference.")]
     start = QuickStart(import_module("mtopic.inference.stochastic").initial_signatures)
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:

@@ -162,6 +162,10 @@ def test_tools(both, tool, fingerprint):
     assert made_by(TOOLS[tool], again, fingerprint) == made_by(TOOLS[tool], data, fingerprint)
 
 
+OTHER_FORMATS = [pytest.param(name, marks=pytest.mark.weekly) for name in FORMATS if name != "h5mu"]
+
+
+@pytest.mark.parametrize("both", ["h5mu", *OTHER_FORMATS], indirect=True)
 @pytest.mark.parametrize("plot", PLOTS)
 def test_plots(both, plot):
     data, again = both
