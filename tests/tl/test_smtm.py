@@ -374,7 +374,7 @@ def test_strength_is_learned_once_by_the_seed(monkeypatch):
         calls.append(1)
         return learned_prior(*arguments)
 
-    monkeypatch.setattr("mtopic.tl._smtm.learned_prior", counted)
+    monkeypatch.setattr("mtopic.model.smoothing.learned_prior", counted)
     models = [model_of(data, n_topics=8, n_neighbors=6, seed=seed) for seed in (5, 5, 6)]
     assert [model.strength for model in models] == [None] * 3
     for model in models:

@@ -102,7 +102,7 @@ def test_the_best_is_kept_and_the_first_is_that_of_one_start(tissue, kind, sched
 
 def test_weights_and_strength_are_learned_once(tissue, monkeypatch):
     calls = []
-    for name in ("mtopic.model.model.learned_weights", "mtopic.tl._smtm.learned_prior"):
+    for name in ("mtopic.model.run.learned_weights", "mtopic.model.smoothing.learned_prior"):
         module, _, function = name.rpartition(".")
         original = getattr(sys.modules[module], function)
         monkeypatch.setattr(name, lambda *given, of=original: calls.append(of.__name__) or of(*given))
