@@ -37,7 +37,7 @@ MUTANTS = [
     # inference: what is compiled
     Mutant("expected_topics", "(logs[k] - logs[n_topics])", "(logs[k] + logs[n_topics])"),
     Mutant("mean_signatures", "lam[v, k] * share[k]", "lam[v, k]"),
-    Mutant("_fixed_point", "limit = width * atol + rtol * x.sum()", "limit = width * atol"),
+    Mutant("_fixed_point", "limit = width * atol + rtol *", "limit = width * atol + 0 *"),
     Mutant("_fixed_point", "if gathered or 2 * n_keep <= width", "if 2 * n_keep <= width"),
     Mutant("sufficient_statistics", "total[k] * b[v, k]", "total[k]"),
     Mutant("gradient_step", "+ own_shift)", "- own_shift)"),
@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant("_fast", "max(0.0, 1 - (iteration - EXPLORE) / DESCEND)", "0.0"),
     Mutant("bound_has_settled", "refined < WINDOW", "refined < 0"),
     Mutant("batches", "[begun:]", "[:]"),
-    Mutant("NeighbourPrior.__call__", "ABOVE**descent", "ABOVE"),
+    Mutant("NeighbourPrior.__call__", "(1 - descent)", "1"),
     Mutant("Correction.from_points", "np.exp(-np.pi * squared)", "np.exp(-squared)"),
     Mutant("natural_gradient_step", "real(1 - rate)", "real(1)"),
     Mutant("initial_signatures", "priors.symmetric(posterior.alpha) / EXCESS", "priors.symmetric(posterior.alpha)"),
@@ -76,7 +76,7 @@ MUTANTS = [
     Mutant("fold_in", "if iteration >= DESCEND and change < SETTLED", "if change < SETTLED"),
     Mutant("Gathered.most_likely", "(self.by_feature + added)", "self.by_feature"),
     Mutant("Posterior.learned_alpha", "self.n_topics * float", "float"),
-    Mutant("Posterior.bound", "observed + self._worth(parts)", "observed"),
+    Mutant("Posterior.bound", "return observed +", "return 0 * observed +"),
     # model
     Mutant("Starts.over", "fit.elbo[-1] > self.best.elbo[-1]", "fit.elbo[-1] < self.best.elbo[-1]"),
     Mutant("Monitor.ends_after", "iteration % self._every == 0", "iteration % self._every == 1"),
@@ -89,7 +89,7 @@ MUTANTS = [
     Mutant("_require_mass", "mass.mean() < FLOOR", "mass.mean() < 0"),
     Mutant("halves", "0.5", "0.4"),
     Mutant("Stochastic._finish", "plan.descent == 0 or not", "plan.descent >= 0 or not"),
-    Mutant("Model._begun", "(seed, 3)", "(0, 3)"),
+    Mutant("Model._begun", "1 / self.n_topics if running.learns_alpha else of.alpha", "of.alpha"),
     # _data
     Mutant("fingerprint", "(part.indices, np.int64), ", ""),
     Mutant("count_matrix", "x.sum_duplicates()", "x.sort_indices()"),

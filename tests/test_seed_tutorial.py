@@ -13,11 +13,11 @@ import mtopic as mt
 @pytest.fixture(scope="module")
 def p22_like(tmp_path_factory):
     """A file of the form of the published P22 mouse brain: coordinates as a table, colours and cell types by topic."""
-    mdata = mt.datasets.simulate(2000, 20, modalities={"rna": 400, "atac": 800}, depth=400)
+    mdata = mt.datasets.simulate(1000, 10, modalities={"rna": 300, "atac": 600}, depth=400)
     points = mdata.obsm["spatial"]
     del mdata.obsm["spatial"]
     mdata.obsm["coords"] = pd.DataFrame(points, index=mdata.obs_names, columns=["x", "y"])
-    numbers = range(1, 21)
+    numbers = range(1, 11)
     mdata.uns["TOPIC_COLOR"] = {f"topic_{k}": f"#{k * 800_000:06x}" for k in numbers}
     mdata.uns["TOPIC_CELLTYPE"] = {f"topic_{k}": f"cell type {k}" for k in numbers}
     path = tmp_path_factory.mktemp("p22") / "raw.h5mu"
@@ -37,8 +37,8 @@ def run(shared, path, out, *options):
 
 @pytest.mark.slow
 def test_on_a_tissue_of_two_modalities(shared, p22_like, tmp_path):
-    trained = run(shared, p22_like, tmp_path, "--topics", "20")
-    assert trained.obsm["topics"].shape[0] == 2000
+    trained = run(shared, p22_like, tmp_path, "--topics", "10")
+    assert trained.obsm["topics"].shape[0] == 1000
     assert mt.datasets.recovery(trained)["correlation"].median() > 0.9
 
 
