@@ -57,7 +57,7 @@ def test_the_id_is_that_of_the_fit(followed):
 @pytest.mark.parametrize("slot", FOLLOWING)
 def test_what_follows_bears_the_id_and_is_outdated_by_the_next_fit(followed, slot):
     before, after = followed
-    assert before.uns["mtopic"]["results"][slot] == before.uns["mtopic"]["id"]
+    assert before.uns["mtopic"]["results"].loc[slot, "fit"] == before.uns["mtopic"]["id"]
     assert not record.is_outdated(before, slot)
     assert record.is_outdated(after, slot)
     made_anew = after.copy()

@@ -1,7 +1,7 @@
 """``uns["mtopic"]``: the record of a fit, its id, and what follows from it."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
@@ -165,9 +165,8 @@ def write(data: Data, head: str, record: dict[str, Any]) -> None:
         data.obsm.pop(f"{head}{name}", None)
         for holder in _holders(data):
             holder.varm.pop(f"{head}{name}", None)
-    if outdated := [
-        slot for slot in read(data, head).get(FOLLOWING, {}) if _exists(data, slot) and is_outdated(data, slot)
-    ]:
+    outdated = [slot for slot in _following(read(data, head)) if _exists(data, slot) and is_outdated(data, slot)]
+    if outdated:
         warn(f"{', '.join(outdated)} follow from an earlier fit than the topics that are there now: make them anew")
 
 
@@ -183,13 +182,16 @@ def drop(data: Data, head: str, *names: str) -> None:
 
 def note(data: Data, head: str, *slots: str) -> None:
     """Note that slots, such as ``"obs:topic"`` or ``"rna:obsm:zscores"``, follow from the fit that is there now."""
-    if (fit := read(data, head).get("id")) is not None:
-        add(data, head, **{FOLLOWING: {**read(data, head).get(FOLLOWING, {}), **dict.fromkeys(slots, fit)}})
+    record = read(data, head)
+    if "id" in record:
+        known = {**_following(record), **dict.fromkeys(slots, str(record["id"]))}
+        add(data, head, **{FOLLOWING: pd.DataFrame({"fit": known})})
 
 
 def is_outdated(data: Data, slot: str) -> bool:
     """Whether the slot follows from a fit whose place another has taken."""
-    return any(slot in record[FOLLOWING] and str(record[FOLLOWING][slot]) != record["id"] for record in _records(data))
+    records = [value for value in data.uns.values() if isinstance(value, Mapping) and "id" in value]
+    return any(_following(record).get(slot, record["id"]) != record["id"] for record in records)
 
 
 def warn_outdated(data: Data, *slots: str) -> None:
@@ -208,10 +210,10 @@ def _exists(data: Data, slot: str) -> bool:
     return holder is not None and name in getattr(holder, kind)
 
 
-def _records(data: Data) -> Iterator[Mapping[str, Any]]:
-    for value in data.uns.values():
-        if isinstance(value, Mapping) and isinstance(value.get(FOLLOWING), Mapping) and "id" in value:
-            yield value
+def _following(record: Mapping[str, Any]) -> dict[str, str]:
+    """The id of the fit that each slot follows from."""
+    table = record.get(FOLLOWING)
+    return {} if table is None else {str(slot): str(fit) for slot, fit in table["fit"].items()}
 
 
 def _holders(data: Data) -> list[AnnData]:

@@ -191,7 +191,8 @@ def _record(
     own = {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
     space = {} if around is None else {**around.params, "smoothing": "prior", "strength": fitted.strength}
     params = Params.of({**deepcopy(taken_over), **own, **space, "batch_key": batch_key})
-    return {"params": params.as_dict(), "features": new.matched, "version": __version__}
+    fit = record.fit_id(new.obs_names, posterior.gamma)
+    return {"params": params.as_dict(), "features": new.matched, "version": __version__, "id": fit}
 
 
 def _write(target: Data, head: str, entries: dict[str, Any], around: SpatialGraph | None) -> None:
