@@ -160,7 +160,7 @@ def test_what_follows_from_topics(reference, cells):
         mt.pl.convergence(new, show=False)
     mt.tl.transform(reference, new, verbose=False)
     assert set(new.obsm) == {"topics", *cells[1].obsm}
-    assert set(new.uns["mtopic"]) == {"params", "features", "version", "id"}
+    assert set(new.uns["mtopic"]) == {"params", "features", "version", "id", "results"}
 
 
 def test_threads_change_no_bit(reference, cells):
