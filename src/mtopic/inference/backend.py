@@ -1,19 +1,20 @@
 """All that is computed by compiled loops, as calls on arrays."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from scipy.special import digamma
 
-from .execution import Threads
+from .execution import Threads, Work
 from .kernels import e_step, expectations, information, merging, mixtures, neighbours, statistics, sums
 
 Array: TypeAlias = NDArray[np.floating]
 Double: TypeAlias = NDArray[np.float64]
 Sparse: TypeAlias = csr_array | csc_array
+AnySparse = TypeVar("AnySparse", csr_array, csc_array)
 
 SUMS = {"log_gamma": sums.sum_log_gamma, "digamma": sums.sum_digamma, "v_log_v": sums.sum_v_log_v}
 
@@ -54,7 +55,7 @@ class Backend:
     def topics(self, gamma: Array, prior: Array, totals: Double) -> tuple[Array, Double]:
         """exp(E log θ), each row scaled, and what each row of γ adds to the bound besides constants of the prior."""
         t, bound = np.empty((len(gamma), expectations.padded(gamma.shape[1])), gamma.dtype), np.empty(len(gamma))
-        self._rows(expectations.expected_topics, len(gamma), totals, prior, gamma, t, bound)
+        self._run(expectations.expected_topics, len(gamma), totals, prior, gamma, t, bound)
         return t, bound
 
     def signatures(self, lam: Array, blocks: Sequence[slice], *, of_means: bool) -> Array:
@@ -63,9 +64,9 @@ class Backend:
         for block in blocks:
             one, total = lam[block], self.column_sums(lam[block])
             if of_means:
-                self._rows(expectations.mean_signatures, len(one), one, total, b[block])
+                self._run(expectations.mean_signatures, len(one), one, total, b[block])
             else:
-                self._rows(expectations.expected_signatures, len(one), one, digamma(total), b[block])
+                self._run(expectations.expected_signatures, len(one), one, digamma(total), b[block])
         return b
 
     def statistics(self, counts: csc_array, topics: Array, signatures: Array, n_topics: int) -> tuple[Array, Double]:
@@ -87,7 +88,7 @@ class Backend:
         out: Array | None = None,
     ) -> Array:
         """λ · keep + expected counts · scale + shift, one for all rows or one each, in ``out`` if given (may be λ)."""
-        moved, real = np.empty_like(lam) if out is None else out, lam.dtype.type
+        moved, real = np.empty(lam.shape, lam.dtype) if out is None else out, lam.dtype.type
         amounts = real(keep), real(scale), np.atleast_1d(np.asarray(shift, real))
         self._over(statistics.gradient_step, counts, topics, signatures, *amounts, lam, moved)
         return moved
@@ -100,21 +101,21 @@ class Backend:
 
     def explained(self, counts: csr_array, theta: Double, beta: Double, mean: Double) -> Double:
         """Σ_v x_dv r_dvk ln(θ_d · β_v / mean_v) of each row and topic, with r the responsibilities."""
-        out = np.empty_like(theta)
+        out = np.empty(theta.shape, theta.dtype)
         self._over(statistics.explained, counts, theta, beta, mean, out)
         return out
 
     def pseudocounts(self, graph: csr_array, gamma: Array, sharpness: float, scale: Double) -> Array:
         """``scale`` of each row × the mean over its neighbours of θ × likeness to the power ``sharpness``."""
-        roots, out = np.empty_like(gamma), np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype)
-        self._rows(neighbours.root_shares, len(gamma), gamma, roots)
+        roots, out = np.empty(gamma.shape, gamma.dtype), np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype)
+        self._run(neighbours.root_shares, len(gamma), gamma, roots)
         self._over(neighbours.neighbour_pseudocounts, graph, roots, sharpness, scale, out)
         return out
 
     def corrected(self, graph: csr_array, gamma: Array, previous: Array, *, isolated: bool) -> Array:
         """γ ⊙ (1 + mean direction of neighbours' ``previous`` γ), rescaled; with ``isolated`` also lone rows."""
-        units, out = np.empty_like(gamma), np.empty_like(gamma)
-        self._rows(neighbours.unit_rows, len(gamma), previous, units)
+        units, out = np.empty(gamma.shape, gamma.dtype), np.empty(gamma.shape, gamma.dtype)
+        self._run(neighbours.unit_rows, len(gamma), previous, units)
         self._over(neighbours.correct_by_neighbours, graph, gamma, units, isolated, out)
         return out
 
@@ -133,13 +134,13 @@ class Backend:
     def column_sums(self, values: Array) -> Double:
         """Sums over the rows of a table, in double precision; the order of summation does not depend on the threads."""
         out = np.empty((-(-len(values) // sums.CHUNK), values.shape[1]))
-        self._rows(sums.column_sums, len(out), values, out)
+        self._run(sums.column_sums, len(out), values, out)
         return np.asarray(out.sum(axis=0))
 
     def merged(self, pairs: NDArray[np.int64], topics: Array) -> Double:
         """Σ_v w_v ln w_v with w = topics_i + topics_j, for each pair (i, j) of rows."""
         out = np.empty(len(pairs))
-        self._rows(merging.merged_v_log_v, len(pairs), pairs, topics, out)
+        self._run(merging.merged_v_log_v, len(pairs), pairs, topics, out)
         return out
 
     def merged_in_sets(
@@ -148,7 +149,7 @@ class Backend:
         """The likelihood of the counts of topics i and j together; each set has measured its ``features`` only."""
         out, ends = np.empty(len(pairs)), np.cumsum([0, *map(len, features)])
         of_sets = by_feature, by_set, np.concatenate(features), ends
-        self._rows(merging.merged_in_sets, len(pairs), pairs, *of_sets, out)
+        self._run(merging.merged_in_sets, len(pairs), pairs, *of_sets, out)
         return out
 
     def moments(
@@ -163,7 +164,7 @@ class Backend:
         theta: Double,
     ) -> tuple[Double, Double]:
         """Mean and variance of θ of each row by its observed information; weight, modality and η are by feature."""
-        mean, variance = np.empty_like(theta), np.empty_like(theta)
+        mean, variance = np.empty(theta.shape, theta.dtype), np.empty(theta.shape, theta.dtype)
         args = weights, modality, lam, totals, eta, prior, theta, mean, variance
         self._over(information.laplace, counts, *args)
         return mean, variance
@@ -172,7 +173,7 @@ class Backend:
         self, counts: csc_array, weights: Double, theta: Double, beta: Double, eta: Double
     ) -> Double:
         """The diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹ of each column, with r the responsibilities."""
-        out = np.empty_like(beta)
+        out = np.empty(beta.shape, beta.dtype)
         self._over(information.louis, counts, weights, theta, beta, eta, out)
         return out
 
@@ -187,22 +188,23 @@ class Backend:
         tolerance: float,
     ) -> csc_array:
         """Weights on the simplex of the ``allowed`` columns that mix each target, columns × targets."""
-        weights, objective = np.empty(allowed.nnz), np.empty(len(targets))
+        weights, objective, allowed = np.empty(allowed.nnz), np.empty(len(targets)), in_one_form(allowed)
         args = allowed.indptr, allowed.indices, sparsity, spread, max_steps, tolerance, weights, objective
-        self._threads.run(mixtures.mixtures, allowed.indptr, targets, columns, *args)
+        self._run(mixtures.mixtures, allowed.indptr, targets, columns, *args)
         return csc_array((weights, allowed.indices, allowed.indptr), shape=allowed.shape)
 
     def _over(self, kernel: Callable[..., None], counts: Sparse, *args: Any) -> None:
         """Run a kernel over the rows of a CSR matrix, or over the columns of a CSC one."""
-        self._threads.run(kernel, counts.indptr, counts.indptr, counts.indices, counts.data, *args)
+        matrix = in_one_form(counts)
+        self._run(kernel, matrix.indptr, matrix.indptr, matrix.indices, matrix.data, *args)
 
-    def _rows(self, kernel: Callable[..., None], n_rows: int, *args: Any) -> None:
-        self._threads.run(kernel, np.arange(n_rows + 1), *args)
+    def _run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
+        self._threads.run(kernel, work, *map(_in_one_order, args))
 
     def _sum(self, kernel: Callable[..., None], values: Array, *args: Any) -> float:
         """Sum, in double precision, of what a kernel writes for each row."""
         out = np.empty(len(values))
-        self._rows(kernel, len(values), values, *args, out)
+        self._run(kernel, len(values), values, *args, out)
         return float(out.sum())
 
 
@@ -214,3 +216,22 @@ def _whole_vectors(table: Array) -> Array:
     padded = np.zeros((len(table), width), table.dtype)
     padded[:, : table.shape[1]] = table
     return padded
+
+
+def in_one_form(matrix: AnySparse) -> AnySparse:
+    """The matrix with writable arrays and indices of the smallest type, as kernels are compiled for each form."""
+    index = np.dtype(np.int32 if max(*matrix.shape, matrix.nnz) <= np.iinfo(np.int32).max else np.int64)
+    indices, indptr, data = matrix.indices, matrix.indptr, matrix.data
+    if indices.dtype == index == indptr.dtype and all(map(_is_in_one_order, (indices, indptr, data))):
+        return matrix
+    parts = _in_one_order(data), _in_one_order(indices.astype(index)), _in_one_order(indptr.astype(index))
+    return type(matrix)(parts, shape=matrix.shape)
+
+
+def _is_in_one_order(array: NDArray[Any]) -> bool:
+    return array.flags.c_contiguous and array.flags.writeable
+
+
+def _in_one_order(value: Any) -> Any:
+    """The value; of an array that is not writable and in C order, a copy that is."""
+    return value.copy("C") if isinstance(value, np.ndarray) and not _is_in_one_order(value) else value

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from .backend import in_one_form
 from .measured_sets import EVERYTHING, EverythingMeasured, MeasuredSets, slices
 
 
@@ -25,12 +26,18 @@ class Corpus:
         How many counts a count of each modality stands for in the posterior of an observation's topics; 1 if None.
     measured_sets
         Which feature each column of ``rows`` is, where not all observations have measured the same.
+    n_blocks
+        Of observations, over which statistics are summed in order.
     """
 
     rows: csr_array
     offsets: NDArray[np.int64]
     weights: NDArray[np.float64] | None = None
     measured_sets: EverythingMeasured = EVERYTHING
+    n_blocks: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", in_one_form(self.rows))
 
     @cached_property
     def columns(self) -> csc_array:
@@ -122,8 +129,8 @@ class Corpus:
         return corpus
 
     def part(self, observations: NDArray[np.integer]) -> "Corpus":
-        """The counts of some observations."""
-        return replace(self, rows=self.rows[observations])
+        """The counts of some observations, in one block."""
+        return replace(self, rows=self.rows[observations], n_blocks=1)
 
     def astype(self, dtype: np.dtype) -> "Corpus":
         """The same counts in another precision; the index arrays are shared."""
@@ -143,6 +150,18 @@ class Corpus:
         if "columns" in self.__dict__:
             corpus.__dict__["columns"] = self.columns
         return corpus
+
+    def in_blocks(self, n_blocks: int) -> "Corpus":
+        """The same counts in ``n_blocks`` blocks of observations, each with its own copy by feature."""
+        return replace(self, n_blocks=n_blocks)
+
+    @cached_property
+    def row_blocks(self) -> list[tuple[slice, "Corpus"]]:
+        """The blocks of observations, in order."""
+        if self.n_blocks == 1:
+            return [(slice(0, self.n_obs), self)]
+        edges = np.linspace(0, self.n_obs, self.n_blocks + 1).astype(np.int64)
+        return [(rows, replace(self, rows=self.rows[rows], n_blocks=1)) for rows in slices(edges)]
 
     def _with(self, data: NDArray[np.floating]) -> csr_array:
         return csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)

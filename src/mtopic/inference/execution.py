@@ -4,13 +4,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
+Work: TypeAlias = NDArray[np.integer]
+
 BLOCKS_PER_THREAD = 8
+"""So that a thread whose blocks are done early has others to take."""
+REMEMBERED = 8
+"""Arrays of work whose blocks are remembered: those of an iteration."""
 
 
 class Threads:
@@ -28,6 +33,7 @@ class Threads:
     def __init__(self, n_jobs: int = 1) -> None:
         self.count = max(1, min(effective_n_jobs(n_jobs), cpu_count()))
         self._helpers: Iterator[None] | None = None
+        self._edges: deque[tuple[Work, list[int]]] = deque(maxlen=REMEMBERED)
 
     def __enter__(self) -> Self:
         if self.count > 1:
@@ -51,7 +57,7 @@ class Threads:
             self._helpers = None
             del self._calls, self._outcomes
 
-    def run(self, kernel: Callable[..., None], work: NDArray[np.integer], *args: Any) -> None:
+    def run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
         """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.
 
         Parameters
@@ -59,12 +65,12 @@ class Threads:
         kernel
             Releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output.
         work
-            Cumulative work before each row, as ``indptr`` of a CSR matrix; blocks get equal shares of it.
+            Number of rows, or cumulative work before each, as ``indptr`` of a CSR matrix; blocks get equal shares of
+            it.
         args
             Shared by all blocks; nothing is copied.
         """
-        n_blocks = 1 if self._helpers is None else self.count * BLOCKS_PER_THREAD
-        blocks = deque(pairwise(balanced_edges(work, n_blocks)))
+        blocks = deque(pairwise(self._balanced_edges(work)))
 
         def drain() -> None:
             while True:
@@ -84,6 +90,16 @@ class Threads:
             if outcome is not None:
                 raise outcome
 
+    def _balanced_edges(self, work: int | Work) -> list[int]:
+        n_blocks = 1 if self._helpers is None else self.count * BLOCKS_PER_THREAD
+        if n_blocks == 1 or isinstance(work, int):
+            return balanced_edges(work, n_blocks)
+        for known, edges in self._edges:
+            if known is work:
+                return edges
+        self._edges.append((work, balanced_edges(work, n_blocks)))
+        return self._edges[-1][1]
+
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
             try:
@@ -94,9 +110,13 @@ class Threads:
                 self._outcomes.put(None)
 
 
-def balanced_edges(work: NDArray[np.integer], n_blocks: int) -> list[int]:
+def balanced_edges(work: int | Work, n_blocks: int) -> list[int]:
     """Row numbers that cut the rows into at most ``n_blocks`` blocks of about equal work."""
-    n_rows = work.size - 1
+    n_rows = work if isinstance(work, int) else work.size - 1
+    if n_blocks == 1:
+        return [0, n_rows]
+    if isinstance(work, int):
+        return sorted({-(-block * n_rows // n_blocks) for block in range(n_blocks + 1)})
     cost = np.asarray(work, dtype=np.int64) + np.arange(n_rows + 1)  # a row without entries is not free
     edges = np.searchsorted(cost, np.linspace(cost[0], cost[-1], n_blocks + 1))
     edges[0], edges[-1] = 0, n_rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -72,10 +73,13 @@ class Posterior:
         -------
         γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
         """
-        rows = self.corpus.weighted_counts
-        gamma, rounds = self.backend.e_step(rows, self.signatures(), self.prior(), start, max_rounds, atol, rtol)
-        rounds *= np.diff(rows.indptr)  # and not @: BLAS would wake threads that go on spinning beside ours
-        return gamma, float(rounds.sum()) / max(1, rows.nnz)
+        signatures, prior, gamma, work = self.signatures(), self.prior(), [], []
+        for rows, block in self.corpus.row_blocks:
+            counts, own = block.weighted_counts, prior if len(prior) == 1 else prior[rows]
+            found, rounds = self.backend.e_step(counts, signatures, own, start[rows], max_rounds, atol, rtol)
+            gamma.append(found)
+            work.append(rounds * np.diff(counts.indptr))  # and not @: BLAS would wake threads that spin beside ours
+        return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.rows.nnz)
 
     def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
         """λ from the responsibilities that ``gamma`` and the signatures imply.
@@ -96,7 +100,9 @@ class Posterior:
 
     def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
-        return self.backend.statistics(self.corpus.columns, t, self.signatures(), self.n_topics)
+        blocks, of_all = self.corpus.row_blocks, (self.signatures(), self.n_topics)
+        of_blocks = (self.backend.statistics(block.columns, t[rows], *of_all) for rows, block in blocks)
+        return reduce(lambda known, more: (known[0] + more[0], known[1] + more[1]), of_blocks)
 
     def update(self, gamma: Array, lam: Array) -> None:
         """Take a new posterior."""
@@ -163,6 +169,7 @@ def initial(
     corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: Prior, eta: Prior, family: str = "variational"
 ) -> Posterior:
     """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features by modality in double precision."""
-    lam = np.concatenate([rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks])
+    drawn = [rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks]
+    lam = np.ascontiguousarray(np.concatenate(drawn))
     gamma = np.full((corpus.n_obs, n_topics), alpha)
     return Posterior(corpus, gamma, lam, alpha, eta, family)

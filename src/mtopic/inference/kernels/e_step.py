@@ -4,7 +4,7 @@ import numpy as np
 
 from . import special
 from .expectations import scaled_exp
-from .jit import jit, jit_reassociate
+from .jit import inlined, jit_reassociate, kernel
 from .statistics import longest_row, mix_rows
 
 CHUNK = 256
@@ -52,7 +52,7 @@ def _mix_topics(x, table, slot, own, mixture, total):
             total[j] += sum_a
 
 
-@jit
+@inlined
 def _gather(b, features, live, table):
     """Copy the columns ``live`` of the features' rows into the table, topic by topic."""
     for chunk in range(-(-features.size // CHUNK)):
@@ -63,7 +63,7 @@ def _gather(b, features, live, table):
                 table[chunk, j, i] = b[v, live[j]]
 
 
-@jit
+@inlined
 def _expectation(gamma, live, work, t):
     """Write exp(ψ(γ)) of the live topics, scaled."""
     values, logs, scratch = work
@@ -74,7 +74,7 @@ def _expectation(gamma, live, work, t):
     scaled_exp(logs[:n], scratch[:n], t[:n])
 
 
-@jit
+@inlined
 def _commit(prior, live, t, total, gamma):
     """γ of the live topics becomes prior + t·total; ``total`` becomes what was received. Return Σ|Δγ|."""
     change = 0.0
@@ -87,7 +87,7 @@ def _commit(prior, live, t, total, gamma):
     return change
 
 
-@jit
+@inlined
 def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
     """Iterate one observation's γ to its fixed point; return the rounds, each counted as its share of topics.
 
@@ -100,7 +100,7 @@ def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
     for k in range(width):
         live[k] = k
     t[:] = 0
-    limit = width * atol + rtol * x.sum()
+    limit = width * atol + rtol * special.total(x)
     epsilon = np.finfo(gamma.dtype).eps
     for done in range(max_rounds):
         _expectation(gamma, live[:width], doubles, t)
@@ -133,7 +133,7 @@ def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
     return rounds
 
 
-@jit
+@kernel
 def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_rounds, atol, rtol):
     """Update γ of the rows in place; write each row's rounds, each counted as its share of topics alive.
 
@@ -153,7 +153,7 @@ def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_roun
         row_prior = prior[min(d, prior.shape[0] - 1)]
         low, high = indptr[d], indptr[d + 1]
         if low == high:
-            gamma[d] = row_prior
+            special.copy(row_prior, gamma[d])
             rounds[d] = 0
         else:
             x, features = data[low:high], indices[low:high]

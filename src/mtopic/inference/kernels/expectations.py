@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from . import special
-from .jit import jit
+from .jit import inlined, kernel
 
 HEADROOM = 2.0**26
 LANES = 8
@@ -22,7 +22,7 @@ def padded(n_topics: int) -> int:
     return -(-n_topics // LANES) * LANES
 
 
-@jit
+@inlined
 def scaled_exp(logs, scratch, out):
     """Write exp(logs) divided by its maximum, at least the floor; return the maximum. ``logs`` is spent."""
     top = -np.inf
@@ -37,7 +37,7 @@ def scaled_exp(logs, scratch, out):
     return top
 
 
-@jit
+@kernel
 def expected_topics(start, stop, counts, prior, gamma, t, bound):
     """Write t[d] ∝ exp(E log θ_d), scaled, and what γ_d adds to the bound besides Σ x log(t·b) and constants.
 
@@ -59,7 +59,7 @@ def expected_topics(start, stop, counts, prior, gamma, t, bound):
         bound[d] += counts[d] * (scaled_exp(logs[:n_topics], scratch, t[d, :n_topics]) - logs[n_topics])
 
 
-@jit
+@kernel
 def expected_signatures(start, stop, lam, log_total, b):
     """Write b[v] ∝ exp(E log β_·v), scaled; ``log_total`` holds ψ(Σ_w λ_kw) of the modality that the rows belong to."""
     n_topics = lam.shape[1]
@@ -74,7 +74,7 @@ def expected_signatures(start, stop, lam, log_total, b):
         scaled_exp(logs, scratch, b[v, :n_topics])
 
 
-@jit
+@kernel
 def mean_signatures(start, stop, lam, total, b):
     """Write b[v] ∝ λ_kv / Σ_w λ_kw, scaled; ``total`` holds the sums of the modality that the rows belong to."""
     n_topics = lam.shape[1]
@@ -82,7 +82,10 @@ def mean_signatures(start, stop, lam, total, b):
     for v in range(start, stop):
         for k in range(n_topics):
             b[v, k] = lam[v, k] * share[k]
-        scale = 1 / b[v, :n_topics].max()
+        top = b[v, 0]
+        for k in range(1, n_topics):
+            top = max(top, b[v, k])
+        scale = 1 / top
         for k in range(n_topics):
             b[v, k] *= scale
         b[v, n_topics:] = 0

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from .jit import jit, jit_reassociate
+from . import special
+from .jit import inlined, jit, jit_reassociate, kernel
 
 ROUNDS, TOLERANCE = 300, 1e-4
 
@@ -20,11 +21,12 @@ def _responsibilities(theta, weights, out):
         out[k] /= total
 
 
-@jit
+@inlined
 def _of_others(x, features, modality, lam, totals, eta, theta, work, others, beta):
     """Write λ of the row's features without its own counts, and the means of the signatures that are left."""
     left, r, b = work
-    left[:] = totals
+    for m in range(totals.shape[0]):
+        special.copy(totals[m], left[m])
     for i in range(x.size):
         v = features[i]
         for k in range(theta.size):
@@ -38,16 +40,16 @@ def _of_others(x, features, modality, lam, totals, eta, theta, work, others, bet
             beta[i, k] = others[i, k] / left[modality[features[i]], k]
 
 
-@jit
+@inlined
 def _mode(counts, beta, prior, theta, r, gamma):
     """Iterate γ = prior + Σ_v x_v r_v to its fixed point, the maximum in the logarithms of θ = γ / Σγ."""
     for _ in range(ROUNDS):
-        gamma[:] = prior
+        special.copy(prior, gamma)
         for i in range(counts.size):
             _responsibilities(theta, beta[i], r)
             for k in range(gamma.size):
                 gamma[k] += counts[i] * r[k]
-        total, change = gamma.sum(), 0.0
+        total, change = special.total(gamma), 0.0
         for k in range(gamma.size):
             change += abs(gamma[k] - theta[k] * total)
             theta[k] = gamma[k] / total
@@ -58,7 +60,9 @@ def _mode(counts, beta, prior, theta, r, gamma):
 @jit_reassociate
 def _information(counts, beta, others, gamma, theta, r, precision, doubt):
     """Write the precision of log θ, plus 1 in all entries, and the variance of its score by doubt of the signatures."""
-    n_topics, total = theta.size, gamma.sum()
+    n_topics, total = theta.size, 0.0
+    for k in range(n_topics):
+        total += gamma[k]
     doubt[:] = 0
     for j in range(n_topics):
         for k in range(n_topics):
@@ -102,7 +106,7 @@ def _solve(matrix, right):
             right[j, c] /= matrix[j, j]
 
 
-@jit
+@inlined
 def _variance(theta, precision, doubt, slope, out):
     """Write the diagonal of J P⁻¹ (P + doubt) P⁻¹ J, with J = diag(θ) − θθᵀ."""
     n_topics = theta.size
@@ -121,7 +125,7 @@ def _variance(theta, precision, doubt, slope, out):
                 out[k] += slope[i, k] * doubt[i, j] * slope[j, k]
 
 
-@jit
+@kernel
 def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, eta, prior, theta, mean, variance):
     """Write mean and variance of θ of each row, K each.
 
@@ -141,16 +145,17 @@ def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, 
         x, features = data[low:high], indices[low:high]
         _of_others(x, features, modality, lam, totals, eta, theta[d], work, others, beta)
         counts = x * weights[features]
-        mean[d] = theta[d]
+        special.copy(theta[d], mean[d])
         _mode(counts, beta, own, mean[d], r, gamma)
         _information(counts, beta, others, gamma, mean[d], r, precision, doubt)
         _variance(mean[d], precision, doubt, slope, variance[d])
+        prior_total = special.total(own)
         for k in range(n_topics):
-            most = mean[d, k] * (1 - mean[d, k]) / (1 + own.sum())
+            most = mean[d, k] * (1 - mean[d, k]) / (1 + prior_total)
             variance[d, k] = min(max(variance[d, k], 0.0), most)
 
 
-@jit
+@kernel
 def louis(start, stop, indptr, indices, data, weights, theta, beta, eta, relative):
     """Write the diagonal of (η I + Σ_d x_dv r_dv r_dvᵀ)⁻¹, K for each column v of the counts."""
     n_topics = theta.shape[1]

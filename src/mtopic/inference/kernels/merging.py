@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from . import special
-from .jit import jit
+from .jit import jit, kernel
 
 CHUNK, ROUNDS = 256, 10
 
 
-@jit
+@kernel
 def merged_v_log_v(start, stop, pairs, topics, out):
     """Write Σ_v w_v ln w_v, w = topics[i] + topics[j], for each pair (i, j)."""
     logs = np.empty(CHUNK)
@@ -21,11 +21,11 @@ def merged_v_log_v(start, stop, pairs, topics, out):
             b = topics[pairs[p, 1], chunk * CHUNK : (chunk + 1) * CHUNK]
             for v in range(a.size):
                 logs[v] = a[v] + b[v]
-            special.log(logs[: a.size])
+            special.log_double(logs[: a.size])
             out[p] += special.dot(a, logs) + special.dot(b, logs)
 
 
-@jit
+@kernel
 def merged_in_sets(start, stop, pairs, by_feature, by_set, features, ends, out):
     """Write, for each pair of topics, the likelihood of their counts under the signature that explains them best.
 
@@ -41,7 +41,7 @@ def merged_in_sets(start, stop, pairs, by_feature, by_set, features, ends, out):
             counts[v] = by_feature[v, i] + by_feature[v, j]
         for p in range(seen.size):
             seen[p] = by_set[p, i] + by_set[p, j]
-        share[:] = counts
+        special.copy(counts, share)
         for _ in range(ROUNDS):
             _measured(share, features, ends, measured)
             exposure[:] = 0

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from . import special
-from .jit import jit, jit_reassociate
+from .jit import jit, jit_reassociate, kernel
 
 EPSILON = 1e-6
 POWER = 0.1
@@ -41,7 +41,7 @@ def _objective(a, mix, n, w, log_w, sparsity, spread, work):
     near, power, scratch = work
     for p in range(n):
         near[p] = w[p] + EPSILON
-    special.log(near[:n])
+    special.log_double(near[:n])
     for p in range(n):
         power[p] = min(POWER * near[p], 0.0)
     special.exp(power[:n], scratch[:n])
@@ -76,7 +76,7 @@ def _step(n, log_w, slope, rate, spread, scratch, w, out):
         out[p] -= top
         w[p] = out[p]
     special.exp(w[:n], scratch[:n])
-    total = w[:n].sum()
+    total = special.total(w[:n])
     for p in range(n):
         w[p] /= total
         out[p] -= math.log(total)
@@ -120,7 +120,8 @@ def _descend(a, b, sparsity, spread, max_steps, tolerance, work, place):
             new = _objective(a, mix, n, new_w, new_log, sparsity, spread, terms) + (size - n) * nothing
             if new <= value:
                 gain, value = value - new, new
-                w[:n], log_w[:n] = new_w[:n], new_log[:n]
+                special.copy(new_w[:n], w[:n])
+                special.copy(new_log[:n], log_w[:n])
                 break
             rate /= 2
         rate *= 1.5
@@ -136,7 +137,7 @@ def _descend(a, b, sparsity, spread, max_steps, tolerance, work, place):
     return n, value
 
 
-@jit
+@kernel
 def mixtures(start, stop, targets, columns, indptr, indices, sparsity, spread, max_steps, tolerance, out, objective):
     """Write the weights of each target (rows of ``targets``) over its allowed columns, and the objective reached.
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from . import special
-from .jit import jit, jit_reassociate
+from .jit import kernel, kernel_reassociate
 
 
-@jit
+@kernel
 def root_shares(start, stop, values, out):
     """Write the square roots of the shares that the entries have in their row's sum."""
     for row in range(start, stop):
@@ -19,7 +19,7 @@ def root_shares(start, stop, values, out):
             out[row, k] = math.sqrt(values[row, k] / total)
 
 
-@jit_reassociate
+@kernel_reassociate
 def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
     """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
 
@@ -41,7 +41,7 @@ def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpne
             out[d, k] = share * total[k]
 
 
-@jit
+@kernel
 def unit_rows(start, stop, values, out):
     """Write each row divided by its Euclidean norm."""
     for row in range(start, stop):
@@ -50,7 +50,7 @@ def unit_rows(start, stop, values, out):
             out[row, k] = values[row, k] / norm
 
 
-@jit_reassociate
+@kernel_reassociate
 def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, isolated, out):
     """Write γ ⊙ (1 + s), rescaled to its sum, with s the similarity-weighted mean direction of the neighbours.
 
@@ -62,7 +62,7 @@ def correct_by_neighbours(start, stop, indptr, indices, weights, gamma, units, i
     own, s = np.empty(n_topics, gamma.dtype), np.empty(n_topics, gamma.dtype)
     for d in range(start, stop):
         if indptr[d] == indptr[d + 1] and not isolated:
-            out[d] = gamma[d]
+            special.copy(gamma[d], out[d])
             continue
         norm = math.sqrt(special.dot(gamma[d], gamma[d]))
         for k in range(n_topics):

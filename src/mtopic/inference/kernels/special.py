@@ -6,8 +6,9 @@ They work on positive normal numbers and make no allocation; views of the bits s
 import math
 
 import numpy as np
+from numba.extending import overload
 
-from .jit import jit, jit_reassociate
+from .jit import inlined, jit, jit_reassociate
 
 SQRT_HALF = int(np.float64(0.5**0.5).view(np.int64))
 LN2_HIGH, LN2_LOW = (
@@ -23,17 +24,22 @@ HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 C2, C4, C6, C8, C10, C12 = 1 / 12, 1 / 120, 1 / 252, 1 / 240, 1 / 132, 691 / 32760
 
 
-@jit
 def log(x):
     """Replace x by ln x in its own precision (relative error below 1e-13 in double, below 3e-7 in single precision)."""
-    if x.itemsize == 4:
-        _log_single(x)
-    else:
-        _log_double(x)
+    (_log_single if x.itemsize == 4 else log_double)(x)
+
+
+@overload(log, inline="always")
+def _log_of_its_precision(x):
+    """A branch in `log` would be compiled for both precisions."""
+    if x.dtype.bitwidth == 32:
+        return lambda x: _log_single(x)
+    return lambda x: log_double(x)
 
 
 @jit
-def _log_double(x):
+def log_double(x):
+    """`log` in double precision."""
     bits = x.view(np.int64)
     for i in range(x.size):
         exponent = (bits[i] - SQRT_HALF) >> 52
@@ -77,7 +83,7 @@ def digamma(x, out):
     """Write ψ(x): six steps of the recurrence in one fraction, then the asymptotic series (error below 1e-12)."""
     for i in range(x.size):
         out[i] = x[i] + 6
-    log(out)
+    log_double(out)
     for i in range(x.size):
         y = x[i] + 6
         u = x[i] * (x[i] + 5)
@@ -101,18 +107,34 @@ def sum_log_gamma(x, logs, factors):
         factors[i] = u * (u + 4) * (u + 6)
     for i in range(half):
         factors[i] *= factors[n - half + i]
-    log(factors[: n - half])
+    log_double(factors[: n - half])
     for i in range(n - half):
         total -= factors[i]
     for i in range(n):
         logs[i] = x[i] + 6
-    log(logs[:n])
+    log_double(logs[:n])
     for i in range(n):
         y = x[i] + 6
         z = 1 / (y * y)
         series = (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188)))) / y
         total += (y - 0.5) * logs[i] - y + HALF_LOG_2PI + series
     return total
+
+
+@inlined
+def copy(values, out):
+    """Write the values; assigning one array to another would take seconds to compile."""
+    for i in range(out.size):
+        out[i] = values[i]
+
+
+@inlined
+def total(values):
+    """Σ of the values, one after the other, in their own precision."""
+    result = values.dtype.type(0)
+    for i in range(values.size):
+        result += values[i]
+    return result
 
 
 @jit_reassociate

@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 
 from . import special
-from .jit import jit, jit_reassociate
+from .jit import inlined, jit_reassociate, kernel
 
 
 @jit_reassociate
@@ -38,7 +38,7 @@ def mix_rows(x, rows, index, own, mixture, total):
             total[k] += share_a * rows[a, k]
 
 
-@jit
+@inlined
 def longest_row(start, stop, indptr):
     """The largest number of entries that a row has."""
     longest = 0
@@ -47,7 +47,7 @@ def longest_row(start, stop, indptr):
     return longest
 
 
-@jit
+@kernel
 def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
     """Write s_v = Σ_d x_dv t_dk b_vk / (t_d · b_v) for the features ``start`` to ``stop`` of a CSC matrix.
 
@@ -68,7 +68,7 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
         bound[v] -= special.dot(out[v], mixture)
 
 
-@jit
+@kernel
 def gradient_step(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
     """Write keep · λ_v + scale · s_v + shift_v, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``.
 
@@ -83,7 +83,7 @@ def gradient_step(start, stop, indptr, indices, data, t, b, keep, scale, shift, 
             out[v, k] = keep * lam[v, k] + (scale * (total[k] * b[v, k]) + own_shift)
 
 
-@jit
+@kernel
 def log_likelihood(start, stop, indptr, indices, data, t, b, out):
     """Write Σ_v x_dv log(t_d · b_v) of each row."""
     mixture, total = np.empty(longest_row(start, stop, indptr), b.dtype), np.empty(b.shape[1], b.dtype)
@@ -95,7 +95,7 @@ def log_likelihood(start, stop, indptr, indices, data, t, b, out):
         out[d] = special.dot(x, mixture)
 
 
-@jit
+@kernel
 def explained(start, stop, indptr, indices, data, theta, beta, mean, out):
     """Write Σ_v x_dv r_dvk log(θ_d · β_v / mean_v) for each topic, where r_dvk = θ_dk β_vk / (θ_d · β_v)."""
     for d in range(start, stop):

@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from . import special
-from .jit import jit
+from .jit import kernel
 
 CHUNK = 256
 
 
-@jit
+@kernel
 def column_sums(start, stop, values, out):
     """Write the sums over the rows of chunk after chunk of a table."""
     for chunk in range(start, stop):
@@ -20,7 +20,7 @@ def column_sums(start, stop, values, out):
                 out[chunk, k] += values[row, k]
 
 
-@jit
+@kernel
 def sum_log_gamma(start, stop, values, out):
     """Write Σ_k ln Γ(v_k) of each row."""
     work, logs, scratch = np.empty(values.shape[1]), np.empty(values.shape[1]), np.empty(values.shape[1])
@@ -30,18 +30,18 @@ def sum_log_gamma(start, stop, values, out):
         out[row] = special.sum_log_gamma(work, logs, scratch)
 
 
-@jit
+@kernel
 def sum_v_log_v(start, stop, values, out):
     """Write Σ_k v_k ln v_k of each row."""
     logs = np.empty(values.shape[1])
     for row in range(start, stop):
         for k in range(logs.size):
             logs[k] = values[row, k]
-        special.log(logs)
+        special.log_double(logs)
         out[row] = special.dot(values[row], logs)
 
 
-@jit
+@kernel
 def sum_digamma(start, stop, values, out):
     """Write Σ_k ψ(v_k) of each row."""
     work, logs = np.empty(values.shape[1]), np.empty(values.shape[1])
@@ -49,10 +49,10 @@ def sum_digamma(start, stop, values, out):
         for k in range(work.size):
             work[k] = values[row, k]
         special.digamma(work, logs)
-        out[row] = logs.sum()
+        out[row] = special.total(logs)
 
 
-@jit
+@kernel
 def sum_increments(start, stop, values, prior, out):
     """Write, for each row, Σ_k E[ψ(n + prior) − ψ(prior)] of counts n of which only the means v − prior are known.
 
@@ -73,7 +73,7 @@ def sum_increments(start, stop, values, prior, out):
             out[row] += present[k] * (logs[k] - logs[n])
 
 
-@jit
+@kernel
 def total_variation(start, stop, values, others, out):
     """Write half the sum of the differences between the shares of the entries in two rows."""
     for row in range(start, stop):
