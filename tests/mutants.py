@@ -200,6 +200,8 @@ def find(mutant: Mutant, package: Path) -> Place:
     found = []
     for path in sorted(package.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
+        if mutant.old not in text:
+            continue
         ends = [0, *(match.end() for match in re.finditer("\n", text)), len(text)]
         for name, first, last in functions(text):
             start, stop = ends[first - 1], ends[min(last, len(ends) - 1)]
