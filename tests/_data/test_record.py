@@ -147,3 +147,4 @@ def test_a_part_of_the_cells_is_nothing_to_speak_of(cells):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         mt.tl.uncertainty(part)
+    assert part.obsm["topics_sd"].shape == (40, 3)

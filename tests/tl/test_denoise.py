@@ -26,6 +26,7 @@ def test_expected_counts_are_those_of_the_formula(fitted, fingerprint):
     assert mt.tl.denoise(mdata, "atac", features) is None
     adata = mdata["atac"]
     layer = adata.layers.pop("denoised")
+    assert list(mdata.uns["mtopic"].pop("results").index) == ["atac:layers:denoised"]
     assert fingerprint(mdata) == before
     assert layer.format == "csr" and layer.dtype == np.float32 and layer.shape == adata.shape
     assert layer.nnz == 3 * adata.n_obs and layer.has_canonical_format

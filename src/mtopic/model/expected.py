@@ -12,7 +12,7 @@ from mtopic._data.count_matrix import count_matrix, raw_counts, summary
 from mtopic._data.measured import batches, measured
 from mtopic._data.names import absent
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, modality
+from mtopic._data.slots import Data, find_signatures
 
 from .fitted import checked_signatures
 
@@ -22,8 +22,8 @@ def expected(
 ) -> tuple[str, pd.DataFrame]:
     """Name of the modality, and its expected counts, or their shares, observations of the data × features."""
     head = record.head(prefix)
+    name, adata, _ = find_signatures(data, mod, f"{head}signatures")
     theta = proportions(data, f"{head}topics")
-    name, adata = modality(data, mod)
     table = checked_signatures(data, name, f"{head}signatures", theta.columns)
     chosen = table.loc[known_features(features, table.index, name)]
     total, params = table.to_numpy(dtype=np.float64).sum(axis=0), record.read_params(data, head)
