@@ -1,7 +1,7 @@
 """All that is computed by compiled loops, as calls on arrays."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +19,12 @@ AnySparse = TypeVar("AnySparse", csr_array, csc_array)
 SUMS = {"log_gamma": sums.sum_log_gamma, "digamma": sums.sum_digamma, "v_log_v": sums.sum_v_log_v}
 
 
-class Backend:
+class Backend(Threads):
     """The calls that inference makes; threads share the rows, and their number changes no bit of any result.
 
-    What has the same calls can stand in its place. Arrays that come in are left as they are. The threads stay for the
-    time of a ``with`` block; outside of it the calling one does all the work.
-
-    Parameters
-    ----------
-    n_jobs
-        Number of threads, as in joblib; beyond the cores it has no effect.
+    What has these calls and can be entered by ``with`` may stand in its place. Arrays that come in are left as they
+    are.
     """
-
-    def __init__(self, n_jobs: int = 1) -> None:
-        self._threads = Threads(n_jobs)
-
-    def __enter__(self) -> Self:
-        self._threads.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._threads.__exit__(*exception)
 
     def e_step(
         self, counts: csr_array, signatures: Array, prior: Array, start: Array, rounds: int, atol: float, rtol: float
@@ -109,7 +94,7 @@ class Backend:
         """``scale`` of each row × the mean over its neighbours of θ × likeness to the power ``sharpness``."""
         roots, out = np.empty(gamma.shape, gamma.dtype), np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype)
         self._run(neighbours.root_shares, len(gamma), gamma, roots)
-        self._over(neighbours.neighbour_pseudocounts, graph, roots, sharpness, scale, out)
+        self._over(neighbours.neighbour_pseudocounts, graph, roots, float(sharpness), scale, out)
         return out
 
     def corrected(self, graph: csr_array, gamma: Array, previous: Array, *, isolated: bool) -> Array:
@@ -199,7 +184,7 @@ class Backend:
         self._run(kernel, matrix.indptr, matrix.indptr, matrix.indices, matrix.data, *args)
 
     def _run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
-        self._threads.run(kernel, work, *map(_in_one_order, args))
+        self.run(kernel, work, *map(_in_one_order, args))
 
     def _sum(self, kernel: Callable[..., None], values: Array, *args: Any) -> float:
         """Sum, in double precision, of what a kernel writes for each row."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import special
 from .jit import inlined, jit, jit_reassociate, kernel
+from .statistics import longest_row
 
 ROUNDS, TOLERANCE = 300, 1e-4
 
@@ -133,9 +134,7 @@ def laplace(start, stop, indptr, indices, data, weights, modality, lam, totals, 
     of λ, modalities × K; ``prior`` has one row for all observations or a row each. A variance is at most that of the
     prior's Dirichlet with that mean.
     """
-    n_topics, longest = theta.shape[1], 0
-    for d in range(start, stop):
-        longest = max(longest, indptr[d + 1] - indptr[d])
+    n_topics, longest = theta.shape[1], longest_row(start, stop, indptr)
     others, beta = np.empty((longest, n_topics)), np.empty((longest, n_topics))
     precision, doubt, slope = np.empty((3, n_topics, n_topics))
     r, gamma = np.empty(n_topics), np.empty(n_topics)

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import special
 from .jit import jit, jit_reassociate, kernel
+from .statistics import longest_row
 
 EPSILON = 1e-6
 POWER = 0.1
@@ -143,9 +144,7 @@ def mixtures(start, stop, targets, columns, indptr, indices, sparsity, spread, m
 
     Target g may mix the columns ``indices[indptr[g] : indptr[g + 1]]``; ``out`` is laid out as ``indices``.
     """
-    n_topics, longest = columns.shape[0], 0
-    for g in range(start, stop):
-        longest = max(longest, indptr[g + 1] - indptr[g])
+    n_topics, longest = columns.shape[0], longest_row(start, stop, indptr)
     buffer, place = np.empty(n_topics * longest), np.empty(longest, np.int64)
     rows = np.empty((8, longest))
     mix = np.empty(n_topics)
