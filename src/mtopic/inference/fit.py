@@ -13,7 +13,7 @@ from .corpus import Corpus
 from .likelihood import log_likelihood
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
-from .stochastic import initial_signatures, natural_gradient_step, start_batches
+from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
 SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "count_scale")
@@ -184,11 +184,8 @@ class Fit:
 
     def rate(self, size: int, tau: float, kappa: float) -> float:
         """(tau + t)^−kappa for the next batch, where the start and iterations count as batches."""
-        n_obs = self.posterior.corpus.n_obs
-        per_epoch = n_obs / size
-        return float(
-            (tau + min(start_batches(n_obs), per_epoch) + self.drawn / size + self.iterations * per_epoch + 1) ** -kappa
-        )
+        per_epoch = self.posterior.corpus.n_obs / size
+        return float((tau + min(STEPS, per_epoch) + self.drawn / size + self.iterations * per_epoch + 1) ** -kappa)
 
     def batches_have_settled(self, size: int, tol: float | str | None) -> bool:
         """Whether another epoch of batches of ``size`` would change little; asked where one ends."""

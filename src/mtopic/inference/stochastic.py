@@ -68,13 +68,8 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
     return moved
 
 
-def start_batches(n_obs: int) -> int:
-    """The number of batches of the start."""
-    return STEPS
-
-
 def initial_signatures(
-    posterior: Posterior, rng: np.random.Generator, steps: int | None = None, largest: int | None = None
+    posterior: Posterior, rng: np.random.Generator, steps: int = STEPS, largest: int | None = None
 ) -> tuple[Array, float]:
     """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
 
@@ -89,7 +84,6 @@ def initial_signatures(
     λ, and the work in full passes over K topics.
     """
     corpus, dtype = posterior.corpus, posterior.lam.dtype
-    steps = start_batches(corpus.n_obs) if steps is None else steps
     n_topics = EXCESS * posterior.n_topics
     many = replace(
         posterior,

@@ -11,7 +11,7 @@ from mtopic.inference.fit import Fit
 from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.posterior import Posterior, initial
 from mtopic.inference.spatial import NeighbourPrior
-from mtopic.inference.stochastic import initial_signatures
+from mtopic.inference.stochastic import STEPS, initial_signatures
 
 LONGEST = 20
 """Iterations of a short fit, at most: strengths are compared, and they part before fits have settled."""
@@ -37,17 +37,11 @@ class HeldOut:
     rng
         Where the fits start.
     steps
-        Batches of which the start is made; None for as many as in a fit.
+        Batches of which the start is made.
     """
 
     def __init__(
-        self,
-        fit: Fit,
-        shown: Corpus,
-        hidden: Corpus,
-        n_nonzeros: int,
-        rng: np.random.Generator,
-        steps: int | None = None,
+        self, fit: Fit, shown: Corpus, hidden: Corpus, n_nonzeros: int, rng: np.random.Generator, steps: int = STEPS
     ) -> None:
         of = fit.posterior
         self._hidden = hidden
