@@ -42,7 +42,7 @@ MUTANTS = [
     Mutant("sufficient_statistics", "total[k] * b[v, k]", "total[k]"),
     Mutant("gradient_step", "+ own_shift)", "- own_shift)"),
     Mutant("digamma", "(2 * x[i] + 5)", "(2 * x[i] + 4)"),
-    Mutant("_log_double", "(1 / 3 + z", "(1 / 4 + z"),
+    Mutant("log_double", "(1 / 3 + z", "(1 / 4 + z"),
     Mutant("_log_single", "(THIRD + z", "(FIFTH + z"),
     Mutant("exp", "range(12, 0, -1)", "range(5, 0, -1)"),
     Mutant("sum_log_gamma", "(y - 0.5) * logs[i]", "(y + 0.5) * logs[i]"),
@@ -93,7 +93,7 @@ MUTANTS = [
     Mutant("recipe", '"inference": "collapsed"', '"inference": "variational"'),
     Mutant("weighted", "(weights == 1).all()", "(weights <= 1).all()"),
     # _data
-    Mutant("is_outdated", 'str(record[FOLLOWING][slot]) != record["id"]', "False"),
+    Mutant("is_outdated", "!= record[\"id\"] for record", "== record[\"id\"] for record"),
     Mutant("Params.of", "OLDER_NAMES.get(name, name)", "name"),
     Mutant("fingerprint", "(part.indices, np.int64), ", ""),
     Mutant("count_matrix", "x.sum_duplicates()", "x.sort_indices()"),

@@ -12,7 +12,7 @@ from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import FAMILIES, initial
 from mtopic.inference.schedule import SCHEDULES
-from mtopic.inference.spatial import INITIAL_STRENGTH, SHARPNESS, NeighbourPrior
+from mtopic.inference.spatial import INITIAL_STRENGTH, SHARPNESS, Correction, NeighbourPrior
 
 D, K = 40, 4
 
@@ -243,3 +243,12 @@ def test_the_prior_of_some_observations_is_that_of_all(descent):
     some, who = prior.around(observations)
     lent = some(gamma[who], totals[observations], Backend(), descent=descent)
     np.testing.assert_array_equal(lent, prior(gamma, totals, Backend(), descent=descent)[observations])
+
+
+def test_the_correction_weighs_neighbours_by_their_distance():
+    points = np.array([[0.0, 0.0], [0.3, 0.4], [1.0, 0.0]])
+    near = csr_array(np.array([[0.0, 1, 1], [1, 0, 0], [1, 0, 0]]))
+    found = Correction.from_points(near, points).neighbours
+    np.testing.assert_allclose(found.data, np.exp(-np.pi * np.array([0.25, 1, 0.25, 1])))
+    np.testing.assert_array_equal(near.data, 1)
+    np.testing.assert_array_equal(Correction.from_points(near, None).neighbours.data, 1)
