@@ -71,8 +71,9 @@ rng, backend = np.random.default_rng(0), Backend()
 x = csr_array(rng.poisson(0.3, (60, 90)).astype(np.float32))
 gamma, lam = (rng.gamma(1, 2, (n, 11)).astype(np.float32) + np.float32(0.01) for n in x.shape)
 prior, totals = np.full((1, 11), 0.1, np.float32), np.ones(60)
-t, b = (np.where(np.arange(16) < 11, np.pad(v / v.max(axis=1, keepdims=True), ((0, 0), (0, 5))), 0) for v in (gamma,
-lam)) calls = {
+padded = [np.pad(v / v.max(axis=1, keepdims=True), ((0, 0), (0, 5))) for v in (gamma, lam)]
+t, b = (np.where(np.arange(16) < 11, v, 0) for v in padded)
+calls = {
     "e_step": lambda: backend.e_step(x, b, prior, np.ones_like(gamma), 20, 0.0, 1e-3)[0],
     "topics": lambda: np.column_stack(backend.topics(gamma, prior, totals)),
     "signatures": lambda: backend.signatures(lam, [slice(0, 90)], of_means=False),
