@@ -21,9 +21,8 @@ TEXTS = {
     "data:fit": """MuData or AnnData with topics and signatures, as `mtopic.tl.topic_model` and
         `mtopic.tl.export_params` write them.""",
     "data:graph": "MuData or AnnData with topic proportions and a neighbour graph.",
-    "data:counts": """""MuData or AnnData. The counts are ``layers["counts"]`` of a modality that has it, else its
-        ``X``."""
-    "",
+    "data:counts": """MuData or AnnData. The counts are ``layers["counts"]`` of a modality that has it, else its
+        ``X``.""",
     "mdata:raw": "MuData or AnnData with raw counts in ``X`` of the modality.",
     "path:raw": """An h5mu file, or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where it is
         present, else ``X``.""",
@@ -110,9 +109,8 @@ TEXTS = {
     "tol:bound": """The fit stops when the bound has changed by less than this share of itself over ten iterations, or,
         with neighbours as the prior, when one iteration has moved less than this share of an observation's topics, on
         average. ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics; None runs all ``n_iter``.""",
-    "callback": """""Called with the model after each iteration (in SVI, each step). The fit ends if it returns
-        True."""
-    "",
+    "callback": """Called with the model after each iteration (in SVI, each step). The fit ends if it returns
+        True.""",
     "checkpoint": """File to which the model is saved during the fit and at its end; `mtopic.tl.load_model` reads it.
         What was there is replaced.""",
     "checkpoint_every": """Number of iterations (in SVI, steps), counted over all calls, from one checkpoint to the
@@ -220,9 +218,8 @@ TEXTS = {
     "KeyError:schedule": "If there is no such schedule.",
     "OSError:save": "If the model cannot be saved.",
     "ValueError:prepared": "If values are negative or not finite, or mtopic has prepared ``X`` already.",
-    "UserWarning:prepared": """""If values are not integers, or there is ``varm["measured"]`` and no
-        ``batch_key``."""
-    "",
+    "UserWarning:prepared": """If values are not integers, or there is ``varm["measured"]`` and no
+        ``batch_key``.""",
     "OSError:download": """If, after a few attempts, the file could not be fetched or does not have the published size.
         Nothing of it is then left. The message says where to put a file that was downloaded by other means.""",
     "ValueError:file": "If the file cannot be read.",

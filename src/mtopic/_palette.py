@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.colors import Colormap, is_color_like, to_rgba
 from numpy.typing import NDArray
 
+from mtopic._data import Data
 from mtopic._data.names import look_up
-from mtopic._data.slots import Data
 
 Palette = Mapping[str, str] | Sequence[str] | str | Colormap | None
 

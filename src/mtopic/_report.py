@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mtopic._data.slots import Data, modalities, table
+from mtopic._data import Data
+from mtopic._data.slots import modalities, table
 
 from . import __version__, get, pl, tl
 from ._data import record

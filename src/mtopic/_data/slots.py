@@ -1,8 +1,7 @@
 """Where things are in the user's object: modalities, coordinates, tables; and what is said when they are not there."""
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,19 +14,8 @@ from . import record
 from .names import absent, look_up, topic_name
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 ANNDATA_MODALITY = "X"
-
-
-def takes_spatialdata(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function take a SpatialData in place of an AnnData: it works on the one table."""
-
-    @wraps(function)
-    def with_tables(*args: P.args, **kwargs: P.kwargs) -> T:
-        return function(*map(its_table, args), **{name: its_table(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
-
-    return with_tables
 
 
 def its_table(value: T) -> T | AnnData:

@@ -3,12 +3,12 @@ from os import PathLike
 from mudata import MuData
 
 from mtopic import read
-from mtopic._docs import shared_docs
+from mtopic._api import public
 
 from ._zenodo import fetch
 
 
-@shared_docs
+@public
 def human_pbmc(*, cache_dir: str | PathLike[str] | None = None) -> MuData:
     """Published data of ATAC, RNA and protein of human PBMC, downloaded once and kept.
 

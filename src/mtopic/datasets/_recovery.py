@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._data.slots import Data, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import table
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
     """Match found topics with known ones and say how well each came back.
 

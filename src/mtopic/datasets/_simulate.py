@@ -10,9 +10,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from mtopic._api import public
 from mtopic._data.names import topic_name
 from mtopic._data.quiet import quiet_mudata
-from mtopic._docs import shared_docs
 
 from ._options import (
     check_sizes,
@@ -31,7 +31,7 @@ MARKER_CONCENTRATION, OTHER_CONCENTRATION = 1.0, 0.05
 COUNTS_AT_ONCE = 4_000_000
 
 
-@shared_docs
+@public
 def simulate(
     n_obs: int = 1000,
     n_topics: int = 8,

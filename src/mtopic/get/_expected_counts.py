@@ -2,13 +2,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic.model.expected import expected
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def expected_counts(
     data: Data,
     mod: str | None,

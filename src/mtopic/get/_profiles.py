@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mtopic._data.slots import Data, find_signatures, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import find_signatures
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> AnnData:
     r"""The signatures as an AnnData whose observations are the topics, for enrichment of gene sets and for heatmaps.
 

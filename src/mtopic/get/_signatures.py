@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, find_signatures, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def signatures(
     data: Data,
     mod: str | None = None,

@@ -6,9 +6,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, find_signatures, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures
 
 from ._signatures import choose
 
@@ -21,8 +22,7 @@ CERTAIN = 1e12
 """Counts behind a share whose standard deviation is 0."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def top_features(
     data: Data,
     mod: str | None = None,

@@ -9,16 +9,15 @@ from mudata import MuData
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic._data import record
-from mtopic._data.slots import Data, coordinates, modalities, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
+from mtopic._data.slots import coordinates, modalities, table
 from mtopic._warn import warn
 
 SPATIAL = "spatial"
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topics(data: Data, *, key: str = "topics") -> AnnData:
     """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
 

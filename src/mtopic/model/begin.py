@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mtopic._data import Data
 from mtopic._data.counts import Counts, warn_zero_weight_only
 from mtopic._data.measured import batches, require_measured, warn_if_ignored
-from mtopic._data.slots import Data, modalities
+from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import initial

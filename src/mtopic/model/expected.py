@@ -7,12 +7,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._data import record
+from mtopic._data import Data, record
 from mtopic._data.count_matrix import count_matrix, raw_counts, summary
 from mtopic._data.measured import batches, measured
 from mtopic._data.names import absent
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, find_signatures
+from mtopic._data.slots import find_signatures
 
 from .fitted import checked_signatures
 

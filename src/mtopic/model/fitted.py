@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from mtopic._check import n_jobs_given
-from mtopic._data import record
+from mtopic._data import Data, record
 from mtopic._data.counts import Counts
 from mtopic._data.names import topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
-from mtopic._data.slots import Data, find_signatures, modalities
+from mtopic._data.slots import find_signatures, modalities
 from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.posterior import Posterior

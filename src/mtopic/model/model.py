@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mtopic._api import public
 from mtopic._check import at_least
+from mtopic._data import Data
 from mtopic._data.counts import Counts
 from mtopic._data.graph import Graph
 from mtopic._data.modality_shares import modality_shares
 from mtopic._data.preparation import Preparation
-from mtopic._data.slots import Data
-from mtopic._docs import shared_docs
 from mtopic.inference import schedule as schedules
 
 from . import file, state, summary, svi
@@ -154,7 +154,7 @@ class Model:
         """
         file.write(path, state.of(self))
 
-    @shared_docs
+    @public
     def VI(
         self,
         n_iter: int = 20,
@@ -226,7 +226,7 @@ class Model:
             while self._run.next_start(climb()):
                 pass
 
-    @shared_docs
+    @public
     def SVI(
         self,
         n_batches: int = 100,

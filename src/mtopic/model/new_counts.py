@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix
 from mtopic._data.counts import lay_out
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, unique
 from mtopic._data.preparation import Preparation, steps
-from mtopic._data.slots import Data, modalities
+from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.posterior import Posterior

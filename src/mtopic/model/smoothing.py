@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from mtopic._data import Data
 from mtopic._data import graph as graphs
 from mtopic._data.graph import Graph
-from mtopic._data.slots import Data
 from mtopic._data.spatial_graph import SpatialGraph
 from mtopic.inference.backend import Array
 from mtopic.inference.corpus import Corpus

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import __version__
+from mtopic._data import Data
 from mtopic._data.counts import Counts, fingerprint
 from mtopic._data.names import look_up
 from mtopic._data.preparation import Preparation
-from mtopic._data.slots import Data
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.measured_sets import EVERYTHING, MeasuredSets

@@ -5,10 +5,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 from ._figure import Limit, Save, colour_bar, colour_map, limits, page
 from ._spots import Spots
@@ -19,8 +18,7 @@ SIZE = 1.75
 """Side of the panel, in units of one of several."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def borders(
     data: Data,
     x: str = "coords",

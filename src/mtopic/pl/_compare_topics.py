@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mtopic._data import record
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -17,8 +16,7 @@ from ._figure import Save, page
 MADE_BY = "mtopic.tl.compare_topics"
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def compare_topics(
     data: Data,
     *,

@@ -7,16 +7,16 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from mtopic._data.slots import Data, column, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import column, table
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 from ._figure import legend as draw_legend
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def composition(
     data: Data,
     groupby: str,

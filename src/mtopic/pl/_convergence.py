@@ -8,9 +8,8 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 from numpy.typing import NDArray
 
-from mtopic._data import record
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
 
 from ._figure import Save, page
 
@@ -21,8 +20,7 @@ MARKED = 100
 """Iterations up to which each has a marker of its own."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def convergence(
     model_or_data: "Model | Data",
     *,

@@ -5,13 +5,13 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from mtopic._docs import shared_docs
+from mtopic._api import public
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
 
 
-@shared_docs
+@public
 def corr_heatmap(
     arr1: pd.DataFrame | ArrayLike,
     arr2: pd.DataFrame | ArrayLike,

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -16,8 +17,7 @@ from ._figure import legend as draw_legend
 from ._spots import Spots
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def dominant_topics(
     mdata: Data,
     x: str = "coords",

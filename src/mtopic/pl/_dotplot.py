@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import look_up
-from mtopic._data.slots import Data, find_signatures, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures, modalities
 from mtopic.get import signatures as top_features
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
@@ -21,8 +22,7 @@ from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 LEGEND_SIZES = (0.25, 0.5, 1.0)
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def dotplot(
     data: Data,
     mod: str | Sequence[str] | None = None,

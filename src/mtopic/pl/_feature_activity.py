@@ -9,16 +9,16 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import absent, look_up
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def feature_activity(
     mdata: Data,
     x: str = "coords",

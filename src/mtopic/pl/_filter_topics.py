@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtopic._api import public
 from mtopic._data.names import topic_name
-from mtopic._docs import shared_docs
 
 from ._figure import Save, page
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 THRESHOLD = 0.01
 
 
-@shared_docs
+@public
 def filter_topics(
     model: "Model",
     s: float = 50,

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtopic._docs import shared_docs
+from mtopic._api import public
 from mtopic._knee import importance, knee
 
 from ._figure import Save, page
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mtopic.model.model import Model
 
 
-@shared_docs
+@public
 def filter_var_knee(
     model: "Model",
     mod: str,

@@ -9,7 +9,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data
+from mtopic._data import Data
 
 from ._figure import Save, colour_bar, colour_map, page
 from ._spots import Spots

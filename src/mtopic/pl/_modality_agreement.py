@@ -9,9 +9,9 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from mtopic._data import record
-from mtopic._data.slots import Data, categories, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
+from mtopic._data.slots import categories, table
 from mtopic._palette import Palette, colours
 
 from ._figure import Save, page
@@ -23,8 +23,7 @@ WIDTH = 0.8
 """Height of a row of boxes; rows are 1 apart."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def modality_agreement(
     data: Data,
     groupby: str | None = None,

@@ -6,8 +6,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, coordinates, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import coordinates, table
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -20,8 +21,7 @@ CORNERS = 60
 """Corners of a whole pie's edge."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def scatter_pie(
     mdata: Data,
     topics: str = "topics",

@@ -5,16 +5,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mtopic._api import public
 from mtopic._cross_validation import one_standard_error, plateau, saturating, summary
+from mtopic._data import Data
 from mtopic._data.names import look_up
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 from ._figure import Save, page
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def select_n_topics(
     mdata: Data,
     *,

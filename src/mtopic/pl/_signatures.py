@@ -6,8 +6,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic.get import signatures as top_features
 
 from ._figure import SMALL, Save, colour_map, page
@@ -19,8 +19,7 @@ LETTER_WIDTH = 0.62
 """Width of a letter in units of the font size."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def signatures(
     mdata: Data,
     mod: str | None = None,

@@ -8,7 +8,8 @@ from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mtopic._data.slots import Data, coordinates
+from mtopic._data import Data
+from mtopic._data.slots import coordinates
 
 from ._figure import marker_line, marker_width
 

@@ -6,10 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
@@ -17,8 +16,7 @@ from ._heatmap import draw, mirrored, name_cells
 LABEL = "neighbourhood enrichment (z-score)"
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topic_neighborhoods(
     data: Data,
     key: str = "topic_neighborhoods",

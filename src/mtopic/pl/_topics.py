@@ -4,15 +4,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from mtopic._data.slots import Data, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import table
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topics(
     mdata: Data,
     x: str = "coords",

@@ -6,16 +6,16 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
+from mtopic._api import public
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import MEASURED
 from mtopic._data.names import unique
 from mtopic._data.preparation import IDF
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
-from mtopic._docs import shared_docs
 
 
-@shared_docs
+@public
 def concat(data: Mapping[str, Data], *, label: str = "batch") -> Data:
     """Join batches of observations by the union of each modality's features, and note what each batch has measured.
 

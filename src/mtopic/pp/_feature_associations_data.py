@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data.slots import Data, find_signatures, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
+from mtopic._data.slots import find_signatures
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def feature_associations_data(
     mdata: Data, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
 ) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:

@@ -2,9 +2,9 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.names import look_up
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 from mtopic._knee import importance, knee
 from mtopic._warn import warn
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from mtopic.model.model import Model
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def filter_var_knee(
     path: str | PathLike[str] | Data,
     model: "Model",

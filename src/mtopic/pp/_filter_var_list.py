@@ -6,18 +6,18 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic import read
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.names import absent, look_up
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 from mtopic._log import logger
 
 from ._subset import with_counts
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def filter_var_list(
     path: str | PathLike[str] | Data, var: Iterable[str] | Mapping[str, Iterable[str]], *, verbose: bool = True
 ) -> Data:

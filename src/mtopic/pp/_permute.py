@@ -4,17 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.names import unique
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 
 from ._prepare import require_memory
 from ._subset import Keep, become, with_counts
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def permute(
     mdata: Data, subset: int | None = None, seed: int = 2291, copy: bool = False, sparse_mode: bool = False
 ) -> Data | None:

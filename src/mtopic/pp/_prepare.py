@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix
 from mtopic._data.measured import batches, warn_if_ignored
 from mtopic._data.preparation import RECORD, as_real, replace_counts, steps
-from mtopic._data.slots import Data, modality
+from mtopic._data.slots import modality
 from mtopic._warn import warn
 
 Transform: TypeAlias = Callable[[CSR, AnnData, str, pd.Series | None], CSR]

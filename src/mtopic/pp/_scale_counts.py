@@ -1,15 +1,15 @@
 import numpy as np
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.count_matrix import count_matrix
 from mtopic._data.preparation import Preparation, as_real, replace_counts
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 
 from ._prepare import require_memory
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
     """Scale each modality as a whole so that its observations have ``counts_per_cell`` on average.
 

@@ -1,17 +1,16 @@
 import pandas as pd
 from anndata import AnnData
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_observations
 from mtopic._data.preparation import IDF, idf
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 from ._prepare import transform_counts
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
 

@@ -2,14 +2,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic._data import graph, record
+from mtopic._api import public
+from mtopic._data import Data, graph, record
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def borders(
     data: Data, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
 ) -> None:

@@ -6,13 +6,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
-from mtopic._data import record
+from mtopic._data import Data, record
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, find_signatures, modalities, modality, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures, modalities, modality
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
 
@@ -28,8 +28,7 @@ ROUNDS, PRIOR_COUNTS = 30, 100
 """Steps from the signatures of all samples to those of one, and how many counts the former stand for there."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def compare_topics(
     data: Data,
     groupby: str,

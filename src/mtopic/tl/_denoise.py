@@ -3,14 +3,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mtopic._data import record
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
+from mtopic._data.slots import modalities
 from mtopic.model.expected import expected
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def denoise(
     data: Data,
     mod: str | None,

@@ -1,14 +1,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.category import write_category
-from mtopic._data.slots import Data, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import table
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
     """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
 

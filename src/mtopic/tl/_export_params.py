@@ -4,17 +4,16 @@ import numpy as np
 import pandas as pd
 
 from mtopic import __version__
-from mtopic._data import graph, record
+from mtopic._api import public
+from mtopic._data import Data, graph, record
 from mtopic._data.names import matched, topic_name
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def export_params(
     model: Model,
     mdata: Data,

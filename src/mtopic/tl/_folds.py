@@ -9,12 +9,13 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from mtopic._data import Data
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.measured import MEASURED, batches, in_measured_sets, n_features, n_observations
 from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
-from mtopic._data.slots import Data, coordinates
+from mtopic._data.slots import coordinates
 from mtopic.inference.corpus import Corpus
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted

@@ -1,7 +1,7 @@
 import os
 
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic.model import state
 from mtopic.model.file import incomplete, read
 
@@ -11,8 +11,7 @@ from ._smtm import sMTM
 MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, categories, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import categories, modalities
 from mtopic._warn import warn
 from mtopic.inference.by_modality import leave_modality_out
 from mtopic.model.fitted import own_posterior
@@ -18,8 +18,7 @@ from ._agreement import Pairs, is_chance, is_half
 SEED = 2291
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def modality_agreement(
     data: Data, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

@@ -3,7 +3,8 @@ from typing import Literal
 
 import numpy as np
 
-from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
@@ -42,7 +43,7 @@ class MTM(Model):
     (200, 3)
     """
 
-    @takes_spatialdata
+    @public
     def __init__(
         self,
         mdata: Data,

@@ -1,17 +1,16 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._api import public
 from mtopic._check import n_jobs_given
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data import Data
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 from mtopic.model.new_counts import NewCounts
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def perplexity(
     model_or_reference: Model | Data,
     data: Data,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtopic._data import Data
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, categories
+from mtopic._data.slots import categories
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from mudata import MuData
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mtopic._api import public
 from mtopic._cross_validation import one_standard_error, plateau, summary
+from mtopic._data import Data
 from mtopic._data.measured import warn_if_ignored
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import modalities
 from mtopic.model.settings import recipe
 from mtopic.model.stability import of_matched
 
@@ -25,8 +26,7 @@ RAW = {name: value for name, value in recipe(False).items() if name in ("inferen
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def select_n_topics(
     mdata: Data,
     Ks: Iterable[int] = (5, 20, 40, 60, 80, 100),

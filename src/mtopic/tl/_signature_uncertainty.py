@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._api import public
 from mtopic._check import level_given
-from mtopic._data import record
-from mtopic._data.slots import Data, modalities, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data import Data, record
+from mtopic._data.slots import modalities
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.model.fitted import own_posterior_as_observed
@@ -12,8 +12,7 @@ from mtopic.model.fitted import own_posterior_as_observed
 from ._intervals import limits
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def signature_uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

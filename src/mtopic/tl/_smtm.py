@@ -3,8 +3,9 @@ from typing import Literal
 
 import numpy as np
 
+from mtopic._api import public
+from mtopic._data import Data
 from mtopic._data.graph import Method
-from mtopic._data.slots import Data, takes_spatialdata
 from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
@@ -60,7 +61,7 @@ class sMTM(Model):
     (True, True)
     """
 
-    @takes_spatialdata
+    @public
     def __init__(
         self,
         mdata: Data,

@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._data import graph, record
+from mtopic._api import public
+from mtopic._data import Data, graph, record
 from mtopic._data.category import write_category
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 from mtopic._warn import warn
 
 from ._partitions import partition, stability
@@ -19,8 +18,7 @@ VARIANCE_KEPT = 0.99
 """By the principal components: neighbouring rings are alike, and a mixture's time is quadratic in the dimensions."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def spatial_domains(
     data: Data,
     n_domains: int | None = None,

@@ -3,17 +3,15 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic._data import graph, record
+from mtopic._api import public
+from mtopic._data import Data, graph, record
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 """For each of squidpy's modes the statistic's name in its table and in ours."""
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topic_autocorr(
     data: Data,
     topics: str = "topics",

@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.graph import Method
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 from mtopic.model.monitor import Callback
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import recipe
@@ -18,8 +17,7 @@ from ._mtm import MTM
 from ._smtm import sMTM
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topic_model(
     data: Data,
     n_topics: int = 20,

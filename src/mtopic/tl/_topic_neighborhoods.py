@@ -3,14 +3,12 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from mtopic._data import graph, record
+from mtopic._api import public
+from mtopic._data import Data, graph, record
 from mtopic._data.proportions import proportions
-from mtopic._data.slots import Data, takes_spatialdata
-from mtopic._docs import shared_docs
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topic_neighborhoods(
     data: Data,
     topics: str = "topics",

@@ -6,14 +6,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.special import entr
 
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, raw_counts
-from mtopic._data.slots import Data, find_signatures, modalities, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures, modalities, table
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def topic_quality(
     data: Data,
     topics: str = "topics",

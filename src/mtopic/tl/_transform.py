@@ -6,14 +6,14 @@ import pandas as pd
 from mudata import MuData
 
 from mtopic import __version__
+from mtopic._api import public
 from mtopic._check import n_jobs_given
-from mtopic._data import graph, record
+from mtopic._data import Data, graph, record
 from mtopic._data.counts import Counts
 from mtopic._data.graph import Method
 from mtopic._data.record import Params
-from mtopic._data.slots import Data, modalities, takes_spatialdata
+from mtopic._data.slots import modalities
 from mtopic._data.spatial_graph import SpatialGraph
-from mtopic._docs import shared_docs
 from mtopic._log import logger
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
@@ -25,8 +25,7 @@ from mtopic.model.new_counts import NewCounts
 TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_weights", "count_scale")
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def transform(
     model_or_reference: Model | Data,
     data: Data,

@@ -5,13 +5,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from mtopic._data import record
-from mtopic._data.slots import Data, modalities, table, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._api import public
+from mtopic._data import Data, record
+from mtopic._data.slots import modalities, table
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def umap(
     mdata: Data,
     x: str = "topics",

@@ -2,11 +2,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mtopic._api import public
 from mtopic._check import level_given
-from mtopic._data import record
-from mtopic._data.slots import Data, takes_spatialdata
+from mtopic._data import Data, record
 from mtopic._data.spatial_graph import weights_of_fit
-from mtopic._docs import shared_docs
 from mtopic.inference.backend import Array
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.posterior import Posterior
@@ -17,8 +16,7 @@ from mtopic.model.fitted import own_posterior_as_observed
 from ._intervals import limits
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def uncertainty(
     data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:

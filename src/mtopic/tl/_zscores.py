@@ -6,16 +6,15 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from mtopic import read
-from mtopic._data import record
+from mtopic._api import public
+from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
-from mtopic._data.slots import Data, find_signatures, modality, takes_spatialdata
-from mtopic._docs import shared_docs
+from mtopic._data.slots import find_signatures, modality
 
 SCALE = 10_000
 
 
-@takes_spatialdata
-@shared_docs
+@public
 def zscores(
     mdata: Data,
     raw_data_path: str | PathLike[str] | None = None,

@@ -5,8 +5,9 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from mtopic._data import Data
 from mtopic._data.names import absent
-from mtopic._data.slots import Data, modalities
+from mtopic._data.slots import modalities
 
 
 def sections(data: Data, library_key: str) -> pd.CategoricalIndex:

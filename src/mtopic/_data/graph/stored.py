@@ -5,8 +5,9 @@ from itertools import count
 
 from scipy.sparse import csr_array, csr_matrix
 
+from mtopic._data import Data
 from mtopic._data.names import absent, unique
-from mtopic._data.slots import Data, modalities
+from mtopic._data.slots import modalities
 
 from .neighbours import Graph
 
