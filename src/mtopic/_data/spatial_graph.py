@@ -65,7 +65,7 @@ class SpatialGraph:
             if n_neighbors is not None:
                 params["n_neighbors"] = n_neighbors
         else:
-            points = _points_if_any(data, spatial_key)
+            points = points_if_any(data, spatial_key)
             found = graph.find(data, neighbors_key)
             _check_sections(found, sections, neighbors_key)
             params = {"neighbors_key": neighbors_key}
@@ -95,7 +95,8 @@ def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str
         )
 
 
-def _points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:
+def points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:
+    """Coordinates, or None where there are none under the default key: a stored graph can do without."""
     try:
         return coordinates(data, key)
     except KeyError:
