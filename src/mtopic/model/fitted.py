@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
@@ -105,14 +106,31 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     """The posterior of the fit's own observations as far as their topics tell it, λ = 1; and their counts."""
     n_jobs_given(n_jobs)
     theta, params = _whole_proportions(data, f"{head}topics"), record.read_params(data, head)
+    corpus, counts = _counts_of_fit(data, head, params)
+    gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
+    lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
+    return _posterior(params, corpus, gamma.astype(corpus.dtype), lam, theta.columns, counts.features, n_jobs), counts
+
+
+def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:
+    """What the prior alone adds to the proportions, observations × topics: α over the sum of counts and α."""
+    params = record.read_params(data, head)
+    corpus, _ = _counts_of_fit(data, head, params)
+    alpha = np.broadcast_to(alpha_of_topics(params, topics), len(topics))
+    return alpha / _concentrations(params, corpus, topics)[:, None]
+
+
+def _counts_of_fit(data: Data, head: str, params: Params) -> tuple[Corpus, Counts]:
+    """The counts with the weights and the scale of the fit, and as they were read."""
     counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
     record.warn_other_counts(data, head, counts.summary)
     weights = weights_of(params, list(counts.features))
-    corpus = counts.corpus.scaled(params.count_scale).with_weights(weights)
-    alpha = alpha_of_topics(params, theta.columns)
-    gamma = theta.to_numpy() * (corpus.totals + total(alpha, theta.shape[1]))[:, None]
-    lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
-    return _posterior(params, corpus, gamma.astype(corpus.dtype), lam, theta.columns, counts.features, n_jobs), counts
+    return counts.corpus.scaled(params.count_scale).with_weights(weights), counts
+
+
+def _concentrations(params: Params, corpus: Corpus, topics: pd.Index) -> NDArray[np.float64]:
+    """The sum of γ of each observation, without neighbours."""
+    return np.asarray(corpus.totals + total(alpha_of_topics(params, topics), len(topics)), np.float64)
 
 
 def own_posterior_as_observed(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
