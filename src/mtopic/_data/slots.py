@@ -8,6 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from . import Data as Data
 from . import record
@@ -20,6 +21,8 @@ IN_TISSUE = ("spatial", "coord")
 """With what the names of coordinates in a tissue begin."""
 
 EMBEDDINGS = ("umap", "tsne", "pca")
+FEW_GROUPS, MANY_GROUPS = 50, 1000
+"""So many groups are always plausible, and never."""
 
 
 def its_table(value: T) -> T | AnnData:
@@ -179,10 +182,27 @@ def column(data: Data, key: str) -> pd.Series:
 
 def categories(data: Data, key: str) -> pd.Categorical:
     """The category of each observation by a `column`, in their own order or sorted; their names are text."""
-    values = pd.Categorical(column(data, key)).remove_unused_categories()
+    given = column(data, key)
+    values = pd.Categorical(given).remove_unused_categories()
     if not len(values.categories):
         raise ValueError(f"obs[{key!r}] holds no category")
+    if _is_no_grouping(given, len(values.categories)):
+        raise ValueError(
+            f"obs[{key!r}] has {len(values.categories):,} different values, such as {values.categories[0]!r}, of "
+            f"{len(given):,} observations, which makes no groups: name a column of categories; "
+            f"pandas.cut(obs[{key!r}], 5) makes some of numbers"
+        )
     return values.rename_categories(values.categories.astype(str))
+
+
+def _is_no_grouping(given: pd.Series, n: int) -> bool:
+    """Whether values are measurements or names of single observations: many, and few observations of each."""
+    n_obs = len(given)
+    if not is_numeric_dtype(given.dtype) or is_bool_dtype(given.dtype):
+        return n > FEW_GROUPS and 2 * n > n_obs or n > MANY_GROUPS
+    if not (given.dropna() % 1).any():
+        return n > FEW_GROUPS and 20 * n > n_obs or n > MANY_GROUPS
+    return n > FEW_GROUPS or 2 * n > max(n_obs, 10)
 
 
 def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
