@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from .empty import is_empty
 from .slots import Data, table
 
 
-def proportions(data: Data, key: str) -> pd.DataFrame:
-    """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing."""
+def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame:
+    """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing.
+
+    So are those of observations without counts, unless they are wanted (``of_empty``).
+    """
     given = table(data, key)
     names = given.columns.astype(str)
     if not len(names):
@@ -27,4 +31,7 @@ def proportions(data: Data, key: str) -> pd.DataFrame:
             f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
             "name a table that mtopic.tl.export_params wrote"
         )
-    return pd.DataFrame(values / total, index=data.obs_names, columns=names)
+    shares = values / total
+    if not of_empty:
+        shares[is_empty(data, key)] = np.nan
+    return pd.DataFrame(shares, index=data.obs_names, columns=names)

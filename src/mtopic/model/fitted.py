@@ -179,7 +179,7 @@ def _posterior(
 
 
 def _whole_proportions(data: Data, key: str) -> pd.DataFrame:
-    values = proportions(data, key)
+    values = proportions(data, key, of_empty=True)
     missing = int(values.isna().any(axis=1).sum())
     if missing:
         raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")

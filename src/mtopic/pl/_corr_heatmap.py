@@ -10,6 +10,8 @@ from mtopic._api import public
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
 
+MOST_CELLS = 4_000_000
+
 
 @public
 def corr_heatmap(
@@ -50,8 +52,8 @@ def corr_heatmap(
     Raises
     ------
     ValueError
-        If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows
-        occur twice.
+        If the tables are not two-dimensional, have different numbers of rows or too few in common, or too many columns,
+        or names of rows occur twice.
 
     {Examples:data}
     >>> topics = mdata.obsm["true_topics"]
@@ -60,6 +62,11 @@ def corr_heatmap(
     (3, 3)
     """
     first, second = _align(arr1, arr2)
+    if first.shape[1] * second.shape[1] > MOST_CELLS:
+        raise ValueError(
+            f"arr1 has {first.shape[1]:,} columns and arr2 has {second.shape[1]:,}: a map of so many cells cannot be "
+            "read; choose columns, such as topics and some features"
+        )
     values = correlation(first.to_numpy(), second.to_numpy())
     low, high = mirrored(values, vmin, vmax, default=1)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:

@@ -9,7 +9,8 @@ from scipy.special import entr
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, raw_counts
-from mtopic._data.slots import find_signatures, modalities, table
+from mtopic._data.proportions import proportions
+from mtopic._data.slots import find_signatures, modalities
 
 
 @public
@@ -94,13 +95,13 @@ def topic_quality(
     """
     if n_top < 2:
         raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")
-    proportions = table(data, topics)
-    shares = _shares(proportions, topics)
-    by_topic = pd.DataFrame({"proportion": shares.mean(axis=0)}, index=proportions.columns)
+    known = proportions(data, topics).dropna()
+    shares = known.to_numpy()
+    by_topic = known.mean().to_frame("proportion")
     by_modality = {}
     for mod in _scored(data, signatures):
         name, adata, weights = find_signatures(data, mod, signatures)
-        phi = _distributions(weights, proportions.columns, name, signatures)
+        phi = _distributions(weights, known.columns, name, signatures)
         top = np.argsort(-phi, axis=0, kind="stable")[:n_top].T
         counts = raw_counts(adata, name)
         record.warn_other_raw_counts(data, record.head_of(topics), name, counts)
@@ -117,24 +118,6 @@ def topic_quality(
         "n_top": int(n_top),
     }
     record.note(data, record.head_of(topics), f"uns:{key_added}")
-
-
-def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:
-    """The proportions of observations that have them, rows scaled to sum 1."""
-    values = proportions.to_numpy(dtype=np.float64)
-    values = values[~np.isnan(values).any(axis=1)]
-    if not values.size:
-        raise ValueError(
-            f"obsm[{key!r}] holds no proportions: they are missing for all observations; "
-            "name a table that mtopic.tl.export_params wrote"
-        )
-    total = values.sum(axis=1, keepdims=True)
-    if (values < 0).any() or not np.isfinite(total).all() or not (total > 0).all():
-        raise ValueError(
-            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.export_params wrote"
-        )
-    return values / total
 
 
 def _scored(data: Data, key: str) -> list[str]:

@@ -10,6 +10,7 @@ from mtopic._api import public
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, graph, record
 from mtopic._data.counts import Counts
+from mtopic._data.empty import mark_empty
 from mtopic._data.graph import Method
 from mtopic._data.record import Params
 from mtopic._data.slots import modalities
@@ -84,6 +85,8 @@ def transform(
 
     ``obsm[key_added]`` : DataFrame, observations × topics, float64
         Topic proportions, rows sum to 1, columns named as in the fit.
+    ``obs["mtopic_empty"]`` : bool
+        Which observations have no counts, if any has none: tools that follow leave these out.
     ``uns["mtopic"]`` : dict
         ``params`` of the fit as far as they were used, with ``n_topics``, ``n_counts`` and ``transformed``, which is
         True; ``features``, a DataFrame with a row for each modality: how many were ``trained``, are ``missing``, with
@@ -134,6 +137,7 @@ def transform(
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
 
     target.obsm[key_added] = proportions
+    mark_empty(target, head, np.asarray(corpus.totals == 0))
     _write(target, head, _record(fitted, new, posterior, around, batch_key), around)
     if verbose:
         _say(new.matched)
