@@ -138,7 +138,7 @@ def categories(data: Data, key: str) -> pd.Categorical:
     return values.rename_categories(values.categories.astype(str))
 
 
-def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
+def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or export_params)") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
     modalities(data)
     known = [name for name in data.obsm if _is_table(data, name)]
@@ -153,7 +153,7 @@ def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData
     name, adata = modality(data, mod)
     if key not in adata.varm:
         what = absent(key, list(adata.varm.keys()), "signatures", f"varm of modality {name!r}")
-        raise KeyError(f"{what}; mtopic.tl.export_params writes them")
+        raise KeyError(f"{what}; mtopic.tl.topic_model (or export_params) writes them")
     values = adata.varm[key]
     return name, adata, values if isinstance(values, pd.DataFrame) else _named(values, adata.var_names)
 

@@ -126,13 +126,13 @@ def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:
     if not values.size:
         raise ValueError(
             f"obsm[{key!r}] holds no proportions: they are missing for all observations; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
     total = values.sum(axis=1, keepdims=True)
     if (values < 0).any() or not np.isfinite(total).all() or not (total > 0).all():
         raise ValueError(
             f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
     return values / total
 
