@@ -115,5 +115,5 @@ def test_without_coordinates_and_categories(trained, tmp_path):
 def test_data_without_topics(tmp_path, capsys):
     mt.datasets.simulate(50, 3).write_h5mu(tmp_path / "raw.h5mu")
     assert cli.main(["report", str(tmp_path / "raw.h5mu"), "-o", str(tmp_path / "report.html")]) == 2
-    assert "mtopic.tl.export_params" in capsys.readouterr().err
+    assert "mtopic.tl.topic_model" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()

@@ -24,12 +24,12 @@ def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame
     if np.isnan(total).all():
         raise ValueError(
             f"obsm[{key!r}] holds no proportions: they are missing for all {len(values)} observations; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
     if (values < 0).any() or np.isinf(total).any() or (total == 0).any():
         raise ValueError(
             f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
     shares = values / total
     if not of_empty:

@@ -133,7 +133,7 @@ def trace(data: Data, key: str) -> tuple[Any, float | None]:
     """The bound after each iteration of the fit ``uns[key]``, and its number of counts."""
     fit = look_up(data.uns, key, "fit", "uns of the data")
     if not isinstance(fit, Mapping):
-        raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
+        raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.topic_model or export_params wrote")
     return look_up(fit, "elbo", "trace", f"uns[{key!r}]"), Params.of(fit.get("params", {})).n_counts
 
 

@@ -205,7 +205,7 @@ def _is_no_grouping(given: pd.Series, n: int) -> bool:
     return n > FEW_GROUPS or 2 * n > max(n_obs, 10)
 
 
-def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
+def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or export_params)") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
     modalities(data)
     known = [name for name in data.obsm if _is_table(data, name)]
@@ -220,7 +220,7 @@ def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData
     name, adata = modality(data, mod)
     if key not in adata.varm:
         what = absent(key, list(adata.varm.keys()), "signatures", f"varm of modality {name!r}")
-        raise KeyError(f"{what}; mtopic.tl.export_params writes them")
+        raise KeyError(f"{what}; mtopic.tl.topic_model (or export_params) writes them")
     values = adata.varm[key]
     return name, adata, values if isinstance(values, pd.DataFrame) else _named(values, adata.var_names)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._data.names import absent
+from mtopic._files import access, of_the_system
 
 SCHEMA = 1
 SEAL, BLOCK = b"mtopic model, sha256 ", 512
@@ -40,16 +41,17 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     """Write beside the target, then put in its place: there is always the whole earlier file or the whole new one."""
     target = require_folder(path)
     draft = target.with_name(f".{target.name}-{uuid4().hex[:8]}.part")
-    try:
-        with h5py.File(draft, "x", userblock_size=BLOCK) as file:
-            file.attrs["schema_version"] = SCHEMA
-            file["settings"] = json.dumps(state.settings, default=_plain)
-            for name, values in state.arrays.items():
-                _put(file, name, values)
-        _seal(draft)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with access(path, "written"):
+        try:
+            with h5py.File(draft, "x", userblock_size=BLOCK) as file:
+                file.attrs["schema_version"] = SCHEMA
+                file["settings"] = json.dumps(state.settings, default=_plain)
+                for name, values in state.arrays.items():
+                    _put(file, name, values)
+            _seal(draft)
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
     _flush_folder(target.parent)
 
 
@@ -57,14 +59,17 @@ def read(path: str | os.PathLike[str]) -> State:
     """All of a file that `write` has written."""
     path = Path(path)
     _require_file(path)
-    _require_sealed(path)
-    try:
-        with h5py.File(path) as file:
-            version = int(file.attrs["schema_version"])
-            if version == SCHEMA:
-                return _contents(file)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise incomplete(path, error) from error
+    with access(path, "read"):
+        _require_sealed(path)
+        try:
+            with h5py.File(path) as file:
+                version = int(file.attrs["schema_version"])
+                if version == SCHEMA:
+                    return _contents(file)
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            if of_the_system(error):
+                raise
+            raise incomplete(path, error) from error
     raise ValueError(
         f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic "
         "that wrote it, or fit anew"
@@ -158,6 +163,8 @@ def _require_file(path: Path) -> None:
 def _require_sealed(path: Path) -> None:
     with path.open("rb") as file:
         block = file.read(BLOCK)
+        if not block:
+            raise ValueError(f"{str(path)!r} is empty, so not a model that model.save wrote")
         if block[: len(SEAL)] != SEAL[: len(block)]:
             hint = ": mtopic.read.h5mu reads an h5mu" if h5py.is_hdf5(path) else ""
             raise ValueError(f"{str(path)!r} is not a model that model.save wrote{hint}")

@@ -46,7 +46,8 @@ def feature_associations(
         Annotations of the features, whose index is read, or their names.
     mask
         Features of B × features of A, sparse or dense: which pairs are allowed; None allows all. See
-        `mtopic.tl.distance_mask`. A DataFrame is matched by names.
+        `mtopic.tl.distance_mask`. A DataFrame is matched by names. With a sparse one, memory is in proportion to the
+        pairs that are allowed.
     n_epochs
         Largest number of steps for one feature; some hundreds are usual.
     lambda_reg, lambda_entropy, lambda_spread
@@ -63,7 +64,8 @@ def feature_associations(
 
     Returns
     -------
-    DataFrame, features of B × features of A, float64. A column sums to 1, or is 0 where the mask allows nothing.
+    DataFrame, features of B × features of A, float64. A column sums to 1, or is 0 where the mask allows nothing. Its
+    columns are sparse if the mask was (``.sparse.to_dense()`` makes others of them).
 
     Raises
     ------
@@ -98,6 +100,8 @@ def feature_associations(
     strengths = float(lambda_reg), float(lambda_spread - lambda_entropy)
     with Backend(n_threads) as backend:
         found = backend.mixtures(np.ascontiguousarray(a.T), b, allowed, *strengths, n_epochs, TOLERANCE)
+    if _is_sparse(mask):
+        return pd.DataFrame.sparse.from_spmatrix(found, index=names_b, columns=names_a)
     return pd.DataFrame(found.toarray(), index=names_b, columns=names_a)
 
 
@@ -139,10 +143,17 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
             missing = wanted.difference(there)
             if len(missing):
                 raise KeyError(f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}")
-        mask = mask.loc[rows, columns].to_numpy()
+        chosen = mask.loc[rows, columns]
+        mask = chosen.sparse.to_coo() if _is_sparse(mask) else chosen.to_numpy()
     allowed = csc_array(mask if issparse(mask) else np.asarray(mask))
     if allowed.shape != shape:
         raise ValueError(f"the mask has shape {allowed.shape}: it is features of B × features of A, {shape}")
     allowed = csc_array(allowed != 0)
     allowed.sum_duplicates()
     return allowed
+
+
+def _is_sparse(mask: Any) -> bool:
+    if isinstance(mask, pd.DataFrame):
+        return all(isinstance(kind, pd.SparseDtype) and not kind.fill_value for kind in mask.dtypes)
+    return issparse(mask)

@@ -5,11 +5,11 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_array
 
-from mtopic import read
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
 from mtopic._data.slots import find_signatures, modality
+from mtopic._files import read
 
 SCALE = 10_000
 
@@ -94,7 +94,7 @@ def _standard(counts: CSR) -> tuple[csr_array, np.ndarray, np.ndarray]:
 
 
 def _counts_of_file(path: str | PathLike[str], mod: str | None, adata: AnnData) -> CSR:
-    mod, raw = modality(read.h5mu(path), mod)
+    mod, raw = modality(read(path), mod)
     parts = {"observations": (raw.obs_names, adata.obs_names), "features": (raw.var_names, adata.var_names)}
     for what, (there, wanted) in parts.items():
         missing = wanted.difference(there)
