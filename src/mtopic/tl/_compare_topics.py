@@ -13,6 +13,7 @@ from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
+from mtopic._data.writable import writable
 from mtopic._warn import warn
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
@@ -156,7 +157,7 @@ def compare_topics(
     numbers = {"n_group": n_group, "n_reference": len(design.names) - n_group, "level": float(level)}
     params = {"groupby": str(groupby), **sides, "sample_key": str(sample_key), "scale": scale, **numbers}
 
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     comparison = {"topics": topics, "signatures": signatures, "params": params}
     record.add(target, head, comparison=comparison)
     return target if copy else None

@@ -8,6 +8,7 @@ import numpy as np
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.graph import Method
+from mtopic._data.writable import writable
 from mtopic.model.monitor import Callback
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import recipe
@@ -104,7 +105,7 @@ def topic_model(
     options |= {"batch_key": batch_key, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
     model = model_of_raw_counts(data, n_topics, where, how, **options)
     record.require_writable(data, record.head(key_added), "key_added", key_added)
-    target = data.copy() if copy else data  # now, as a backed object has no copy
+    target = writable(data, copy=copy)  # now, as a backed object has no copy
     model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     export_params(model, target, key_added)
     return target if copy else None

@@ -15,6 +15,7 @@ from mtopic._data.graph import Method
 from mtopic._data.record import Params
 from mtopic._data.slots import modalities
 from mtopic._data.spatial_graph import SpatialGraph
+from mtopic._data.writable import writable
 from mtopic._log import logger
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
@@ -128,7 +129,7 @@ def transform(
         library_key=library_key,
     )
     around = _spatial_graph(fitted, data, where)
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
     with posterior.backend:
