@@ -24,8 +24,8 @@ TEXTS = {
     "data:counts": """MuData or AnnData. The counts are ``layers["counts"]`` of a modality that has it, else its
         ``X``.""",
     "mdata:raw": "MuData or AnnData with raw counts in ``X`` of the modality.",
-    "path:raw": """A file (h5mu or h5ad), or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where it
-        is present, else ``X``.""",
+    "path:raw": """A file (h5mu or h5ad), or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where
+        it is present, else ``X``.""",
     "mod": "The modality; it may be None where there is only one.",
     "features": "Names of features of the modality, or one name.",
     "topics": "Key of the topic proportions in ``obsm`` (n_obs × topics).",
