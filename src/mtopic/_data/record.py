@@ -236,20 +236,26 @@ def warn_other_raw_counts(data: Data, head: str, mod: str, counts: CSR) -> None:
         warn_other_counts(data, head, summary({mod: counts}))
 
 
-def warn_other_counts(data: Data, head: str, found: pd.DataFrame) -> None:
-    """Say which counts are not those of the fit, by what is known of them (`Counts.summary`)."""
+def warn_other_counts(data: Data, head: str, found: pd.DataFrame, *, of_all: bool = False) -> None:
+    """Say which counts are not those of the fit, by what is known of them (`Counts.summary`).
+
+    With ``of_all`` a part of the observations is not enough.
+    """
     known = read(data, head).get("counts", pd.DataFrame())
     for mod in known.index.intersection(found.index):
         was, now = known.loc[mod], found.loc[mod]
+        way_out = "put the counts back into layers['counts'] or X, or fit them anew"
         if was["n_features"] != now["n_features"]:
             what = f"{now['n_features']:,} features in place of {was['n_features']:,}"
         elif was["whole"] and not now["whole"]:
             what = "values that are not whole numbers"
-        elif was["n_obs"] == now["n_obs"] and not np.isclose(was["total"], now["total"], rtol=1e-6):
+        elif was["n_obs"] != now["n_obs"]:
+            if not of_all:
+                continue
+            what = f"{now['n_obs']:,} observations in place of {was['n_obs']:,}"
+            way_out = "call this on all observations, and take a part of the result"
+        elif not np.isclose(was["total"], now["total"], rtol=1e-6):
             what = f"a total of {now['total']:.6g} in place of {was['total']:.6g}"
         else:
             continue
-        warn(
-            f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these. Put the counts "
-            "back into layers['counts'] or X, or fit them anew"
-        )
+        warn(f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these; {way_out}")

@@ -106,7 +106,7 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     """The posterior of the fit's own observations as far as their topics tell it, λ = 1; and their counts."""
     n_jobs_given(n_jobs)
     theta, params = _whole_proportions(data, f"{head}topics"), record.read_params(data, head)
-    corpus, counts = _counts_of_fit(data, head, params)
+    corpus, counts = _counts_of_fit(data, head, params, of_all=True)
     gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
     return _posterior(params, corpus, gamma.astype(corpus.dtype), lam, theta.columns, counts.features, n_jobs), counts
@@ -120,10 +120,10 @@ def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float
     return alpha / _concentrations(params, corpus, topics)[:, None]
 
 
-def _counts_of_fit(data: Data, head: str, params: Params) -> tuple[Corpus, Counts]:
+def _counts_of_fit(data: Data, head: str, params: Params, *, of_all: bool = False) -> tuple[Corpus, Counts]:
     """The counts with the weights and the scale of the fit, and as they were read."""
     counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
-    record.warn_other_counts(data, head, counts.summary)
+    record.warn_other_counts(data, head, counts.summary, of_all=of_all)
     weights = weights_of(params, list(counts.features))
     return counts.corpus.scaled(params.count_scale).with_weights(weights), counts
 
