@@ -201,7 +201,7 @@ def _is_no_grouping(given: pd.Series, n: int) -> bool:
     if not is_numeric_dtype(given.dtype) or is_bool_dtype(given.dtype):
         return n > FEW_GROUPS and 2 * n > n_obs or n > MANY_GROUPS
     if not (given.dropna() % 1).any():
-        return n > FEW_GROUPS and 20 * n > n_obs or n > MANY_GROUPS
+        return n > FEW_GROUPS and 4 * n > n_obs or n > MANY_GROUPS
     return n > FEW_GROUPS or 2 * n > max(n_obs, 10)
 
 
