@@ -287,9 +287,11 @@ def legend(
     style = {"ls": "", "marker": marker, "ms": size / marker_width(marker), "mew": marker_line(marker)}
     entries = zip(labels, colours, strict=True)
     handles = [Line2D([], [], color=colour, label=label, **style) for label, colour in entries]
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if alone else {"loc": OUTSIDE}
+    place: dict[str, Any] = {"loc": OUTSIDE, "borderaxespad": 0}
+    if alone:
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 1}
     drawn = (ax if alone else page.figure).legend(
-        handles=handles, **place, ncols=ncol, borderpad=0, borderaxespad=1,
+        handles=handles, **place, ncols=ncol, borderpad=0,
         handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - TEXT_HEIGHT,
     )  # fmt: skip
     page.make_room(drawn)
