@@ -17,7 +17,7 @@ from mtopic._palette import Palette, stored_or
 from ._figure import MISSING, Save, grown, page
 from ._figure import legend as draw_legend
 from ._sections import LibraryId, LibraryKey, Origin, Where, sections
-from ._spots import Spots, largest_panel
+from ._spots import panels_of
 
 
 @public
@@ -83,14 +83,14 @@ def dominant_topics(
     """
     where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
     parts = sections(mdata, x, record.head_of(topics), where, ax)
-    spots = [Spots(part, s, marker) for part in parts]
+    spots, panel_size = panels_of(parts, s, marker)
     proportions = table(mdata, topics)
     names = [str(topic) for topic in proportions.columns]
     dominant = np.where(is_empty(mdata, topics), len(names), _dominant(proportions, topics))
     labels = [*_labels(names, annotation), "no counts"]
     colour = np.vstack([stored_or(mdata, names, palette), to_rgba(MISSING)])
     order = np.random.default_rng(random_state).permutation(len(dominant))
-    size = grown(figsize, largest_panel(spots), len(spots))
+    size = grown(figsize, panel_size, len(spots))
     with page(len(spots), group=len(spots), fontsize=fontsize, figsize=size, ax=ax, compressed=True) as sheet:
         for part, panel in zip(spots, sheet.axes, strict=True):
             part.draw(panel, colour[dominant], order)

@@ -29,6 +29,8 @@ Limit = float | str | None
 
 DPI = 300
 LANDSCAPE = 1.5
+MOST_COLUMNS = 8
+"""Of several groups of panels."""
 MISSING = "lightgrey"
 SMALL = 0.8
 """Size of secondary text, such as the numbers at an axis, in units of the font size."""
@@ -192,7 +194,8 @@ def grown(figsize: tuple[float, float], panel: tuple[float, float], n_panels: in
 def _columns(n_panels: int, group: int, panel: tuple[float, float]) -> int:
     """Columns of a grid that is a little wider than high, with as few empty places as that allows."""
     if n_panels > group > 1:
-        return group * _columns(n_panels // group, 1, (group * panel[0], panel[1]))
+        side_by_side = _columns(n_panels // group, 1, (group * panel[0], panel[1]))
+        return group * min(side_by_side, max(1, MOST_COLUMNS // group))
     ideal = min(n_panels, sqrt(LANDSCAPE * n_panels * panel[1] / panel[0]))
     near = range(max(1, ceil(0.8 * ideal)), ceil(1.3 * ideal) + 1)
     return min(near, key=lambda columns: (-n_panels % columns, abs(columns - ideal)))
@@ -284,9 +287,11 @@ def legend(
     style = {"ls": "", "marker": marker, "ms": size / marker_width(marker), "mew": marker_line(marker)}
     entries = zip(labels, colours, strict=True)
     handles = [Line2D([], [], color=colour, label=label, **style) for label, colour in entries]
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if alone else {"loc": OUTSIDE}
+    place: dict[str, Any] = {"loc": OUTSIDE, "borderaxespad": 0}
+    if alone:
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 1}
     drawn = (ax if alone else page.figure).legend(
-        handles=handles, **place, ncols=ncol, borderpad=0, borderaxespad=1,
+        handles=handles, **place, ncols=ncol, borderpad=0,
         handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - TEXT_HEIGHT,
     )  # fmt: skip
     page.make_room(drawn)

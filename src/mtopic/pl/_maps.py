@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._figure import Save, colour_bar, colour_map, page
 from ._sections import Section
-from ._spots import Spots, largest_panel
+from ._spots import panels_of
 
 ROOM = (0.06, 0.03)
 """For a colour bar and a title, in inches for each point of the font size."""
@@ -40,9 +40,8 @@ def maps(
 
     A column has one scale and, at its last panel, one bar with a ``label``. Panels may be ``enlarged``.
     """
-    spots = [Spots(section, s, marker) for section in sections]
+    spots, (width, height) = panels_of(sections, s, marker)
     shown = np.concatenate([section.rows for section in sections])
-    width, height = largest_panel(spots)
     wide = ROOM[0] * fontsize + (0 if label is None else 0.04 * fontsize)
     room = (enlarged * width + wide, enlarged * height + ROOM[1] * fontsize)
     n_panels = values.shape[1] * len(spots)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtopic._data import Data, graph, record
 from mtopic._data.names import absent
-from mtopic._data.slots import basis, is_embedding, modalities
+from mtopic._data.slots import basis, categories, is_embedding, modalities
 from mtopic._warn import warn
 
 LibraryKey = str | Literal[False] | None
@@ -61,7 +61,7 @@ def sections(data: Data, x: str, head: str, where: Where, ax: Axes | None = None
     there = np.flatnonzero(~np.isnan(points).any(axis=1))
     upper = _is_upper(data, slot, points, where["origin"])
     labels = _labels(data, slot, head, where)
-    chosen = _chosen(None if labels is None else labels[there], where["library_id"])
+    chosen = _chosen(data, None if labels is None else labels[there], where["library_id"])
     rows = [there] if labels is None else [there[(labels == name)[there]] for name in chosen]
     if ax is not None and len(rows) > 1:
         raise ValueError(
@@ -151,12 +151,12 @@ def _key_of_fit(data: Data, head: str) -> str | None:
     return keys.pop() if len(keys) == 1 else None
 
 
-def _chosen(labels: pd.CategoricalIndex | None, library_id: LibraryId) -> list[str]:
+def _chosen(data: Data, labels: pd.CategoricalIndex | None, library_id: LibraryId) -> list[str]:
     if labels is None:
         if library_id is not None:
             raise ValueError(f"library_id={library_id!r}: no sections are known, name their column with library_key")
         return []
-    there = [str(name) for name in labels.remove_unused_categories().categories]
+    there = _in_order(data, labels)
     if library_id is None:
         return there
     chosen = [library_id] if isinstance(library_id, str) else list(library_id)
@@ -166,3 +166,12 @@ def _chosen(labels: pd.CategoricalIndex | None, library_id: LibraryId) -> list[s
         if name not in there:
             raise KeyError(absent(name, there, "section", f"obs[{labels.name!r}]"))
     return chosen
+
+
+def _in_order(data: Data, labels: pd.CategoricalIndex) -> list[str]:
+    """Names of the sections in the order of the column's categories."""
+    there = [str(name) for name in labels.remove_unused_categories().categories]
+    try:
+        return [name for name in categories(data, str(labels.name)).categories if name in there]
+    except ValueError:
+        return there

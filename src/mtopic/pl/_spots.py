@@ -53,6 +53,12 @@ class Spots:
         stretch = np.sqrt(np.clip(width / height, 0.25, 4))
         return float(PANEL_SIDE * stretch), float(PANEL_SIDE / stretch)
 
+    def widen(self, ratio: float) -> None:
+        """Leave room around the observations so that the panel's width is its height × ``ratio``."""
+        width, height = size = self._high - self._low
+        room = (np.maximum(size, (height * ratio, width / ratio)) - size) / 2
+        self._low, self._high = self._low - room, self._high + room
+
     def entitle(self, ax: Axes, title: str | None) -> None:
         """Write the title and, below it, the section."""
         lines = [line for line in (title, self.name) if line]
@@ -94,10 +100,13 @@ class Spots:
         return low - margin, high + margin
 
 
-def largest_panel(spots: Sequence[Spots]) -> tuple[float, float]:
-    """Width and height in inches that suit every section, with a line for their names."""
+def panels_of(sections: Sequence[Section], s: float | None, marker: str) -> tuple[list[Spots], tuple[float, float]]:
+    """The sections' spots, in panels of one shape, and its width and height in inches, with a line for their names."""
+    spots = [Spots(section, s, marker) for section in sections]
     width, height = (max(sizes) for sizes in zip(*(each.panel for each in spots), strict=True))
-    return width, height + (NAME_LINE if len(spots) > 1 else 0)
+    for each in spots if len(spots) > 1 else ():
+        each.widen(width / height)
+    return spots, (width, height + (NAME_LINE if len(spots) > 1 else 0))
 
 
 def spacing(points: NDArray[np.float64]) -> float:
