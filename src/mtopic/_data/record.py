@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 from numpy.typing import NDArray
 
 from mtopic._warn import warn
@@ -147,8 +148,19 @@ def params_if_any(data: Data, head: str) -> Params:
     return Params.of(read(data, head).get("params", {}))
 
 
+def require_no_modality(data: Data, *names: str) -> None:
+    """No modality may be named like a table that is to be written to ``obsm`` of a MuData, where it has its mask."""
+    for name in names if isinstance(data, MuData) else ():
+        if name in data.mod:
+            raise ValueError(
+                f"a modality is named {name!r}, and obsm[{name!r}] says which observations it has, so no table of that "
+                f"name can be written: name the modality otherwise, MuData({{'rna': mdata[{name!r}], …}}), or the table"
+            )
+
+
 def require_writable(data: Data, head: str, parameter: str, value: str | None) -> None:
     """The record of a fit must be writable under the name that a parameter has given."""
+    require_no_modality(data, *(f"{head}{name}" for name in ("topics", *REMOVED)))
     if "/" in head:
         raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
     if not isinstance(data.uns.get(f"{head}mtopic", {}), Mapping):

@@ -12,7 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from . import Data as Data
 from . import record
-from .names import absent, look_up, topic_name
+from .names import absent, as_text, look_up, topic_name
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ def its_table(value: T) -> T | AnnData:
 def modalities(data: Data) -> dict[str, AnnData]:
     """The modalities by name; an AnnData is one modality named "X"."""
     if isinstance(data, AnnData):
+        _require_loaded(data, ANNDATA_MODALITY)
         return {ANNDATA_MODALITY: data}
     if not isinstance(data, MuData):
         raise TypeError(
@@ -52,7 +53,19 @@ def modalities(data: Data) -> dict[str, AnnData]:
         raise ValueError(f"the MuData shares axis {data.axis}: topics need modalities that share observations (axis=0)")
     if not data.mod:
         raise ValueError("the MuData holds no modality")
+    for mod, adata in data.mod.items():
+        _require_loaded(adata, mod)
     return dict(data.mod)
+
+
+def _require_loaded(adata: AnnData, mod: str) -> None:
+    if not isinstance(adata.obs, pd.DataFrame):
+        raise TypeError(f"modality {mod!r} was read lazily, and its tables are not loaded: call to_memory() first")
+
+
+def holders(data: Data) -> list[Data]:
+    """The data, and the modalities of a MuData."""
+    return [data, *data.mod.values()] if isinstance(data, MuData) else [data]
 
 
 def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
@@ -183,7 +196,8 @@ def column(data: Data, key: str) -> pd.Series:
 def categories(data: Data, key: str) -> pd.Categorical:
     """The category of each observation by a `column`, in their own order or sorted; their names are text."""
     given = column(data, key)
-    values = pd.Categorical(given).remove_unused_categories()
+    texts = as_text(given, f"obs[{key!r}]")
+    values = pd.Categorical(given).remove_unused_categories() if len(texts) else pd.Categorical([])
     if not len(values.categories):
         raise ValueError(f"obs[{key!r}] holds no category")
     if _is_no_grouping(given, len(values.categories)):

@@ -1,7 +1,10 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._api import public
 
+
+@public
 def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0) -> pd.DataFrame:
     """The strongest links of each feature as a tidy table.
 

@@ -31,6 +31,7 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
     counts = read_counts(data, settings, settings.raw)
     eta, learns_eta = read_eta(settings.eta, counts.features)
     counts.warn_empty()
+    counts.warn_apart()
     if settings.raw:
         _warn_no_raw_counts(parts, counts)
     weights = weights_by_modality(settings.modality_weights, list(counts.features))

@@ -5,11 +5,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, issparse
 
+from mtopic._api import public
+from mtopic._data.names import alike_but_for
 from mtopic.inference.backend import Backend
 
 TOLERANCE = 1e-10
 
 
+@public
 def feature_associations(
     A: ArrayLike,
     A_var: pd.DataFrame | ArrayLike,
@@ -142,7 +145,10 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
         for what, wanted, there in (("B", rows, mask.index), ("A", columns, mask.columns)):
             missing = wanted.difference(there)
             if len(missing):
-                raise KeyError(f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}")
+                likeness = alike_but_for(wanted, there)
+                raise KeyError(
+                    f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}{likeness}"
+                )
         chosen = mask.loc[rows, columns]
         mask = chosen.sparse.to_coo() if _is_sparse(mask) else chosen.to_numpy()
     allowed = csc_array(mask if issparse(mask) else np.asarray(mask))
@@ -150,6 +156,10 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
         raise ValueError(f"the mask has shape {allowed.shape}: it is features of B × features of A, {shape}")
     allowed = csc_array(allowed != 0)
     allowed.sum_duplicates()
+    if not allowed.nnz:
+        raise ValueError(
+            "the mask allows no pair, so that there would be no link: check the names in it, or leave it out"
+        )
     return allowed
 
 

@@ -103,8 +103,8 @@ def topic_model(
     asked: dict[str, Any] = {"inference": inference, "eta": eta}
     options |= {name: value for name, value in asked.items() if value is not None}
     options |= {"batch_key": batch_key, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
-    model = model_of_raw_counts(data, n_topics, where, how, **options)
     record.require_writable(data, record.head(key_added), "key_added", key_added)
+    model = model_of_raw_counts(data, n_topics, where, how, **options)
     target = writable(data, copy=copy)  # now, as a backed object has no copy
     model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     export_params(model, target, key_added)

@@ -3,7 +3,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mudata import MuData
 
 from mtopic import __version__
 from mtopic._api import public
@@ -148,10 +147,7 @@ def transform(
 def _require_free(data: Data, key: str, head: str) -> None:
     parts = modalities(data)
     record.require_writable(data, head, "key_added", key)
-    if isinstance(data, MuData) and key in data.mod:
-        raise ValueError(
-            f"key_added={key!r}: obsm[{key!r}] says which observations modality {key!r} has, give another name"
-        )
+    record.require_no_modality(data, key)
     for mod, adata in parts.items():
         if f"{head}signatures" in adata.varm:
             raise ValueError(

@@ -6,7 +6,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._data import Data
-from mtopic._data.names import absent
+from mtopic._data.names import absent, as_text
 from mtopic._data.slots import modalities
 
 
@@ -36,14 +36,10 @@ def _labels(data: Data, key: str) -> pd.Series:
     if not columns:
         known = {name for holder in (data, *parts.values()) for name in holder.obs}
         raise KeyError(absent(key, sorted(known), "column", "obs of the data and of its modalities"))
-    first, *others = (_texts(column).reindex(data.obs_names) for column in columns)
+    first, *others = (as_text(column, f"obs[{key!r}]").reindex(data.obs_names) for column in columns)
     for other in others:
         first = first.where(first.notna(), other)
     return first
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    return column.astype(object).map(str, na_action="ignore")
 
 
 def split(sections: pd.CategoricalIndex | None, n_obs: int) -> dict[str | None, NDArray[np.intp]]:
