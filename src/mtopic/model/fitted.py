@@ -26,21 +26,14 @@ from .priors import alpha_of_topics, eta_of_features
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit without its observations.
-
-    Parameters
-    ----------
-    signatures
-        λ of each modality, features × topics.
-    preparation
-        What the counts of each modality had seen that the fit was made of.
-    params
-        What the fit was made with.
-    """
+    """A fit without its observations."""
 
     signatures: dict[str, pd.DataFrame]
+    """λ of each modality, features × topics."""
     preparation: dict[str, Preparation]
+    """What the counts of each modality had seen that the fit was made of."""
     params: Params
+    """What the fit was made with."""
 
     @classmethod
     def of(cls, source: Model | Data, prefix: str | None) -> Self:

@@ -20,14 +20,7 @@ def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
 def stability(kept: Array, others: Sequence[Array], corpus: Corpus) -> NDArray[np.float64]:
     """For each topic the mean over ``others`` of the correlation of its signature with that of the topic matched to it.
 
-    Of several modalities, each correlation counts by the modality's share of the evidence.
-
-    Parameters
-    ----------
-    kept, others
-        λ of this fit and of the others, V × K.
-    corpus
-        The counts.
+    They are λ of other fits, V × K. Of several modalities, each counts by its share of the evidence in the corpus.
     """
     evidence = corpus.by_modality.sum(axis=0) * corpus.modality_weights
     tables = [_centred(lam, corpus) for lam in (kept, *others)]
