@@ -5,9 +5,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from mtopic._data.count_matrix import CSR
-from mtopic.inference.corpus import Corpus
+from mtopic.inference import Corpus, Posterior
 from mtopic.inference.fold_in import fold_in
-from mtopic.inference.posterior import Posterior
 
 
 def require_whole(x: CSR, mod: str) -> None:

@@ -15,9 +15,7 @@ from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
 from mtopic._data.slots import find_signatures, modalities
-from mtopic.inference.backend import Backend
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.posterior import Posterior
+from mtopic.inference import Backend, Corpus, Posterior
 from mtopic.inference.priors import by_row, total
 
 from .model import Model
@@ -91,7 +89,8 @@ class Fitted:
         tables = [self.signatures[mod].loc[names] for mod, names in features.items()]
         lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
         gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
-        return _posterior(self.params, corpus, gamma, lam, self.topics, features, n_jobs)
+        priors = alpha_of_topics(self.params, self.topics), eta_of_features(self.params, features)
+        return Posterior(corpus, gamma, lam, *priors, self.params.inference, Backend(n_jobs))
 
 
 def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
@@ -102,10 +101,11 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     record.warn_other_counts(data, head, counts.summary)
     weights = weights_of(params, list(counts.features))
     corpus = counts.corpus.scaled(params.count_scale).with_weights(weights)
-    alpha = alpha_of_topics(params, theta.columns)
+    alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
     gamma = theta.to_numpy() * (corpus.totals + total(alpha, theta.shape[1]))[:, None]
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
-    return _posterior(params, corpus, gamma.astype(corpus.dtype), lam, theta.columns, counts.features, n_jobs), counts
+    gamma = gamma.astype(corpus.dtype)
+    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs)), counts
 
 
 def own_posterior_as_observed(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
@@ -138,19 +138,6 @@ def checked_signatures(data: Data, mod: str, key: str, topics: pd.Index | None =
             "mtopic.tl.export_params"
         )
     return table
-
-
-def _posterior(
-    params: Params,
-    corpus: Corpus,
-    gamma: np.ndarray,
-    lam: np.ndarray,
-    topics: pd.Index,
-    features: Mapping[str, pd.Index],
-    n_jobs: int,
-) -> Posterior:
-    alpha, eta = alpha_of_topics(params, topics), eta_of_features(params, features)
-    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs))
 
 
 def _whole_proportions(data: Data, key: str) -> pd.DataFrame:

@@ -7,14 +7,10 @@ import numpy as np
 
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
+from mtopic.inference import Corpus, Double, Fit, SpatialTerm, initial
 from mtopic.inference import schedule as schedules
-from mtopic.inference.backend import Double
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
 from mtopic.inference.learn.weights import learned_weights
-from mtopic.inference.posterior import initial
 from mtopic.inference.random_streams import Stream, generator
-from mtopic.inference.spatial import SpatialTerm
 
 from .priors import ETA
 from .smoothing import NoSmoothing

@@ -11,11 +11,8 @@ from mtopic._data import Data
 from mtopic._data import graph as graphs
 from mtopic._data.graph import Graph
 from mtopic._data.spatial_graph import SpatialGraph
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit, State
+from mtopic.inference import Array, Corpus, Correction, Fit, NeighbourPrior, SpatialTerm, State
 from mtopic.inference.learn.strength import learned_strength
-from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
 
 from .settings import SpatialSettings
 

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._data.names import topic_name
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
+from mtopic.inference import Array, Corpus
 
 
 def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -29,11 +26,6 @@ def stability(kept: Array, others: Sequence[Array], corpus: Corpus) -> NDArray[n
         parts = zip(evidence, tables[0], other, strict=True)
         found.append(of_matched(sum(share * (a.T @ b) for share, a, b in parts) / evidence.sum()))
     return np.mean(found, axis=0)
-
-
-def by_topic(values: NDArray[np.float64]) -> pd.Series:
-    """The stability of each topic by its name."""
-    return pd.Series(values, [topic_name(k) for k in range(len(values))], name="stability")
 
 
 def _centred(lam: Array, corpus: Corpus) -> list[NDArray[np.float64]]:

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit, State
+from mtopic.inference import Array, Corpus, Fit, State
 
 PLAIN = ("seeds", "kept", "converged", "passes")
 

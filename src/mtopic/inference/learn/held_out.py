@@ -4,12 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mtopic.inference import schedule
-from mtopic.inference.backend import Double
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import Posterior, initial
-from mtopic.inference.spatial import NeighbourPrior
+from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, initial, schedule
 from mtopic.inference.stochastic import STEPS, initial_signatures
 
 LONGEST = 20
@@ -34,23 +29,18 @@ class HeldOut:
         self._hidden = hidden
         self._share = shown.rows.nnz / max(1, n_nonzeros)
         posterior = initial(shown, of.n_topics, rng, of.alpha, of.eta, of.family)
-        self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
-        self._common.configure(shown.dtype, 1)
+        self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
+        self.common.configure(shown.dtype, 1)
         posterior.backend = of.backend
         self.lam, passes = initial_signatures(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
         self.passes = passes * self._share
         self.advance(schedule.EXPLORE)
 
-    @property
-    def posterior(self) -> Posterior:
-        """The state from which all fits go on."""
-        return self._common.posterior
-
     def advance(self, iterations: int) -> None:
-        """Take this state further, without neighbours."""
+        """Take the common state further, without neighbours."""
         for _ in range(iterations):
-            self._iterate(self._common, None)
+            self._iterate(self.common, None)
 
     def log_likelihood(
         self, *, prior: NeighbourPrior | None = None, weights: Double | None = None, longest: int = LONGEST
@@ -59,7 +49,7 @@ class HeldOut:
 
         With this prior from neighbours, and ``weights`` of modalities in place of those that the counts came with.
         """
-        fit = replace(self._common, elbo=[], changes=[])
+        fit = replace(self.common, elbo=[], changes=[])
         if weights is not None:
             fit.posterior = replace(fit.posterior, corpus=fit.posterior.corpus.with_weights(weights))
         for iteration in range(longest):

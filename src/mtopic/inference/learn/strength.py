@@ -8,11 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference import priors
-from mtopic.inference.backend import Array, Double
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.spatial import NeighbourPrior
+from mtopic.inference import Array, Corpus, Double, Fit, NeighbourPrior, priors
 
 from .held_out import HeldOut, parabola
 

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference.backend import Double
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import Posterior
+from mtopic.inference import Corpus, Double, Fit, Posterior
 from mtopic.inference.priors import Prior
 
 from .held_out import HeldOut, parabola
@@ -52,7 +49,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     shown, hidden = thinned(counts.part(chosen), rng)
     held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, START_BATCHES)
     held_out.advance(ITERATIONS_BEFORE)
-    unit = 1 / dispersion(held_out.posterior)
+    unit = 1 / dispersion(held_out.common.posterior)
 
     @cache
     def predicted(rungs: Rungs) -> Double:
@@ -62,7 +59,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     def score(rungs: Rungs) -> Double:
         return predicted(rungs) @ unit
 
-    by_chance = by_frequency(shown, hidden, held_out.posterior.eta)
+    by_chance = by_frequency(shown, hidden, held_out.common.posterior.eta)
     best, none = _descend(score, len(unit)), (0,) * len(unit)
     gain = score(best) - score(none)
     if not _surely_positive(gain) or gain.sum() < SMALLEST_GAIN * (score(best) - by_chance @ unit).sum():
