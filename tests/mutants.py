@@ -70,7 +70,7 @@ MUTANTS = [
     Mutant("in_order", "np.argsort(posterior.alpha, kind", "np.argsort(-posterior.alpha, kind"),
     Mutant("leave_modality_out", "np.flatnonzero(fold != number)", "np.arange(fold.size)"),
     Mutant("_climb", "score(best + step).sum() > score(best).sum()", "score(best + step).sum() < score(best).sum()"),
-    Mutant("learned_prior", "ERRORS * gain.std()", "0 * gain.std()"),
+    Mutant("learned_strength", "ERRORS * gain.std()", "0 * gain.std()"),
     Mutant("dispersion", "squares - 2 * (n", "squares - (n"),
     Mutant("thinned", "part(rows.data - away)", "part(rows.data)"),
     Mutant("fold_in", "if iteration >= DESCEND and change < SETTLED", "if change < SETTLED"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -34,11 +36,11 @@ def test_scaled_counts_share_what_they_can(corpus):
 
 
 def test_blocks_of_observations_are_the_corpus(corpus):
-    blocks = corpus.in_blocks(4).row_blocks
+    blocks = replace(corpus, n_blocks=4).row_blocks
     assert [rows.stop for rows, _ in blocks] == [1, 3, 4, 6]
     np.testing.assert_array_equal(np.vstack([part.rows.toarray() for _, part in blocks]), corpus.rows.toarray())
-    assert corpus.in_blocks(1).row_blocks[0][1].rows is corpus.rows
-    assert corpus.in_blocks(4).part(np.array([1, 3])).n_blocks == 1
+    assert replace(corpus, n_blocks=1).row_blocks[0][1].rows is corpus.rows
+    assert replace(corpus, n_blocks=4).part(np.array([1, 3])).n_blocks == 1
 
 
 @pytest.mark.parametrize("family", ["variational", "collapsed"])
@@ -46,7 +48,7 @@ def test_a_fit_in_blocks_is_the_same_fit(family):
     """Up to the order of sums; and whatever the threads, in the same bits."""
     x = csr_array(np.random.default_rng(0).poisson(0.5, (300, 60)).astype(float))
     whole, fits = Corpus(x, np.array([0, 40, 60])), []
-    for corpus, n_jobs in ((whole, 1), (whole.in_blocks(7), 1), (whole.in_blocks(7), 2)):
+    for corpus, n_jobs in ((whole, 1), (replace(whole, n_blocks=7), 1), (replace(whole, n_blocks=7), 2)):
         fit = Fit(initial(corpus, 4, np.random.default_rng(1), 0.25, 0.01, family), 5, False, False)
         fit.configure(np.dtype(float), n_jobs)
         with fit.posterior.backend:

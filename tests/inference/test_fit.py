@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mtopic.inference.families import FAMILIES
 from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import FAMILIES
 from mtopic.inference.schedule import EXPLORE, Plan, batches_have_settled
 from mtopic.inference.stochastic import STEPS, svi_step
 

@@ -8,11 +8,11 @@ from scipy.special import digamma, gammaln
 
 from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.families import FAMILIES
 from mtopic.inference.learn.strength import hide_feature_groups
 from mtopic.inference.learn.weights import dispersion
-from mtopic.inference.likelihood import log_likelihood
 from mtopic.inference.measured_sets import Gathered, MeasuredSets
-from mtopic.inference.posterior import FAMILIES, initial
+from mtopic.inference.posterior import initial
 from mtopic.inference.stochastic import merged_in_sets, svi_step
 from mtopic.inference.uncertainty import moments
 
@@ -269,9 +269,9 @@ def test_what_is_judged_by_the_signatures_is_the_same_without_ties():
     lam = of.lam[of.corpus.measured_sets.features]
     apart = Corpus(of.corpus.rows, of.corpus.measured_sets.offsets, np.array([1.0, 1.0, 0.3]))
     one_modality_per_set = replace(of, corpus=apart, lam=lam)
-    by_set = log_likelihood(one_modality_per_set, apart)
+    by_set = one_modality_per_set.log_likelihood(apart)
     expected = np.stack([by_set[:, 0] + by_set[:, 1], by_set[:, 2]], axis=1)
-    np.testing.assert_allclose(log_likelihood(of, of.corpus), expected)
+    np.testing.assert_allclose(of.log_likelihood(of.corpus), expected)
     for one, other in zip(moments(of), moments(one_modality_per_set), strict=True):
         np.testing.assert_array_equal(one, other)
     assert dispersion(of).shape == (2,)

@@ -10,7 +10,8 @@ from scipy.special import digamma, gammaln
 from mtopic.inference import priors
 from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.posterior import FAMILIES, initial
+from mtopic.inference.families import FAMILIES
+from mtopic.inference.posterior import initial
 
 K = 4
 UNEVEN = {"alpha": np.array([0.05, 2.0, 0.4, 0.1]), "eta": np.linspace(0.01, 1.5, 33)}

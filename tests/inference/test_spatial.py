@@ -9,8 +9,9 @@ from scipy.special import digamma, gammaln
 
 from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.families import FAMILIES
 from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import FAMILIES, initial
+from mtopic.inference.posterior import initial
 from mtopic.inference.schedule import SCHEDULES
 from mtopic.inference.spatial import INITIAL_STRENGTH, SHARPNESS, Correction, NeighbourPrior
 

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 
 import mtopic as mt
-from mtopic.inference.learn.strength import learned_prior
+from mtopic.inference.learn.strength import learned_strength
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.schedule import DESCEND, EXPLORE, WINDOW
 from mtopic.inference.stochastic import initial_signatures
@@ -372,9 +372,9 @@ def test_strength_is_learned_once_by_the_seed(monkeypatch):
 
     def counted(*arguments):
         calls.append(1)
-        return learned_prior(*arguments)
+        return learned_strength(*arguments)
 
-    monkeypatch.setattr("mtopic.model.smoothing.learned_prior", counted)
+    monkeypatch.setattr("mtopic.model.smoothing.learned_strength", counted)
     models = [model_of(data, n_topics=8, n_neighbors=6, seed=seed) for seed in (5, 5, 6)]
     assert [model.strength for model in models] == [None] * 3
     for model in models:

@@ -102,7 +102,7 @@ def test_the_best_is_kept_and_the_first_is_that_of_one_start(tissue, kind, sched
 
 def test_weights_and_strength_are_learned_once(tissue, monkeypatch):
     calls = []
-    for name in ("mtopic.model.run.learned_weights", "mtopic.model.smoothing.learned_prior"):
+    for name in ("mtopic.model.run.learned_weights", "mtopic.model.smoothing.learned_strength"):
         module, _, function = name.rpartition(".")
         original = getattr(sys.modules[module], function)
         monkeypatch.setattr(name, lambda *given, of=original: calls.append(of.__name__) or of(*given))
@@ -114,7 +114,7 @@ def test_weights_and_strength_are_learned_once(tissue, monkeypatch):
     )
     ends = Ends()
     model.VI(14, callback=ends)
-    assert sorted(calls) == ["learned_prior", "learned_weights"]
+    assert sorted(calls) == ["learned_strength", "learned_weights"]
     assert len(ends.found) == 3
     alone.VI(14)
     assert_is(alone, ends.found[0])

@@ -1,6 +1,7 @@
 """Options of the simulation: what they mean for each modality, and what is said of bad ones."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,9 @@ from mtopic._data.names import look_up
 
 from ._tissue import TISSUES
 
-GRADIENT_CONCENTRATION = 2.0
+GRADIENT_CONCENTRATION, DEFAULT_DEPTH = 2.0, 500.0
 
-DEFAULT_DEPTH = 500.0
+ByModality: TypeAlias = float | Mapping[str, float] | None
 
 
 def check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int) -> None:
@@ -47,27 +48,23 @@ def concentration_of(concentration: float | None, n_topics: int, tissue: str) ->
     return float(concentration)
 
 
-def by_modality(
-    value: float | Mapping[str, float] | None, default: float, modalities: dict[str, int], option: str
-) -> dict[str, float]:
+def _by_modality(value: ByModality, default: float, modalities: dict[str, int], option: str) -> dict[str, float]:
     given = value if isinstance(value, Mapping) else {} if value is None else dict.fromkeys(modalities, value)
     for mod in given:
         look_up(modalities, mod, "modality", f"modalities ({option})")
     return dict.fromkeys(modalities, default) | dict(given)
 
 
-def depths_of(depth: float | Mapping[str, float] | None, modalities: dict[str, int]) -> dict[str, float]:
-    depths = by_modality(depth, DEFAULT_DEPTH, modalities, "depth")
+def depths_of(depth: ByModality, modalities: dict[str, int]) -> dict[str, float]:
+    depths = _by_modality(depth, DEFAULT_DEPTH, modalities, "depth")
     for mod, value in depths.items():
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"depth of modality {mod!r} is {value}: the mean number of counts must be positive")
     return depths
 
 
-def overdispersions_of(
-    overdispersion: float | Mapping[str, float] | None, modalities: dict[str, int]
-) -> dict[str, float]:
-    factors = by_modality(overdispersion, 1.0, modalities, "overdispersion")
+def overdispersions_of(overdispersion: ByModality, modalities: dict[str, int]) -> dict[str, float]:
+    factors = _by_modality(overdispersion, 1.0, modalities, "overdispersion")
     for mod, value in factors.items():
         if not (np.isfinite(value) and value >= 1):
             raise ValueError(

@@ -39,13 +39,8 @@ def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") 
     known = table(data, truth, made_by="mtopic.datasets.simulate")
     correlation = _correlations(known.to_numpy(), found.to_numpy())
     rows, columns = linear_sum_assignment(correlation, maximize=True)
-    return pd.DataFrame(
-        {
-            "truth": known.columns[rows],
-            "topic": found.columns[columns],
-            "correlation": correlation[rows, columns],
-        }
-    )
+    pairs = {"truth": known.columns[rows], "topic": found.columns[columns]}
+    return pd.DataFrame(pairs | {"correlation": correlation[rows, columns]})
 
 
 def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Simulated data with known topics."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -14,16 +15,8 @@ from mtopic._api import public
 from mtopic._data.names import topic_name
 from mtopic._data.quiet import quiet_mudata
 
-from ._options import (
-    check_sizes,
-    check_tissue,
-    concentration_of,
-    depths_of,
-    numbers_missing_of,
-    overdispersions_of,
-    unresolved_of,
-)
-from ._tissue import TISSUES, Labels, hexagonal_spots, tissue_places
+from . import _options as options
+from ._tissue import TISSUES, Double, hexagonal_spots, tissue_places
 
 DEFAULT_MODALITIES = {"rna": 300, "atac": 600}
 LIBRARY_SIZE_SD = 0.3
@@ -125,21 +118,20 @@ def simulate(
     ['topic_1', 'topic_2', 'topic_3', 'topic_4']
     """
     modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
-    check_sizes(n_obs, n_topics, modalities, n_sections)
-    check_tissue(tissue, spatial)
-    concentration = concentration_of(concentration, n_topics, tissue)
-    depths = depths_of(depth, modalities)
-    n_missing = numbers_missing_of(missing or {}, modalities, n_obs)
-    unresolved = unresolved_of(resolved or {}, modalities, n_topics)
-    overdispersions = overdispersions_of(overdispersion, modalities)
+    options.check_sizes(n_obs, n_topics, modalities, n_sections)
+    options.check_tissue(tissue, spatial)
+    concentration = options.concentration_of(concentration, n_topics, tissue)
+    depths = options.depths_of(depth, modalities)
+    n_missing = options.numbers_missing_of(missing or {}, modalities, n_obs)
+    unresolved = options.unresolved_of(resolved or {}, modalities, n_topics)
+    overdispersions = options.overdispersions_of(overdispersion, modalities)
     rng = np.random.default_rng(rng)
 
     names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
     sections = np.arange(n_obs) * n_sections // n_obs
-    if spatial:
-        coordinates, proportions, labels = _spots(sections, n_topics, tissue, concentration, rng)
-    else:
-        coordinates, proportions, labels = None, rng.dirichlet(np.full(n_topics, concentration), size=n_obs), {}
+    spots = [hexagonal_spots(int(size), rng) for size in np.bincount(sections)] if spatial else []
+    places = tissue_places(spots) if spatial else np.empty((n_obs, 0))
+    proportions, labels = TISSUES[tissue if spatial else "noise"](places, n_topics, concentration, rng)
     present = _present(n_missing, n_obs, rng) if missing else dict.fromkeys(modalities, np.arange(n_obs))
     parts = {}
     for mod, n_features in modalities.items():
@@ -147,7 +139,18 @@ def simulate(
         signatures[unresolved[mod]] = signatures[unresolved[mod][:1]]
         x = _counts(proportions[present[mod]], signatures, depths[mod], overdispersions[mod], rng)
         parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
-    return _assemble(parts, names, coordinates, proportions, sections, labels)
+    with quiet_mudata():
+        mdata = MuData(parts)
+    order = names.get_indexer(mdata.obs_names)  # mudata has an order of its own
+    mdata.obsm["true_topics"] = _by_topic(proportions[order], mdata.obs_names)
+    if spatial:
+        mdata.obsm["spatial"] = np.vstack(spots)[order]
+    if n_sections > 1:
+        categories = [f"section_{i + 1}" for i in range(n_sections)]
+        mdata.obs["section"] = pd.Categorical.from_codes(sections[order], categories)
+    for name, values in labels.items():
+        mdata.obs[name] = values[order]
+    return mdata
 
 
 def _present(n_missing: dict[str, int], n_obs: int, rng: np.random.Generator) -> dict[str, NDArray[np.intp]]:
@@ -164,15 +167,7 @@ def _present(n_missing: dict[str, int], n_obs: int, rng: np.random.Generator) ->
     return present
 
 
-def _spots(
-    sections: NDArray[np.intp], n_topics: int, tissue: str, concentration: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64], Labels]:
-    """Coordinates, proportions and labels of all spots."""
-    spots = [hexagonal_spots(int(size), rng) for size in np.bincount(sections)]
-    return np.vstack(spots), *TISSUES[tissue](tissue_places(spots), n_topics, concentration, rng)
-
-
-def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> Double:
     """Signatures (topics × features): sparse Dirichlet draws; half of the features are markers of one topic each."""
     shape = np.full((n_topics, n_features), OTHER_CONCENTRATION)
     n_markers = max(1, n_features // (2 * n_topics))
@@ -183,11 +178,7 @@ def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> NDA
 
 
 def _counts(
-    proportions: NDArray[np.float64],
-    signatures: NDArray[np.float64],
-    depth: float,
-    overdispersion: float,
-    rng: np.random.Generator,
+    proportions: Double, signatures: Double, depth: float, overdispersion: float, rng: np.random.Generator
 ) -> csr_matrix:
     library_size = depth * rng.lognormal(-(LIBRARY_SIZE_SD**2) / 2, LIBRARY_SIZE_SD, proportions.shape[0])
     n_units = np.maximum(1, np.rint(library_size)).astype(np.int64)
@@ -197,31 +188,21 @@ def _counts(
     return vstack(blocks, format="csr")
 
 
-def _blocks(n_units: NDArray[np.int64]) -> Iterator[slice]:
+def _blocks(n_units: NDArray[np.int64]) -> list[slice]:
     """Consecutive rows, of about ``COUNTS_AT_ONCE`` count units together."""
     cuts = np.flatnonzero(np.diff(n_units.cumsum() // COUNTS_AT_ONCE)) + 1
-    bounds = [0, *cuts.tolist(), n_units.size]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
-        yield slice(start, stop)
+    return [slice(start, stop) for start, stop in pairwise([0, *cuts.tolist(), n_units.size])]
 
 
 def _draw(
-    proportions: NDArray[np.float64],
-    cumulative: NDArray[np.float64],
-    n_units: NDArray[np.int64],
-    overdispersion: float,
-    rng: np.random.Generator,
+    proportions: Double, cumulative: Double, n_units: NDArray[np.int64], overdispersion: float, rng: np.random.Generator
 ) -> csr_matrix:
     """Counts of a block of observations: a topic for each unit, then a feature by inverting the distribution."""
     by_topic = rng.multinomial(n_units, proportions)
     n_obs, n_features = len(n_units), cumulative.shape[1]
     rows = np.concatenate([np.repeat(np.arange(n_obs, dtype=np.int32), n) for n in by_topic.T])
-    features = np.concatenate(
-        [
-            np.searchsorted(distribution, rng.random(n), side="right").astype(np.int32)
-            for distribution, n in zip(cumulative, by_topic.sum(axis=0), strict=True)
-        ]
-    )
+    drawn = zip(cumulative, by_topic.sum(axis=0), strict=True)
+    features = np.concatenate([np.searchsorted(one, rng.random(n), side="right").astype(np.int32) for one, n in drawn])
     if overdispersion > 1:
         features = features[_copied(rows, n_units, overdispersion, rng)]
     return csr_matrix((np.ones(rows.size, np.float32), (rows, features)), shape=(n_obs, n_features))
@@ -256,34 +237,11 @@ def _feature_names(mod: str, n_features: int) -> pd.Index:
     return pd.Index([f"chr{c}:{start}-{start + 500}" for c, start in zip(chromosome, starts, strict=True)])
 
 
-def _modality(x: csr_matrix, obs_names: pd.Index, var_names: pd.Index, signatures: NDArray[np.float64]) -> AnnData:
+def _modality(x: csr_matrix, obs_names: pd.Index, var_names: pd.Index, signatures: Double) -> AnnData:
     adata = AnnData(x, obs=pd.DataFrame(index=obs_names), var=pd.DataFrame(index=var_names))
     adata.varm["true_signatures"] = _by_topic(signatures.T, var_names)
     return adata
 
 
-def _by_topic(values: NDArray[np.float64], index: pd.Index) -> pd.DataFrame:
+def _by_topic(values: Double, index: pd.Index) -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=[topic_name(k) for k in range(values.shape[1])])
-
-
-def _assemble(
-    parts: dict[str, AnnData],
-    names: pd.Index,
-    coordinates: NDArray[np.float64] | None,
-    proportions: NDArray[np.float64],
-    sections: NDArray[np.intp],
-    labels: Labels,
-) -> MuData:
-    """The MuData, whose observations come in mudata's order."""
-    with quiet_mudata():
-        mdata = MuData(parts)
-    order = names.get_indexer(mdata.obs_names)
-    mdata.obsm["true_topics"] = _by_topic(proportions[order], mdata.obs_names)
-    if coordinates is not None:
-        mdata.obsm["spatial"] = coordinates[order]
-    if sections[-1] > 0:
-        categories = [f"section_{i + 1}" for i in range(sections[-1] + 1)]
-        mdata.obs["section"] = pd.Categorical.from_codes(sections[order], categories)
-    for name, values in labels.items():
-        mdata.obs[name] = values[order]
-    return mdata

@@ -3,12 +3,9 @@
 import os
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mtopic._warn import warn
-
-if TYPE_CHECKING:
-    from pooch import Pooch
 
 RECORDS = "https://zenodo.org/records"
 DATA_DIR = "MTOPIC_DATA_DIR"
@@ -36,27 +33,20 @@ def fetch(name: str, cache_dir: str | PathLike[str] | None) -> Path:
     if file.is_file():
         warn(f"{str(file)!r} has {file.stat().st_size:,} bytes in place of {size:,}: it is fetched anew")
     url = f"{RECORDS}/{record}/files/{name}?download=1"
+
+    def download(url: str, output_file: str, source: Any) -> None:
+        """With a progress bar; pooch tries anew unless the right number of bytes comes."""
+        pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK)(url, output_file, source)
+        received = os.path.getsize(output_file)
+        if received != size:
+            raise ValueError(f"{received:,} bytes came in place of {size:,}")
+
     try:
         file.unlink(missing_ok=True)
         source = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
-        return Path(source.fetch(name, downloader=_Download(size)))
+        return Path(source.fetch(name, downloader=download))
     except (OSError, ValueError) as error:
         raise OSError(
             f"{url} could not be fetched: {error}. Download it by other means and put it into {str(folder)!r}, "
             f"or name the folder that has it as cache_dir or in the environment variable {DATA_DIR}"
         ) from error
-
-
-class _Download:
-    """A download with a progress bar that fails unless it brings the right number of bytes; pooch then tries anew."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __call__(self, url: str, output_file: str, source: "Pooch | None") -> None:
-        from pooch import HTTPDownloader
-
-        HTTPDownloader(progressbar=True, chunk_size=CHUNK)(url, output_file, source)
-        received = os.path.getsize(output_file)
-        if received != self.size:
-            raise ValueError(f"{received:,} bytes came in place of {self.size:,}")

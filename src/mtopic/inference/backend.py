@@ -48,10 +48,8 @@ class Backend(Threads):
         b = np.empty((len(lam), expectations.padded(lam.shape[1])), lam.dtype)
         for block in blocks:
             one, total = lam[block], self.column_sums(lam[block])
-            if of_means:
-                self._run(expectations.mean_signatures, len(one), one, total, b[block])
-            else:
-                self._run(expectations.expected_signatures, len(one), one, digamma(total), b[block])
+            kernel = expectations.mean_signatures if of_means else expectations.expected_signatures
+            self._run(kernel, len(one), one, total if of_means else digamma(total), b[block])
         return b
 
     def statistics(self, counts: csc_array, topics: Array, signatures: Array, n_topics: int) -> tuple[Array, Double]:
@@ -132,9 +130,8 @@ class Backend(Threads):
         self, pairs: NDArray[np.int64], by_feature: Double, by_set: Double, features: Sequence[NDArray[np.int64]]
     ) -> Double:
         """The likelihood of the counts of topics i and j together; each set has measured its ``features`` only."""
-        out, ends = np.empty(len(pairs)), np.cumsum([0, *map(len, features)])
-        of_sets = by_feature, by_set, np.concatenate(features), ends
-        self._run(merging.merged_in_sets, len(pairs), pairs, *of_sets, out)
+        out, of_sets = np.empty(len(pairs)), (np.concatenate(features), np.cumsum([0, *map(len, features)]))
+        self._run(merging.merged_in_sets, len(pairs), pairs, by_feature, by_set, *of_sets, out)
         return out
 
     def moments(
@@ -195,12 +192,8 @@ class Backend(Threads):
 
 def _whole_vectors(table: Array) -> Array:
     """The table with zeros at the end of each row up to whole vectors."""
-    width = expectations.padded(table.shape[1])
-    if width == table.shape[1]:
-        return table
-    padded = np.zeros((len(table), width), table.dtype)
-    padded[:, : table.shape[1]] = table
-    return padded
+    missing = expectations.padded(table.shape[1]) - table.shape[1]
+    return np.pad(table, ((0, 0), (0, missing))) if missing else table
 
 
 def in_one_form(matrix: AnySparse) -> AnySparse:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from . import priors
-from .backend import Array
+from .backend import Array, Double
 from .corpus import Corpus
 from .posterior import Posterior
 
@@ -26,21 +26,16 @@ ROUNDS, TOLERANCE = 100, 1e-3
 
 @dataclass(frozen=True)
 class ByModality:
-    """Topics by each modality.
-
-    Parameters
-    ----------
-    alone, others
-        For each modality the mean of q(θ), D × K, given its counts alone and given those of all others.
-    explained
-        What topics explain of a modality's counts, K × modalities, in nats: the logarithm of the probability of each
-        count by its observation's topics over that by the modality's mean profile, divided among the topics that it
-        may be of.
-    """
+    """For each modality the mean of q(θ), D × K, given its counts ``alone`` and given those of all ``others``."""
 
     alone: list[Array]
     others: list[Array]
-    explained: NDArray[np.float64]
+    explained: Double
+    """What topics explain of a modality's counts, K × modalities, in nats.
+
+    That is the logarithm of the probability of each count by its observation's topics over that by the modality's mean
+    profile, divided among the topics that it may be of.
+    """
 
 
 def leave_modality_out(fitted: Posterior, rng: np.random.Generator) -> ByModality:
@@ -63,10 +58,7 @@ def leave_modality_out(fitted: Posterior, rng: np.random.Generator) -> ByModalit
 
 
 def _learned(posterior: Posterior) -> Array:
-    """λ by the observations' topics alone.
-
-    Started from the fitted λ it would keep what other observations have learned from those that are left out.
-    """
+    """λ by the observations' topics alone: begun at the fitted λ it would keep what those left out have taught it."""
     lam = np.ones_like(posterior.lam)
     for _ in range(UPDATES):
         lam, _ = replace(posterior, lam=lam).m_step(posterior.gamma)
@@ -95,7 +87,7 @@ def _proportions(posterior: Posterior) -> Array:
     return np.asarray(gamma / gamma.sum(axis=1, keepdims=True))
 
 
-def _explained(posterior: Posterior) -> NDArray[np.float64]:
+def _explained(posterior: Posterior) -> Double:
     """`ByModality.explained` of these observations, with θ given the counts of all modalities."""
     theta = _proportions(posterior).astype(np.float64)
     summed, posterior, sums = posterior.corpus.summed, posterior.one_modality_per_set(), []

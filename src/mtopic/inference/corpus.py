@@ -8,33 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from .backend import in_one_form
+from .backend import Double, in_one_form
 from .measured_sets import EVERYTHING, EverythingMeasured, MeasuredSets, slices
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Counts of D observations over the features of all modalities.
-
-    Parameters
-    ----------
-    rows
-        CSR matrix (D × columns), non-negative, of the precision that the inference is to have.
-    offsets
-        Modality m has the features ``offsets[m]`` to ``offsets[m + 1]``.
-    weights
-        How many counts a count of each modality stands for in the posterior of an observation's topics; 1 if None.
-    measured_sets
-        Which feature each column of ``rows`` is, where not all observations have measured the same.
-    n_blocks
-        Of observations, over which statistics are summed in order.
-    """
+    """Counts of D observations over the features of all modalities."""
 
     rows: csr_array
+    """D × columns, non-negative, of the precision that the inference is to have."""
     offsets: NDArray[np.int64]
-    weights: NDArray[np.float64] | None = None
+    """Modality m has the features ``offsets[m]`` to ``offsets[m + 1]``."""
+    weights: Double | None = None
+    """How many counts a count of each modality stands for in the posterior of an observation's topics; 1 if None."""
     measured_sets: EverythingMeasured = EVERYTHING
+    """Which feature each column of ``rows`` is, where not all observations have measured the same."""
     n_blocks: int = 1
+    """Of observations, over which statistics are summed in order, each with its own copy by feature."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", in_one_form(self.rows))
@@ -53,12 +44,12 @@ class Corpus:
         return self._with(self.rows.data * by_column[self.rows.indices])
 
     @cached_property
-    def totals(self) -> NDArray[np.float64]:
+    def totals(self) -> Double:
         """The sum of each observation's weighted counts."""
         return np.asarray(self.weighted_counts.sum(axis=1, dtype=np.float64)).ravel()
 
     @cached_property
-    def by_modality(self) -> NDArray[np.float64]:
+    def by_modality(self) -> Double:
         """The counts of each observation in each modality, D × M, whatever their weight."""
         sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
         return self.summed(np.stack(sums, axis=1))
@@ -77,7 +68,7 @@ class Corpus:
         weights = None if self.weights is None else sets.of_modalities(self.weights)
         return replace(self, offsets=sets.offsets, weights=weights, measured_sets=EVERYTHING)
 
-    def summed(self, by_set: NDArray[np.float64]) -> NDArray[np.float64]:
+    def summed(self, by_set: Double) -> Double:
         """Sums over the measured sets of each modality, which are the last axis."""
         return self.measured_sets.summed(by_set)
 
@@ -104,7 +95,7 @@ class Corpus:
         return slices(self.measured_sets.column_offsets(self.offsets))
 
     @property
-    def modality_weights(self) -> NDArray[np.float64]:
+    def modality_weights(self) -> Double:
         """The weight of each modality."""
         return np.ones(len(self.blocks)) if self.weights is None else self.weights
 
@@ -117,9 +108,9 @@ class Corpus:
         cls,
         dtype: np.dtype,
         offsets: NDArray[np.int64],
-        weights: NDArray[np.float64] | None,
-        totals: NDArray[np.float64],
-        by_modality: NDArray[np.float64],
+        weights: Double | None,
+        totals: Double,
+        by_modality: Double,
         measured_sets: EverythingMeasured = EVERYTHING,
     ) -> Self:
         """A corpus of which the totals are known, and no count."""
@@ -128,15 +119,13 @@ class Corpus:
         corpus.__dict__.update(totals=totals, by_modality=by_modality)
         return corpus
 
-    def part(self, observations: NDArray[np.integer]) -> "Corpus":
+    def part(self, observations: NDArray[np.integer] | slice) -> "Corpus":
         """The counts of some observations, in one block."""
         return replace(self, rows=self.rows[observations], n_blocks=1)
 
     def astype(self, dtype: np.dtype) -> "Corpus":
         """The same counts in another precision; the index arrays are shared."""
-        if self.dtype == dtype:
-            return self
-        return replace(self, rows=self._with(self.rows.data.astype(dtype)))
+        return self if self.dtype == dtype else replace(self, rows=self._with(self.rows.data.astype(dtype)))
 
     def scaled(self, factor: float) -> "Corpus":
         """The counts times ``factor``; the index arrays are shared."""
@@ -144,16 +133,12 @@ class Corpus:
             return self
         return replace(self, rows=self._with(self.rows.data * self.dtype.type(factor)))
 
-    def with_weights(self, weights: NDArray[np.float64]) -> "Corpus":
+    def with_weights(self, weights: Double) -> "Corpus":
         """The same counts with other weights."""
         corpus = replace(self, weights=weights)
         if "columns" in self.__dict__:
             corpus.__dict__["columns"] = self.columns
         return corpus
-
-    def in_blocks(self, n_blocks: int) -> "Corpus":
-        """The same counts in ``n_blocks`` blocks of observations, each with its own copy by feature."""
-        return replace(self, n_blocks=n_blocks)
 
     @cached_property
     def row_blocks(self) -> list[tuple[slice, "Corpus"]]:
@@ -161,7 +146,7 @@ class Corpus:
         if self.n_blocks == 1:
             return [(slice(0, self.n_obs), self)]
         edges = np.linspace(0, self.n_obs, self.n_blocks + 1).astype(np.int64)
-        return [(rows, replace(self, rows=self.rows[rows], n_blocks=1)) for rows in slices(edges)]
+        return [(rows, self.part(rows)) for rows in slices(edges)]
 
     def _with(self, data: NDArray[np.floating]) -> csr_array:
         return csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)

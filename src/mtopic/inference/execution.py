@@ -1,13 +1,13 @@
 """Blocks of rows over threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from queue import SimpleQueue
 from typing import Any, Self, TypeAlias
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 
 Work: TypeAlias = NDArray[np.integer]
@@ -19,56 +19,32 @@ REMEMBERED = 8
 
 
 class Threads:
-    """Joblib threads that stay for the time of a ``with`` block and share the work on blocks of rows.
+    """Threads that stay for the time of a ``with`` block and share the work on blocks of rows.
 
-    A call of `run` costs microseconds, where a `joblib.Parallel` call polls for ten milliseconds. Outside the ``with``
-    block the calling thread does all the work.
-
-    Parameters
-    ----------
-    n_jobs
-        Number of threads, as in joblib; beyond the cores it has no effect, and none on any result.
+    Outside the ``with`` block the calling thread does all the work. ``n_jobs`` is as in joblib: beyond the cores it has
+    no effect, and none on any result.
     """
 
     def __init__(self, n_jobs: int = 1) -> None:
         self.count = max(1, min(effective_n_jobs(n_jobs), cpu_count()))
-        self._helpers: Iterator[None] | None = None
+        self._helpers: ThreadPoolExecutor | None = None
         self._edges: deque[tuple[Work, list[int]]] = deque(maxlen=REMEMBERED)
 
     def __enter__(self) -> Self:
         if self.count > 1:
-            self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-            self._outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
-            parallel = Parallel(
-                n_jobs=self.count,
-                backend="threading",
-                return_as="generator_unordered",
-                pre_dispatch="all",
-                batch_size=1,
-            )
-            self._helpers = parallel(delayed(self._serve)() for _ in range(self.count - 1))
+            self._helpers = ThreadPoolExecutor(self.count - 1)
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._helpers is not None:
-            for _ in range(self.count - 1):
-                self._calls.put(None)
-            deque(self._helpers, maxlen=0)
+            self._helpers.shutdown()
             self._helpers = None
-            del self._calls, self._outcomes
 
     def run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
         """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.
 
-        Parameters
-        ----------
-        kernel
-            Releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output.
-        work
-            Number of rows, or cumulative work before each, as ``indptr`` of a CSR matrix; blocks get equal shares of
-            it.
-        args
-            Shared by all blocks; nothing is copied.
+        A kernel releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output. ``work`` is
+        the number of rows, or the cumulative work before each, as ``indptr`` of a CSR matrix; blocks get equal shares.
         """
         blocks = deque(pairwise(self._balanced_edges(work)))
 
@@ -80,15 +56,11 @@ class Threads:
                     return
                 kernel(start, stop, *args)
 
-        if self._helpers is None:
-            drain()
-            return
-        for _ in range(self.count - 1):
-            self._calls.put(drain)
+        helped = [] if self._helpers is None else [self._helpers.submit(drain) for _ in range(self.count - 1)]
         drain()
-        for outcome in [self._outcomes.get() for _ in range(self.count - 1)]:
-            if outcome is not None:
-                raise outcome
+        for other in helped:
+            if not other.cancel():
+                other.result()
 
     def _balanced_edges(self, work: int | Work) -> list[int]:
         n_blocks = 1 if self._helpers is None else self.count * BLOCKS_PER_THREAD
@@ -99,15 +71,6 @@ class Threads:
                 return edges
         self._edges.append((work, balanced_edges(work, n_blocks)))
         return self._edges[-1][1]
-
-    def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
-            try:
-                call()
-            except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
-                self._outcomes.put(error)
-            else:
-                self._outcomes.put(None)
 
 
 def balanced_edges(work: int | Work, n_blocks: int) -> list[int]:

@@ -1,8 +1,8 @@
 """A fit under way: the posterior, its spatial term, and what an iteration makes of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,80 +10,58 @@ from numpy.typing import NDArray
 from . import priors, schedule
 from .backend import Array, Backend
 from .corpus import Corpus
-from .likelihood import log_likelihood
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
 ROUNDS_BESIDE_NEIGHBOURS = 3
-SETTINGS = ("start_seed", "learns_alpha", "learns_eta", "count_scale")
-PROGRESS = ("passes", "iterations", "position", "steps", "drawn", "refined", "started")
-TRACES = ("elbo", "changes", "estimates")
-OF_THE_POSTERIOR = ("alpha", "eta", "family")
+TRACES, OF_THE_POSTERIOR = ("elbo", "changes", "estimates"), ("alpha", "eta", "family")
+
+State: TypeAlias = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+"""All but the counts: numbers and names, and arrays."""
 
 
 @dataclass
 class Fit:
-    """A posterior and the trace of its iterations: the whole state of a fit, so that it can go on at any time.
-
-    Parameters
-    ----------
-    posterior
-        Where the fit stands.
-    start_seed
-        Seed of the start from batches.
-    learns_alpha, learns_eta
-        Whether the priors are learned; α is not where neighbours are the prior.
-    elbo
-        The bound after each iteration, under the prior that its E-step had.
-    changes
-        Mean total variation between θ of an iteration and of the one before.
-    estimates
-        Of the log-likelihood of all counts, from each batch.
-    passes
-        Work so far, in passes over all non-zeros and topics.
-    iterations
-        Their number.
-    position
-        Where the fit is in its schedule: iterations, and what epochs of batches have stood in for.
-    steps
-        Number of batches.
-    drawn
-        Number of observations that have been in batches drawn without replacement.
-    refined
-        Number of iterations since the last that began anew, or the last batch.
-    started
-        Whether the posterior has seen the data.
-    count_scale
-        The corpus of the posterior has the counts given times this.
-    """
+    """A posterior and the trace of its iterations: the whole state of a fit, so that it can go on at any time."""
 
     posterior: Posterior
     start_seed: int
+    """Of the start from batches."""
     learns_alpha: bool
+    """Unless neighbours are the prior."""
     learns_eta: bool
     elbo: list[float] = field(default_factory=list)
+    """The bound after each iteration, under the prior that its E-step had."""
     changes: list[float] = field(default_factory=list)
+    """Mean total variation between θ of an iteration and of the one before."""
     estimates: list[float] = field(default_factory=list)
+    """Of the log-likelihood of all counts, from each batch."""
     passes: float = 0.0
+    """Work so far, in passes over all non-zeros and topics."""
     iterations: int = 0
     position: int = 0
+    """Where the fit is in its schedule: iterations, and what epochs of batches have stood in for."""
     steps: int = 0
+    """Number of batches."""
     drawn: int = 0
+    """Number of observations that have been in batches drawn without replacement."""
     refined: int = 0
+    """Number of iterations since the last that began anew, or the last batch."""
     started: bool = False
+    """Whether the posterior has seen the data."""
     count_scale: float = 1.0
+    """The corpus of the posterior has the counts given times this."""
 
     def __post_init__(self) -> None:
         self._uncorrected = self.posterior.gamma
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """All but the counts: numbers and names, and arrays."""
+    def state(self) -> State:
+        """All but the counts, for `from_state`."""
         of = self.posterior
-        plain = {name: getattr(self, name) for name in SETTINGS + PROGRESS} | {
-            name: getattr(of, name) for name in OF_THE_POSTERIOR
-        }
-        arrays = {"gamma": of.gamma, "lambda": of.lam} | {name: np.array(getattr(self, name)) for name in TRACES}
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "posterior"}
+        plain |= {name: getattr(of, name) for name in OF_THE_POSTERIOR}
+        arrays = {"gamma": of.gamma, "lambda": of.lam} | {name: np.array(plain.pop(name)) for name in TRACES}
         arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
         if self._uncorrected is not of.gamma:
             arrays["gamma_uncorrected"] = self._uncorrected
@@ -92,13 +70,12 @@ class Fit:
     @classmethod
     def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The fit with this `state`."""
-        gamma, lam = arrays["gamma"], arrays["lambda"]
-        of: dict[str, Any] = {name: plain[name] if name in plain else arrays[name] for name in OF_THE_POSTERIOR}
-        posterior = Posterior(corpus, gamma, lam, **of)
-        traces = {name: arrays[name].tolist() for name in TRACES}
-        plain = {"count_scale": plain.get("evidence"), **plain}  # as it was called before
-        fit = cls(posterior, **{name: plain[name] for name in SETTINGS + PROGRESS}, **traces)
-        fit._uncorrected = arrays.get("gamma_uncorrected", gamma)
+        known: dict[str, Any] = {"count_scale": plain.get("evidence"), **arrays, **plain}  # as it was called before
+        known |= {name: arrays[name].tolist() for name in TRACES}
+        of = (known[name] for name in ("gamma", "lambda", *OF_THE_POSTERIOR))
+        known["posterior"] = Posterior(corpus, *of)
+        fit = cls(**{one.name: known[one.name] for one in fields(cls)})
+        fit._uncorrected = arrays.get("gamma_uncorrected", fit.posterior.gamma)
         return fit
 
     def configure(self, dtype: np.dtype, n_jobs: int, count_scale: float = 1.0) -> None:
@@ -168,7 +145,7 @@ class Fit:
             after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
         if self.learns_eta:
             after.eta = after.learned_eta()
-        likelihood = float((log_likelihood(sample, sample.corpus) @ sample.corpus.modality_weights).sum())
+        likelihood = float((sample.log_likelihood(sample.corpus) @ sample.corpus.modality_weights).sum())
         share = sample.corpus.rows.nnz / max(1, of.corpus.rows.nnz)
         self._commit_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
 
@@ -191,10 +168,8 @@ class Fit:
         """Whether another epoch of batches of ``size`` would change little; asked where one ends."""
         n_obs = self.posterior.corpus.n_obs
         at_an_end = self.drawn >= n_obs and self.drawn % n_obs < size
-        per_epoch = max(1, round(n_obs / size))
-        return at_an_end and schedule.batches_have_settled(
-            self.estimates, per_epoch, schedule.tolerance(tol, "batches")
-        )
+        per_epoch, tolerance = max(1, round(n_obs / size)), schedule.tolerance(tol, "batches")
+        return at_an_end and schedule.batches_have_settled(self.estimates, per_epoch, tolerance)
 
     def has_settled(self, tol: float | str | None, spatial: SpatialTerm | None) -> bool:
         """Whether more iterations would change little: of θ under a prior from neighbours, else of the bound."""

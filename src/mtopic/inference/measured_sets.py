@@ -77,21 +77,14 @@ EVERYTHING = EverythingMeasured()
 
 @dataclass(frozen=True)
 class MeasuredSets(EverythingMeasured):
-    """What the columns of a corpus are.
-
-    Parameters
-    ----------
-    features
-        The feature of each column; within a set they ascend.
-    offsets
-        Set s has the columns ``offsets[s]`` to ``offsets[s + 1]``.
-    modality
-        The modality of each set; they ascend.
-    """
+    """What the columns of a corpus are."""
 
     features: NDArray[np.int64]
+    """The feature of each column; within a set they ascend."""
     offsets: NDArray[np.int64]
+    """Set s has the columns ``offsets[s]`` to ``offsets[s + 1]``."""
     modality: NDArray[np.int64]
+    """The modality of each set; they ascend."""
 
     @property
     def blocks(self) -> list[slice]:
@@ -154,21 +147,12 @@ class MeasuredSets(EverythingMeasured):
 
 @dataclass(frozen=True)
 class Gathered:
-    """What topics have of the counts of one modality.
-
-    Parameters
-    ----------
-    by_feature
-        Sum over the sets, V × K.
-    by_set
-        Sum over the features, sets × K.
-    features
-        Those of each set, from 0.
-    """
+    """What topics have of the counts of one modality: V × K, summed over the sets; and sets × K, over the features."""
 
     by_feature: Double
     by_set: Double
     features: list[NDArray[np.int64]]
+    """Those of each set, from 0."""
 
     def of(self, topics: list[int]) -> "Gathered":
         """What some of the topics have."""

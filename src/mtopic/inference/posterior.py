@@ -3,53 +3,25 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln
 
-from . import collapsed, priors, variational
-from .backend import Array, Backend
+from . import priors
+from .backend import Array, Backend, Double
 from .corpus import Corpus
+from .families import FAMILIES
 from .measured_sets import MeasuredSets
 from .priors import Prior
-
-
-class Family(Protocol):
-    """How signatures are inferred from λ of each modality, V × K; `variational` and `collapsed`."""
-
-    def bound_of_signatures(self, lam: Array, eta: Prior, backend: Backend) -> float: ...
-
-    def expected_log(self, lam: Array) -> Array: ...
-
-    def learned_eta(self, lam: list[Array], weights: NDArray[np.float64], eta: float, backend: Backend) -> float: ...
-
-
-FAMILIES: dict[str, Family] = {"variational": variational, "collapsed": collapsed}
 
 
 @dataclass
 class Posterior:
     """q(θ_d) = Dirichlet(γ_d), λ for the signatures, and the family that says what λ stands for.
 
-    Parameters
-    ----------
-    corpus
-        The counts.
-    gamma
-        γ, D × K.
-    lam
-        λ, V × K, the features of all modalities in the order of the corpus.
-    alpha, eta
-        Dirichlet priors of the topic proportions and of the signatures: a number, or one for each topic and for each
-        feature.
-    family
-        Name of the `Family`.
-    backend
-        Who does the work.
-    pseudocounts
-        What the prior of each observation's proportions has besides α, D × K, if anything.
+    γ is D × K, λ V × K, with the features of all modalities in the order of the corpus. The Dirichlet priors α of topic
+    proportions and η of signatures are a number, or one for each topic and for each feature.
     """
 
     corpus: Corpus
@@ -60,6 +32,7 @@ class Posterior:
     family: str = "variational"
     backend: Backend = field(default_factory=Backend)
     pseudocounts: Array | None = None
+    """What the prior of each observation's proportions has besides α, D × K, if anything."""
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
     @property
@@ -67,11 +40,9 @@ class Posterior:
         return int(self.gamma.shape[1])
 
     def e_step(self, start: Array, max_rounds: int, *, atol: float = 0.0, rtol: float = 0.0) -> tuple[Array, float]:
-        """Iterate γ from ``start`` with the signatures fixed.
+        """γ, iterated from ``start`` with the signatures fixed, and the work in full passes.
 
-        Returns
-        -------
-        γ, and the work in full passes: non-zeros × rounds × share of topics alive, over the non-zeros.
+        That is non-zeros × rounds × share of topics alive, over the non-zeros.
         """
         signatures, prior, gamma, work = self.signatures(), self.prior(), [], []
         for rows, block in self.corpus.row_blocks:
@@ -82,12 +53,9 @@ class Posterior:
         return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.rows.nnz)
 
     def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
-        """λ from the responsibilities that ``gamma`` and the signatures imply.
+        """λ from the responsibilities that ``gamma`` and the signatures imply, and what these add to the `bound`.
 
-        Returns
-        -------
-        λ, and what the observations and the responsibilities add to the `bound`, that of another ``family`` if one is
-        given.
+        The bound is that of another ``family`` if one is given.
         """
         t, observed = self.topics(gamma)
         counts, by_column = self.statistics(t)
@@ -98,7 +66,7 @@ class Posterior:
         lam, corrections = corpus.measured_sets.most_likely(counts, *args)
         return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections)
 
-    def statistics(self, t: Array) -> tuple[Array, NDArray[np.float64]]:
+    def statistics(self, t: Array) -> tuple[Array, Double]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
         blocks, of_all = self.corpus.row_blocks, (self.signatures(), self.n_topics)
         of_blocks = (self.backend.statistics(block.columns, t[rows], *of_all) for rows, block in blocks)
@@ -144,10 +112,8 @@ class Posterior:
 
     def learned_eta(self) -> float:
         """The η under which the signatures of all modalities are most likely."""
-        eta = priors.symmetric(self.eta)
-        return FAMILIES[self.family].learned_eta(
-            self._lam_by_modality(), self.corpus.modality_weights, eta, self.backend
-        )
+        lam, eta = [self.lam[block] for block in self.corpus.blocks], priors.symmetric(self.eta)
+        return FAMILIES[self.family].learned_eta(lam, self.corpus.modality_weights, eta, self.backend)
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
         """exp(E log θ), each row scaled, and what γ adds to the bound."""
@@ -157,12 +123,19 @@ class Posterior:
         normaliser = float(total) - self.backend.sum("log_gamma", prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
+    def log_likelihood(self, hidden: Corpus) -> Double:
+        """Σ_v x_dv ln Σ_k θ_dk β_kv of counts of the observations, D × M, with the means of θ and β."""
+        of = self.one_modality_per_set()
+        theta = (of.gamma / of.gamma.sum(axis=1, keepdims=True)).astype(of.lam.dtype)
+        scores = []
+        for block in hidden.column_blocks:
+            beta = (of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)).astype(of.lam.dtype)
+            scores.append(of.backend.log_likelihood(csr_array(hidden.rows[:, block]), theta, beta))
+        return hidden.summed(np.stack(scores).T)
+
     def _weighted_sum(self, parts: Iterable[float]) -> float:
         """The sum over modalities of what each adds to the bound, times its weight."""
         return float(sum(weight * part for weight, part in zip(self.corpus.modality_weights, parts, strict=True)))
-
-    def _lam_by_modality(self) -> list[Array]:
-        return [self.lam[block] for block in self.corpus.blocks]
 
 
 def initial(

@@ -41,16 +41,10 @@ def log_normaliser(prior: Prior, n_entries: int) -> float:
 
 
 def concentration(start: float, shapes: list[tuple[float, int]], mean_log: float) -> float:
-    """The a that maximises Σ E log Dirichlet(p; a) by Newton steps on log a (Minka 2000).
+    """The a that maximises Σ E log Dirichlet(p; a) by Newton steps on log a from ``start`` (Minka 2000).
 
-    Parameters
-    ----------
-    start
-        Where the search begins.
-    shapes
-        Number of distributions, or their weight, and number of their entries, for each kind.
-    mean_log
-        Σ E log p over all entries of all distributions.
+    ``shapes`` has the number of distributions, or their weight, and the number of their entries, for each kind;
+    ``mean_log`` is Σ E log p over all entries of all distributions.
     """
     a = start
     for _ in range(50):

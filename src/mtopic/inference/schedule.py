@@ -28,21 +28,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The E-steps of a fit.
-
-    Parameters
-    ----------
-    plan
-        From the number of the iteration, counted from 0 over all calls, and the cap on rounds, to its E-step.
-    dtype
-        Precision of the fit; None leaves it as the model has it.
-    stops
-        Whether a fit may end before its last iteration.
-    """
+    """The E-steps of a fit."""
 
     plan: Callable[[int, int], Plan]
+    """From the number of the iteration, counted from 0 over all calls, and the cap on rounds, to its E-step."""
     dtype: np.dtype | None
+    """Precision of the fit; None leaves it as the model has it."""
     stops: bool
+    """Whether a fit may end before its last iteration."""
 
 
 def _original(iteration: int, max_rounds: int) -> Plan:

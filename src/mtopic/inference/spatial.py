@@ -21,17 +21,12 @@ class NeighbourPrior:
 
     Likeness is the Bhattacharyya coefficient Σ_k √(θ_dk θ_jk) to the power `SHARPNESS`: across a sharp border there is
     little influence.
-
-    Parameters
-    ----------
-    neighbours
-        D × D, without self edges; an entry is the weight of a neighbour in the mean.
-    strength
-        With 1, neighbours that are alike weigh together as much as the observation's own counts.
     """
 
     neighbours: csr_array
+    """D × D, without self edges; an entry is the weight of a neighbour in the mean."""
     strength: float
+    """With 1, neighbours that are alike weigh together as much as the observation's own counts."""
 
     def __call__(self, gamma: Array, totals: NDArray[np.float64], backend: Backend, *, descent: float) -> Array:
         """The pseudo-counts that the prior adds to α, D × K, from γ of all observations; zero where nobody is near.
@@ -52,15 +47,10 @@ class NeighbourPrior:
 
 @dataclass(frozen=True)
 class Correction:
-    """The original's correction: γ is multiplied by (1 + similarity-weighted mean of the neighbours).
-
-    Parameters
-    ----------
-    neighbours
-        D × D, without self edges; an entry is the weight exp(−π·distance²) of a neighbour.
-    """
+    """The original's correction: γ is multiplied by (1 + similarity-weighted mean of the neighbours)."""
 
     neighbours: csr_array
+    """D × D, without self edges; an entry is the weight exp(−π·distance²) of a neighbour."""
 
     @classmethod
     def from_points(cls, neighbours: csr_array, points: NDArray[np.float64] | None) -> "Correction":

@@ -1,15 +1,16 @@
-"""Updates from batches of observations, and a start made of them."""
+"""Batches of observations, updates from them, and a start made of these."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import priors
-from .backend import Array
+from .backend import Array, Double
 from .measured_sets import MeasuredSets
 from .posterior import Posterior
+from .random_streams import Stream, generator
 
 STEPS = 128
 """Batches of the start."""
@@ -19,6 +20,23 @@ ROUNDS = 10
 """Of the E-step of a batch, by signatures that the step is about to move."""
 EXCESS = 2
 """Times the topics that are wanted; the more there are before merging, the fewer hold two that belong apart."""
+
+
+def batches(n_obs: int, size: int, drawn: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Batches without end, in which each observation comes once before any comes again; ``drawn`` have come already.
+
+    An epoch, in which all come once, has an order of its own. A batch may hold the end of one and the beginning of the
+    next.
+    """
+    size = min(size, n_obs)
+    epoch, begun = divmod(drawn, n_obs)
+    order = generator(seed, Stream.BATCHES, epoch).permutation(n_obs)[begun:]
+    while True:
+        if order.size < size:
+            epoch += 1
+            order = np.concatenate([order, generator(seed, Stream.BATCHES, epoch).permutation(n_obs)])
+        yield order[:size]
+        order = order[size:]
 
 
 def svi_step(
@@ -31,22 +49,14 @@ def svi_step(
     rtol: float = 0.0,
     out: Array | None = None,
 ) -> tuple[Array, Array, float]:
-    """Move λ by ``rate`` towards the optimum for a batch that stands for all observations.
+    """γ of a batch, λ moved by ``rate`` towards the batch's optimum, and the work in passes over all observations.
 
-    An observation may be in the batch more than once and then counts as often. λ is put into ``out``, which may be the
-    posterior's own, if that is given.
-
-    Returns
-    -------
-    γ of the batch, λ, and the work in full passes over all observations.
+    The batch stands for all. An observation that is in it more than once counts as often. λ is put into ``out``, which
+    may be the posterior's own, if that is given.
     """
-    corpus = posterior.corpus
-    sample = replace(
-        posterior,
-        corpus=corpus.part(batch),
-        gamma=np.ones((batch.size, posterior.n_topics), posterior.lam.dtype),
-    )
-    sample.gamma, passes = sample.e_step(sample.gamma, max_rounds, atol=atol, rtol=rtol)
+    corpus, start = posterior.corpus, np.ones((batch.size, posterior.n_topics), posterior.lam.dtype)
+    sample = replace(posterior, corpus=corpus.part(batch), gamma=start)
+    sample.gamma, passes = sample.e_step(start, max_rounds, atol=atol, rtol=rtol)
     lam = natural_gradient_step(sample, rate, corpus.n_obs, out)
     return sample.gamma, lam, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
 
@@ -71,20 +81,14 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
 def initial_signatures(
     posterior: Posterior, rng: np.random.Generator, steps: int = STEPS, largest: int | None = None
 ) -> tuple[Array, float]:
-    """λ after stochastic updates by the collapsed family of twice the topics, the most alike of which are then merged.
+    """λ from batches, by the collapsed family, with twice the topics, the most alike of which are merged; and the work.
 
-    Topics that are found from few observations at a time part early, before any observation has committed itself; the
-    more topics there are, the fewer hold two that belong apart. Every observation is seen once, or more often if there
-    are few, in
-    ``steps`` batches, at rates (1 + t)^−0.6, t = 0, 1, …; or fewer are seen, in batches of ``largest``. The prior of
-    their proportions is symmetric; where the posterior's is not, the merged topics are put `in_order` of it.
-
-    Returns
-    -------
-    λ, and the work in full passes over K topics.
+    Topics that are found from few observations at a time part early, before any observation has committed itself.
+    Every observation is seen once, or more often if there are few, in ``steps`` batches, at rates (1 + t)^−0.6,
+    t = 0, 1, …; or fewer are seen, in batches of ``largest``. The prior of their proportions is symmetric; where the
+    posterior's is not, the merged topics are put `in_order` of it. The work is in full passes over K topics.
     """
-    corpus, dtype = posterior.corpus, posterior.lam.dtype
-    n_topics = EXCESS * posterior.n_topics
+    corpus, dtype, n_topics = posterior.corpus, posterior.lam.dtype, EXCESS * posterior.n_topics
     many = replace(
         posterior,
         gamma=np.empty((0, n_topics), dtype=dtype),
@@ -132,7 +136,7 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
     totals = np.stack([weighted[:, block].sum(axis=1, dtype=np.float64) for block in posterior.corpus.blocks])
 
-    def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    def likelihood(pairs: NDArray[np.int64]) -> Double:
         total = totals[:, pairs].sum(axis=2)
         together = posterior.backend.merged(pairs, weighted)
         return np.asarray(together - (total * np.log(total)).sum(axis=0))
@@ -159,7 +163,7 @@ def merged_in_sets(posterior: Posterior, sets: MeasuredSets, n_topics: int, coun
     parts = [sets.gathered(m, block, counts) for m, block in enumerate(corpus.blocks)]
     lam = np.array(posterior.lam)
 
-    def likelihood(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    def likelihood(pairs: NDArray[np.int64]) -> Double:
         total = np.zeros(len(pairs))
         for part, weight in zip(parts, corpus.modality_weights, strict=True):
             total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_set, part.features)
@@ -176,10 +180,9 @@ def merged_in_sets(posterior: Posterior, sets: MeasuredSets, n_topics: int, coun
     return found
 
 
-Likelihood = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-
-
-def _left_over(n: int, n_topics: int, likelihood: Likelihood, add: Callable[[int, int], None]) -> list[int]:
+def _left_over(
+    n: int, n_topics: int, likelihood: Callable[[NDArray[np.int64]], Double], add: Callable[[int, int], None]
+) -> list[int]:
     """Which of ``n`` topics are left when ``add`` has added, again and again, the two that lose least."""
     alive = list(range(n))
 

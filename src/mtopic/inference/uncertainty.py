@@ -7,13 +7,13 @@ back, and are themselves uncertain.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from .backend import Double
 from .posterior import Posterior
 
 
-def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(fitted: Posterior) -> tuple[Double, Double]:
     """Mean and variance of θ, D × K each."""
     fitted = fitted.one_modality_per_set()
     corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
@@ -28,19 +28,18 @@ def moments(fitted: Posterior) -> tuple[NDArray[np.float64], NDArray[np.float64]
         return fitted.backend.moments(rows, weights, modality, lam, totals, eta, prior, theta)
 
 
-def signature_variance(fitted: Posterior, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def signature_variance(fitted: Posterior, weights: Double) -> Double:
     """Variance of each feature's share in each topic, V × K, with θ known; ``weights`` of counts by modality."""
     beta, sets = _means(fitted), fitted.corpus.measured_sets
     relative = _relative_variance(fitted.one_modality_per_set(), sets.of_modalities(weights))
-    relative = sets.pooled(relative, len(beta))
-    variance, eta = beta**2 * relative, np.broadcast_to(fitted.eta, len(beta))
+    variance, eta = beta**2 * sets.pooled(relative, len(beta)), np.broadcast_to(fitted.eta, len(beta))
     for block in fitted.corpus.blocks:
         most = beta[block] * (1 - beta[block]) / (1 + eta[block].sum(dtype=np.float64))
         variance[block] = np.minimum(variance[block] * (1 - beta[block]), most)
     return variance
 
 
-def _means(fitted: Posterior) -> NDArray[np.float64]:
+def _means(fitted: Posterior) -> Double:
     """Mean signatures, V × K."""
     beta = np.empty(fitted.lam.shape)
     for block in fitted.corpus.blocks:
@@ -48,7 +47,7 @@ def _means(fitted: Posterior) -> NDArray[np.float64]:
     return beta
 
 
-def _relative_variance(fitted: Posterior, modality_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _relative_variance(fitted: Posterior, modality_weights: Double) -> Double:
     """Variance of each feature's share over its square, V × K, without that the shares sum to 1."""
     columns, beta = fitted.corpus.columns, _means(fitted)
     theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)

@@ -5,10 +5,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from mtopic._data.count_matrix import CSR
-from mtopic.inference.corpus import Corpus
+from mtopic.inference import Corpus, Posterior
 from mtopic.inference.fold_in import fold_in
-from mtopic.inference.likelihood import log_likelihood
-from mtopic.inference.posterior import Posterior
 
 
 def require_whole(x: CSR, mod: str) -> None:
@@ -28,7 +26,7 @@ def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataF
     """Mean log-likelihood in nats and number of the scored counts, under topics that `fold_in` infers."""
     with inferred.backend:
         fold_in(inferred)
-        logs = log_likelihood(inferred, scored).sum(axis=0)
+        logs = inferred.log_likelihood(scored).sum(axis=0)
     n_counts = scored.summed(np.array([scored.rows[:, b].sum(dtype=np.float64) for b in scored.column_blocks]))
     found = pd.DataFrame({"log_likelihood": logs, "n_counts": n_counts}, index=names)
     found.loc["total"] = found.sum()

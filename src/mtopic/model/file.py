@@ -23,18 +23,12 @@ SEAL, BLOCK = b"mtopic model, sha256 ", 512
 
 @dataclass(frozen=True)
 class State:
-    """What a model consists of.
-
-    Parameters
-    ----------
-    settings
-        Numbers, text, None, and lists and dicts of these.
-    arrays
-        By name, in which ``/`` makes groups; an index holds text.
-    """
+    """What a model consists of."""
 
     settings: dict[str, Any]
+    """Numbers, text, None, and lists and dicts of these."""
     arrays: dict[str, NDArray[Any] | pd.Index]
+    """By name, in which ``/`` makes groups; an index holds text."""
 
 
 def write(path: str | os.PathLike[str], state: State) -> None:

@@ -16,9 +16,7 @@ from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
 from mtopic._data.slots import find_signatures, modalities
-from mtopic.inference.backend import Backend
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.posterior import Posterior
+from mtopic.inference import Backend, Corpus, Posterior
 from mtopic.inference.priors import by_row, total
 
 from .model import Model
@@ -27,21 +25,14 @@ from .priors import alpha_of_topics, eta_of_features
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit without its observations.
-
-    Parameters
-    ----------
-    signatures
-        λ of each modality, features × topics.
-    preparation
-        What the counts of each modality had seen that the fit was made of.
-    params
-        What the fit was made with.
-    """
+    """A fit without its observations."""
 
     signatures: dict[str, pd.DataFrame]
+    """λ of each modality, features × topics."""
     preparation: dict[str, Preparation]
+    """What the counts of each modality had seen that the fit was made of."""
     params: Params
+    """What the fit was made with."""
 
     @classmethod
     def of(cls, source: Model | Data, prefix: str | None) -> Self:
@@ -99,7 +90,8 @@ class Fitted:
         tables = [self.signatures[mod].loc[names] for mod, names in features.items()]
         lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
         gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
-        return _posterior(self.params, corpus, gamma, lam, self.topics, features, n_jobs)
+        priors = alpha_of_topics(self.params, self.topics), eta_of_features(self.params, features)
+        return Posterior(corpus, gamma, lam, *priors, self.params.inference, Backend(n_jobs))
 
 
 def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
@@ -108,8 +100,10 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     theta, params = _whole_proportions(data, f"{head}topics"), record.read_params(data, head)
     corpus, counts = _counts_of_fit(data, head, params, of_all=True)
     gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
+    alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
-    return _posterior(params, corpus, gamma.astype(corpus.dtype), lam, theta.columns, counts.features, n_jobs), counts
+    gamma = gamma.astype(corpus.dtype)
+    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs)), counts
 
 
 def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:
@@ -163,19 +157,6 @@ def checked_signatures(data: Data, mod: str, key: str, topics: pd.Index | None =
             "mtopic.tl.export_params"
         )
     return table
-
-
-def _posterior(
-    params: Params,
-    corpus: Corpus,
-    gamma: np.ndarray,
-    lam: np.ndarray,
-    topics: pd.Index,
-    features: Mapping[str, pd.Index],
-    n_jobs: int,
-) -> Posterior:
-    alpha, eta = alpha_of_topics(params, topics), eta_of_features(params, features)
-    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs))
 
 
 def _whole_proportions(data: Data, key: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from mtopic._data import Data
 from mtopic._data.counts import Counts
 from mtopic._data.graph import Graph
 from mtopic._data.modality_shares import modality_shares
+from mtopic._data.names import topic_name
 from mtopic._data.preparation import Preparation
 from mtopic.inference import schedule as schedules
 
@@ -23,7 +24,6 @@ from .begin import begin
 from .monitor import Callback, Monitor
 from .priors import eta_by_modality
 from .settings import Settings
-from .stability import by_topic
 
 
 class Model:
@@ -94,7 +94,8 @@ class Model:
     def stability(self) -> pd.Series | None:
         """How far the topics of other starts are those of this one, None without other starts."""
         values = self._run.stability
-        return None if values is None else by_topic(values)
+        topics = [topic_name(k) for k in range(self.n_topics)]
+        return None if values is None else pd.Series(values, topics, name="stability")
 
     @property
     def elbo(self) -> list[float]:

@@ -20,23 +20,10 @@ Callback: TypeAlias = Callable[["Model"], bool | None]
 
 
 class Monitor:
-    """Saves the model now and then, asks the caller after each iteration, and lets Ctrl-C end it.
+    """Saves the model every so many iterations, asks the caller after each, and lets Ctrl-C end it.
 
-    A second Ctrl-C is Python's own. Only the main thread gets signals, and a handler that is not Python's own is left
-    alone.
-
-    Parameters
-    ----------
-    model
-        The model that is fitted.
-    callback
-        Called with the model after each iteration; if it returns True there is no other.
-    checkpoint
-        The file to save to.
-    every
-        Number of iterations from one checkpoint to the next.
-    unit
-        What an iteration is called.
+    If ``callback`` returns True, there is no other iteration. A second Ctrl-C is Python's own. Only the main thread
+    gets signals, and a handler that is not Python's own is left alone. ``unit`` is what an iteration is called.
     """
 
     def __init__(

@@ -4,17 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
+from mtopic.inference import Corpus, Double, Fit, SpatialTerm, initial
 from mtopic.inference import schedule as schedules
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
 from mtopic.inference.learn.weights import learned_weights
-from mtopic.inference.posterior import initial
 from mtopic.inference.random_streams import Stream, generator
-from mtopic.inference.spatial import SpatialTerm
 
 from .priors import ETA
 from .smoothing import NoSmoothing
@@ -26,42 +22,26 @@ WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path
 
 @dataclass
 class Run:
-    """A fit, and all that it needs to go on.
-
-    Parameters
-    ----------
-    fit
-        Posterior and trace.
-    rng
-        Generator of the model.
-    modality_weights
-        What a count of each modality is worth; None where it has still to be learned.
-    smoothing
-        What neighbours have to do with it.
-    given
-        The counts as they were given, None in a model without its data.
-    observed
-        The raw counts where those given were prepared, as long as something has to be learned from them.
-    starts
-        Starts that are over and still to come, None where there is one.
-    schedule
-        The schedule of the last call.
-    converged
-        Whether the last call ended because the fit had settled.
-    stability
-        How far the topics of other starts are those of this one.
-    """
+    """A fit, and all that it needs to go on."""
 
     fit: Fit
     rng: np.random.Generator
-    modality_weights: NDArray[np.float64] | None
+    modality_weights: Double | None
+    """What a count of each modality is worth; None where it has still to be learned."""
     smoothing: NoSmoothing
+    """What neighbours have to do with it."""
     given: Corpus | None
+    """The counts as they were given, None in a model without its data."""
     observed: Corpus | None = None
+    """The raw counts where those given were prepared, as long as something has to be learned from them."""
     starts: Starts | None = None
+    """Starts that are over and still to come, None where there is one."""
     schedule: str = "none"
+    """Of the last call."""
     converged: bool = False
-    stability: NDArray[np.float64] | None = None
+    """Whether the last call ended because the fit had settled."""
+    stability: Double | None = None
+    """How far the topics of other starts are those of this one."""
 
     def checked_schedule(self, name: str) -> schedules.Schedule:
         """The schedule of this name, if the model can be fitted by it."""
@@ -103,9 +83,12 @@ class Run:
         """Whether something is still to be learned from the counts as they were observed."""
         return self.modality_weights is None or self.smoothing.learns()
 
-    def as_observed(self) -> Corpus | None:
+    def as_observed(self) -> Corpus:
         """The counts as they were observed."""
-        return self.given if self.observed is None else self.observed
+        found = self.observed or self.given
+        if found is None:
+            raise ValueError(WITHOUT_DATA)
+        return found
 
     def climb(
         self,
@@ -145,22 +128,17 @@ class Run:
         return False
 
     def _learn_weights(self) -> None:
-        observed, of = self.as_observed(), self.fit.posterior
-        if self.given is None or observed is None:
-            raise ValueError(WITHOUT_DATA)
-        rng = generator(self.fit.start_seed, Stream.WEIGHTS)
-        self.modality_weights, passes = learned_weights(self.fit, observed, rng)
+        of, rng = self.fit.posterior, generator(self.fit.start_seed, Stream.WEIGHTS)
+        self.modality_weights, passes = learned_weights(self.fit, self.as_observed(), rng)
         self.fit.passes += passes
-        of.corpus, self.given = (weighted(one, self.modality_weights) for one in (of.corpus, self.given))
-        self.observed = None if self.observed is None else weighted(self.observed, self.modality_weights)
+        of.corpus = weighted(of.corpus, self.modality_weights)
+        self.given = self.given and weighted(self.given, self.modality_weights)
+        self.observed = self.observed and weighted(self.observed, self.modality_weights)
         warn_zero_weight_only(of.corpus)
 
     def _learn_strength(self) -> None:
-        observed = self.as_observed()
-        if observed is None:
-            raise ValueError(WITHOUT_DATA)
         rng = generator(self.fit.start_seed, Stream.STRENGTH)
-        self.smoothing, lam, passes = self.smoothing.learned(self.fit, observed, rng)
+        self.smoothing, lam, passes = self.smoothing.learned(self.fit, self.as_observed(), rng)
         self.fit.set_start(lam, passes)
 
     def _begun(self, seed: int) -> Fit:
@@ -175,6 +153,6 @@ class Run:
         return fit
 
 
-def weighted(corpus: Corpus, weights: NDArray[np.float64] | None) -> Corpus:
+def weighted(corpus: Corpus, weights: Double | None) -> Corpus:
     """The counts with these weights, if they are known and not all the same."""
     return corpus if weights is None or (weights == 1).all() else corpus.with_weights(weights)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mtopic._check import n_jobs_given
 from mtopic._data.graph import Method
 from mtopic._data.names import look_up
-from mtopic.inference.posterior import FAMILIES
+from mtopic.inference.families import FAMILIES
 
 from .priors import ETA, Alpha, Eta
 

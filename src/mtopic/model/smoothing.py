@@ -5,22 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mtopic._data import Data
 from mtopic._data import graph as graphs
 from mtopic._data.graph import Graph
 from mtopic._data.spatial_graph import SpatialGraph
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.learn.strength import learned_prior
-from mtopic.inference.spatial import Correction, NeighbourPrior, SpatialTerm
+from mtopic.inference import Array, Corpus, Correction, Fit, NeighbourPrior, SpatialTerm, State
+from mtopic.inference.learn.strength import learned_strength
 
 from .settings import SpatialSettings
 
-State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+PARTS = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True)
@@ -57,32 +53,18 @@ class NoSmoothing:
 
 @dataclass(frozen=True, kw_only=True)
 class Smoothing(NoSmoothing):
-    """Neighbours, how much each weighs, and how strongly they count.
-
-    Parameters
-    ----------
-    graph
-        Who is a neighbour of whom.
-    strength
-        Of the prior, as given or as learned; None where it has still to be learned.
-    weights
-        Of the neighbours in the prior, n_obs × n_obs.
-    correction
-        The original's smoothing.
-    asked
-        ``"prior"``, ``"original"``, or None to go by the schedule.
-    where
-        What was asked about neighbours, in types that HDF5 can hold.
-    raw_share
-        Total of the raw counts over that of the data.
-    """
+    """Neighbours, how much each weighs, and how strongly they count; the strength is None until it is learned."""
 
     graph: Graph
     weights: csr_array
+    """Of the neighbours in the prior, n_obs × n_obs."""
     correction: Correction
     asked: str | None
+    """``"prior"``, ``"original"``, or None to go by the schedule."""
     where: Mapping[str, Any]
+    """What was asked about neighbours, in types that HDF5 can hold."""
     raw_share: float
+    """Total of the raw counts over that of the data."""
 
     @classmethod
     def of(cls, data: Data, settings: SpatialSettings, raw_share: float) -> Self:
@@ -119,9 +101,8 @@ class Smoothing(NoSmoothing):
         return self.strength is None and kind != "original"
 
     def learned(self, fit: Fit, observed: Corpus, rng: np.random.Generator) -> tuple[Self, Array | None, float]:
-        found = learned_prior(fit, observed, self.weights, rng)
-        strength = 0.0 if found.prior is None else found.prior.strength
-        return replace(self, strength=strength), found.lam if self.raw_share == 1 else None, found.passes
+        strength, lam, passes = learned_strength(fit, observed, self.weights, rng)
+        return replace(self, strength=strength), lam if self.raw_share == 1 else None, passes
 
     def term(self, schedule: str) -> SpatialTerm | None:
         if self._kind(schedule) == "original":
@@ -136,17 +117,13 @@ class Smoothing(NoSmoothing):
     def state(self) -> State:
         plain = {"smoothing": self.asked, "strength": self.strength, "where": dict(self.where)}
         plain |= {"raw_share": self.raw_share, "graph": self.graph.params}
-        matrices = {
-            "connectivities": self.graph.connectivities,
-            "distances": self.graph.distances,
-            "weights": self.weights,
-            "correction": self.correction.neighbours,
-        }
+        matrices = {"connectivities": self.graph.connectivities, "distances": self.graph.distances}
+        matrices |= {"weights": self.weights, "correction": self.correction.neighbours}
         return plain, {
             f"graph/{name}/{part}": getattr(matrix, part)
             for name, matrix in matrices.items()
             if matrix is not None
-            for part in ("data", "indices", "indptr")
+            for part in PARTS
         }
 
     @classmethod
@@ -154,8 +131,7 @@ class Smoothing(NoSmoothing):
         """The smoothing with this `state`."""
 
         def matrix(name: str) -> csr_array:
-            parts = tuple(arrays[f"graph/{name}/{part}"] for part in ("data", "indices", "indptr"))
-            return csr_array(parts, shape=(n_obs, n_obs))
+            return csr_array(tuple(arrays[f"graph/{name}/{part}"] for part in PARTS), shape=(n_obs, n_obs))
 
         params = {key: np.array(value) if isinstance(value, list) else value for key, value in plain["graph"].items()}
         distances = matrix("distances") if "graph/distances/data" in arrays else None
@@ -170,6 +146,4 @@ class Smoothing(NoSmoothing):
         )
 
     def _kind(self, schedule: str) -> str:
-        if self.asked is not None:
-            return self.asked
-        return "original" if schedule == "original" else "prior"
+        return self.asked or ("original" if schedule == "original" else "prior")

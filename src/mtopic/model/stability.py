@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from mtopic._data.names import topic_name
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
+from mtopic.inference import Array, Corpus
 
 
 def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -20,14 +17,7 @@ def of_matched(similar: NDArray[np.floating]) -> NDArray[np.floating]:
 def stability(kept: Array, others: Sequence[Array], corpus: Corpus) -> NDArray[np.float64]:
     """For each topic the mean over ``others`` of the correlation of its signature with that of the topic matched to it.
 
-    Of several modalities, each correlation counts by the modality's share of the evidence.
-
-    Parameters
-    ----------
-    kept, others
-        λ of this fit and of the others, V × K.
-    corpus
-        The counts.
+    They are λ of other fits, V × K. Of several modalities, each counts by its share of the evidence in the corpus.
     """
     evidence = corpus.by_modality.sum(axis=0) * corpus.modality_weights
     tables = [_centred(lam, corpus) for lam in (kept, *others)]
@@ -36,11 +26,6 @@ def stability(kept: Array, others: Sequence[Array], corpus: Corpus) -> NDArray[n
         parts = zip(evidence, tables[0], other, strict=True)
         found.append(of_matched(sum(share * (a.T @ b) for share, a, b in parts) / evidence.sum()))
     return np.mean(found, axis=0)
-
-
-def by_topic(values: NDArray[np.float64]) -> pd.Series:
-    """The stability of each topic by its name."""
-    return pd.Series(values, [topic_name(k) for k in range(len(values))], name="stability")
 
 
 def _centred(lam: Array, corpus: Corpus) -> list[NDArray[np.float64]]:

@@ -4,41 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from numpy.typing import NDArray
-
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
+from mtopic.inference import Array, Corpus, Fit, State
 
 PLAIN = ("seeds", "kept", "converged", "passes")
 
 
 @dataclass
 class Starts:
-    """The starts that are over, and those still to come.
-
-    Parameters
-    ----------
-    seeds
-        Of all starts; the fit that runs is the one after those that are over.
-    best
-        The best that is over.
-    kept
-        Its number.
-    converged
-        Whether it ended because it had settled.
-    passes
-        Work of all that are over.
-    lam
-        λ of all that are over.
-    """
+    """The starts that are over, and those still to come."""
 
     seeds: list[int]
+    """Of all starts; the fit that runs is the one after those that are over."""
     best: Fit | None = None
+    """The best that is over."""
     kept: int = 0
+    """Its number."""
     converged: bool = False
+    """Whether it ended because it had settled."""
     passes: float = 0.0
+    """Work of all that are over."""
     lam: list[Array] = field(default_factory=list)
+    """λ of all that are over."""
 
     @property
     def number(self) -> int:
@@ -59,8 +45,8 @@ class Starts:
             self.lam.append(fit.posterior.lam)
         return self.best
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """All but the counts: numbers and names, and arrays."""
+    def state(self) -> State:
+        """All but the counts, for `from_state`."""
         plain: dict[str, Any] = {name: getattr(self, name) for name in PLAIN}
         arrays = {f"starts/{number}": lam for number, lam in enumerate(self.lam)}
         if self.best is not None:
@@ -69,7 +55,7 @@ class Starts:
         return plain, arrays
 
     @classmethod
-    def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
         """The starts with this `state`."""
         starts = cls(**{name: plain[name] for name in PLAIN})
         while f"starts/{starts.number}" in arrays:

@@ -12,9 +12,7 @@ from mtopic._data import Data
 from mtopic._data.counts import Counts, fingerprint
 from mtopic._data.names import look_up
 from mtopic._data.preparation import Preparation
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.measured_sets import EVERYTHING, MeasuredSets
+from mtopic.inference import EVERYTHING, Corpus, Fit, MeasuredSets
 
 from .begin import read_counts
 from .file import State

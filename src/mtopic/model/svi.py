@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtopic._warn import warn
+from mtopic.inference import Fit, NeighbourPrior, SpatialTerm
 from mtopic.inference import schedule as schedules
-from mtopic.inference.batches import batches
-from mtopic.inference.fit import Fit
-from mtopic.inference.spatial import NeighbourPrior, SpatialTerm
-from mtopic.inference.stochastic import svi_step
+from mtopic.inference.stochastic import batches, svi_step
 
 
 @dataclass(frozen=True)

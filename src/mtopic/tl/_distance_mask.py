@@ -40,9 +40,10 @@ def distance_mask(
     Parameters
     ----------
     data
-        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+``
-        or ``-``, ``1`` or ``-1``, ``forward`` or ``reverse``) if it is known. Usual spellings such
-        as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood. Chromosomes may be named as Ensembl does (``1``, ``MT``) or as UCSC (``chr1``, ``chrM``).
+        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand
+        (``+`` or ``-``, ``1`` or ``-1``, ``forward`` or ``reverse``) if it is known. Usual spellings such as
+        ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood. Chromosomes may be named as Ensembl
+        does (``1``, ``MT``) or as UCSC (``chr1``, ``chrM``).
     peaks
         Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table whose
         index holds such names.

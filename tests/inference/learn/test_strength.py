@@ -19,7 +19,7 @@ def test_priors_of_features_go_with_them(rng):
     fit = Fit(posterior, 0, learns_alpha=False, learns_eta=False)
     fit.configure(corpus.dtype, 1)
     ring = csr_array(np.roll(np.eye(83), 1, axis=1) + np.roll(np.eye(83), -1, axis=1))
-    lam = strength.learned_prior(fit, corpus, ring, rng).lam
+    lam = strength.learned_strength(fit, corpus, ring, rng)[1]
     assert (lam > eta[:, None] * 0.99).all()
     assert (lam[eta < 1].min(axis=1) < 100).all()
     np.testing.assert_array_equal(fit.posterior.eta, eta)

@@ -135,10 +135,7 @@ def _fixed_point(x, features, b, prior, gamma, work, max_rounds, atol, rtol):
 
 @kernel
 def e_step(start, stop, indptr, indices, data, b, prior, gamma, rounds, max_rounds, atol, rtol):
-    """Update γ of the rows in place; write each row's rounds, each counted as its share of topics alive.
-
-    ``prior`` has one row for all observations or a row each. A row stops when Σ_k|Δγ| < K·atol + rtol·(its counts).
-    """
+    """Update γ of the rows in place; write each row's rounds, each counted as its share of topics alive."""
     n_topics, width, longest = gamma.shape[1], b.shape[1], longest_row(start, stop, indptr)
     work = (
         np.empty((-(-longest // CHUNK), n_topics // 2, CHUNK), b.dtype),

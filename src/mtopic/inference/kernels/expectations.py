@@ -46,10 +46,8 @@ def expected_topics(start, stop, counts, prior, gamma, t, bound):
     n_topics = gamma.shape[1]
     values, logs, scratch = np.empty(n_topics + 1), np.empty(n_topics + 1), np.empty(n_topics + 1)
     for d in range(start, stop):
-        values[n_topics] = 0
-        for k in range(n_topics):
-            values[k] = gamma[d, k]
-            values[n_topics] += values[k]
+        special.copy(gamma[d], values[:n_topics])
+        values[n_topics] = special.total(values[:n_topics])
         bound[d] = special.sum_log_gamma(values[:n_topics], logs, scratch) - math.lgamma(values[n_topics])
         special.digamma(values, logs)
         row_prior = prior[min(d, prior.shape[0] - 1)]
@@ -65,8 +63,7 @@ def expected_signatures(start, stop, lam, log_total, b):
     n_topics = lam.shape[1]
     values, logs, scratch = np.empty(n_topics), np.empty(n_topics), np.empty(n_topics)
     for v in range(start, stop):
-        for k in range(n_topics):
-            values[k] = lam[v, k]
+        special.copy(lam[v], values)
         special.digamma(values, logs)
         for k in range(n_topics):
             logs[k] -= log_total[k]

@@ -29,9 +29,8 @@ def merged_v_log_v(start, stop, pairs, topics, out):
 def merged_in_sets(start, stop, pairs, by_feature, by_set, features, ends, out):
     """Write, for each pair of topics, the likelihood of their counts under the signature that explains them best.
 
-    Of one modality: ``by_feature`` has the counts of topics, V × K, ``by_set`` their sums over each set, whose
-    features are
-    ``features[ends[p] : ends[p + 1]]``. The signature is that of `measured_sets.Gathered.most_likely` without a prior.
+    Of one modality: ``by_feature`` has the counts of topics, V × K, ``by_set`` their sums over each set, whose features
+    are ``features[ends[p] : ends[p + 1]]``. The signature is that of `Gathered.most_likely` without a prior.
     """
     counts, share, exposure = np.empty((3, by_feature.shape[0]))
     seen, measured = np.empty((2, by_set.shape[0]))

@@ -11,10 +11,7 @@ from numba.extending import overload
 from .jit import inlined, jit, jit_reassociate
 
 SQRT_HALF = int(np.float64(0.5**0.5).view(np.int64))
-LN2_HIGH, LN2_LOW = (
-    0.6931471803691238,
-    1.9082149292705877e-10,
-)  # ln 2; the first has 32 bits, so its multiples are exact
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2; the first has 32 bits: its multiples are exact
 SQRT_HALF_SINGLE = np.float32(0.5**0.5).view(np.int32)
 LN2, THIRD, FIFTH, SEVENTH, NINTH = (np.float32(value) for value in (math.log(2), 1 / 3, 1 / 5, 1 / 7, 1 / 9))
 LOG2E = 1 / math.log(2)

@@ -70,10 +70,7 @@ def sufficient_statistics(start, stop, indptr, indices, data, t, b, out, bound):
 
 @kernel
 def gradient_step(start, stop, indptr, indices, data, t, b, keep, scale, shift, lam, out):
-    """Write keep · λ_v + scale · s_v + shift_v, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``.
-
-    ``shift`` has one entry for all features or one each.
-    """
+    """Write keep · λ_v + scale · s_v + shift_v, with s_v as in `sufficient_statistics`; ``out`` may be ``lam``."""
     mixture, total = np.empty(longest_row(start, stop, indptr), b.dtype), np.empty(b.shape[1], b.dtype)
     for v in range(start, stop):
         row = slice(indptr[v], indptr[v + 1])

@@ -25,8 +25,7 @@ def sum_log_gamma(start, stop, values, out):
     """Write Σ_k ln Γ(v_k) of each row."""
     work, logs, scratch = np.empty(values.shape[1]), np.empty(values.shape[1]), np.empty(values.shape[1])
     for row in range(start, stop):
-        for k in range(work.size):
-            work[k] = values[row, k]
+        special.copy(values[row], work)
         out[row] = special.sum_log_gamma(work, logs, scratch)
 
 
@@ -35,8 +34,7 @@ def sum_v_log_v(start, stop, values, out):
     """Write Σ_k v_k ln v_k of each row."""
     logs = np.empty(values.shape[1])
     for row in range(start, stop):
-        for k in range(logs.size):
-            logs[k] = values[row, k]
+        special.copy(values[row], logs)
         special.log_double(logs)
         out[row] = special.dot(values[row], logs)
 
@@ -46,8 +44,7 @@ def sum_digamma(start, stop, values, out):
     """Write Σ_k ψ(v_k) of each row."""
     work, logs = np.empty(values.shape[1]), np.empty(values.shape[1])
     for row in range(start, stop):
-        for k in range(work.size):
-            work[k] = values[row, k]
+        special.copy(values[row], work)
         special.digamma(work, logs)
         out[row] = special.total(logs)
 

@@ -3,14 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mtopic.inference import schedule
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.likelihood import log_likelihood
-from mtopic.inference.posterior import Posterior, initial
-from mtopic.inference.spatial import NeighbourPrior
+from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, initial, schedule
 from mtopic.inference.stochastic import STEPS, initial_signatures
 
 LONGEST = 20
@@ -24,20 +18,8 @@ ROUNDS = 3
 class HeldOut:
     """Short fits to the counts that are shown, from a common state, and how well they predict the hidden ones.
 
-    Parameters
-    ----------
-    fit
-        Whose settings are taken.
-    shown
-        The counts of the short fits, as they were observed: only of these can a likelihood be said to be true.
-    hidden
-        The counts to predict.
-    n_nonzeros
-        Size of the whole data, of which ``passes`` counts shares.
-    rng
-        Where the fits start.
-    steps
-        Batches of which the start is made.
+    Their settings are those of ``fit``. Counts are as they were observed: only of these can a likelihood be said to be
+    true. ``passes`` is the work as a share of that on the whole data, which have ``n_nonzeros``.
     """
 
     def __init__(
@@ -47,48 +29,49 @@ class HeldOut:
         self._hidden = hidden
         self._share = shown.rows.nnz / max(1, n_nonzeros)
         posterior = initial(shown, of.n_topics, rng, of.alpha, of.eta, of.family)
-        self._common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
-        self._common.configure(shown.dtype, 1)
+        self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
+        self.common.configure(shown.dtype, 1)
         posterior.backend = of.backend
         self.lam, passes = initial_signatures(posterior, rng, steps)
         posterior.update(posterior.gamma, self.lam)
         self.passes = passes * self._share
         self.advance(schedule.EXPLORE)
 
-    @property
-    def posterior(self) -> Posterior:
-        """The state from which all fits go on."""
-        return self._common.posterior
-
     def advance(self, iterations: int) -> None:
-        """Take this state further, without neighbours."""
+        """Take the common state further, without neighbours."""
         for _ in range(iterations):
-            self._iterate(self._common, None)
+            self._iterate(self.common, None)
 
     def log_likelihood(
-        self, *, prior: NeighbourPrior | None = None, weights: NDArray[np.float64] | None = None, longest: int = LONGEST
-    ) -> NDArray[np.float64]:
-        """Σ_v x_dv ln Σ_k θ_dk β_kv of the hidden counts, D × M, with mean θ, β after ``longest`` iterations or fewer.
+        self, *, prior: NeighbourPrior | None = None, weights: Double | None = None, longest: int = LONGEST
+    ) -> Double:
+        """`Posterior.log_likelihood` of the hidden counts after ``longest`` iterations, or when proportions settle.
 
-        Parameters
-        ----------
-        prior
-            The prior from neighbours.
-        weights
-            Of the modalities, instead of those that the counts came with.
-        longest
-            A fit under a prior ends sooner when proportions have settled.
+        With this prior from neighbours, and ``weights`` of modalities in place of those that the counts came with.
         """
-        fit = replace(self._common, elbo=[], changes=[])
+        fit = replace(self.common, elbo=[], changes=[])
         if weights is not None:
             fit.posterior = replace(fit.posterior, corpus=fit.posterior.corpus.with_weights(weights))
         for iteration in range(longest):
             self._iterate(fit, prior)
             if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:
                 break
-        return log_likelihood(fit.posterior, self._hidden)
+        return fit.posterior.log_likelihood(self._hidden)
 
     def _iterate(self, fit: Fit, prior: NeighbourPrior | None) -> None:
         before = fit.passes
         fit.iterate(schedule.SCHEDULES["fast"].plan(fit.position, ROUNDS), prior)
         self.passes += (fit.passes - before) * self._share
+
+
+def parabola(below: Double, above: Double, error: Double) -> tuple[float, float]:
+    """Where a parabola has its top, and how far from there it is a standard error lower, at most 1.
+
+    It goes through 0 at 0 and through the sums of ``below`` at −1 and of ``above`` at 1, each by observation; the error
+    is that of the sum of ``error``. Both are 0 where it bends upwards.
+    """
+    bend = -float(below.sum() + above.sum()) / 2
+    if bend <= 0:
+        return 0.0, 0.0
+    lower = float(error.std()) * np.sqrt(error.size)
+    return float(above.sum() - below.sum()) / (4 * bend), min(1.0, float(np.sqrt(lower / bend)))

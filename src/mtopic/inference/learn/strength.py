@@ -1,20 +1,16 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference import priors
-from mtopic.inference.backend import Array
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.spatial import NeighbourPrior
+from mtopic.inference import Array, Corpus, Double, Fit, NeighbourPrior, priors
 
-from .held_out import HeldOut
+from .held_out import HeldOut, parabola
 
 STEP = 3.0
 """Ratio of the strengths that are tried; the likelihood changes little over less, and a parabola goes between."""
@@ -29,33 +25,18 @@ GROUPS = 5
 MOST_OBSERVATIONS = 3000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 
-Score = Callable[[int], NDArray[np.float64]]
+Score = Callable[[int], Double]
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What short fits have taught.
-
-    Parameters
-    ----------
-    prior
-        The prior under which hidden counts are best predicted; None where a fit without neighbours does so.
-    lam
-        λ at the start of these fits, which serves the whole fit as well; None if they did not have all observations.
-    passes
-        Their work in full passes over the data.
-    """
-
-    prior: NeighbourPrior | None
-    lam: Array | None
-    passes: float
-
-
-def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator) -> Learned:
-    """Learn how strongly neighbours should count from how well short fits predict counts that are hidden from them.
+def learned_strength(
+    fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator
+) -> tuple[float, Array | None, float]:
+    """How strongly neighbours should count: as strongly as lets short fits predict best what is hidden from them.
 
     A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from
-    `FIRST`. The strength taken is the weakest that predicts as well as the best, up to a standard error.
+    `FIRST`. The strength taken is the weakest that predicts as well as the best, up to a standard error, and 0 where
+    a fit without neighbours does. With it, λ at the start of these fits, which serves the whole fit as well, unless
+    they did not have all observations; and their work in full passes over the data.
     """
     chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
     shown, hidden, order = hide_feature_groups(counts.part(chosen), rng)
@@ -64,16 +45,15 @@ def learned_prior(fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.rando
     near = csr_array(neighbours[chosen][:, chosen])
 
     @cache
-    def score(rung: int) -> NDArray[np.float64]:
+    def score(rung: int) -> Double:
         return held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)) @ shown.modality_weights
 
     best = _climb(score, FIRST)
     gain = score(best) - held_out.log_likelihood() @ shown.modality_weights
-    prior = None
-    if gain.sum() > STANDARD_ERRORS * gain.std() * np.sqrt(gain.size):
-        prior = NeighbourPrior(neighbours, STEP ** (best + _weakest(score, best)))
+    is_better = gain.sum() > STANDARD_ERRORS * gain.std() * np.sqrt(gain.size)
+    strength = STEP ** (best + _weakest(score, best)) if is_better else 0.0
     lam = held_out.lam[np.argsort(order)] if chosen.size == counts.n_obs else None
-    return Learned(prior, lam, held_out.passes)
+    return strength, lam, held_out.passes
 
 
 def _climb(score: Score, start: int) -> int:
@@ -92,12 +72,8 @@ def _weakest(score: Score, best: int) -> float:
     if not LOWEST < best < HIGHEST:
         return 0.0
     below, above = (score(best + step) - score(best) for step in (-1, 1))
-    bend = -float(below.sum() + above.sum()) / 2
-    if bend <= 0:
-        return 0.0
-    top = float(above.sum() - below.sum()) / (4 * bend)
-    error = float(below.std()) * np.sqrt(below.size)
-    return top - min(1.0, float(np.sqrt(error / bend)))
+    top, reach = parabola(below, above, below)
+    return top - reach
 
 
 def hide_feature_groups(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference.corpus import Corpus
-from mtopic.inference.fit import Fit
-from mtopic.inference.posterior import Posterior
+from mtopic.inference import Corpus, Double, Fit, Posterior
 from mtopic.inference.priors import Prior
 
-from .held_out import HeldOut
+from .held_out import HeldOut, parabola
 
 MOST_OBSERVATIONS = 20_000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
@@ -35,38 +33,33 @@ NO_VARIANCE = 1e-9
 """Multinomial variance over counts below which there is none but by rounding, as with one feature."""
 
 Rungs = tuple[int, ...]
-Score = Callable[[Rungs], NDArray[np.float64]]
+Score = Callable[[Rungs], Double]
 
 
-def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """The weights of the modalities, the largest of which is 1.
+def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[Double, float]:
+    """The weights of the modalities, the largest of which is 1, and the work in full passes over the data.
 
     Counts that vary φ times as much as multinomial ones have the weight 1/φ. Whether a modality with less certain
     signatures should have less is decided by counts that are hidden from short fits: powers of `STEP` are tried as
     further factors, as long as the hidden counts of all modalities, each divided by its φ, are predicted better, and
     dropped if the gain is not significant and large enough. Nothing is left of a modality of which topics predict no
     more than the frequencies of its features do.
-
-    Returns
-    -------
-    Weights, and the work in full passes over the data.
     """
     chosen = np.sort(rng.permutation(counts.n_obs)[:MOST_OBSERVATIONS])
     shown, hidden = thinned(counts.part(chosen), rng)
     held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, START_BATCHES)
     held_out.advance(ITERATIONS_BEFORE)
-    unit = 1 / dispersion(held_out.posterior)
+    unit = 1 / dispersion(held_out.common.posterior)
 
     @cache
-    def predicted(rungs: Rungs) -> NDArray[np.float64]:
-        return held_out.log_likelihood(
-            weights=unit / unit.max() * STEP ** np.array(rungs, dtype=float), longest=ITERATIONS_AFTER
-        )
+    def predicted(rungs: Rungs) -> Double:
+        weights = unit / unit.max() * STEP ** np.array(rungs, dtype=float)
+        return held_out.log_likelihood(weights=weights, longest=ITERATIONS_AFTER)
 
-    def score(rungs: Rungs) -> NDArray[np.float64]:
+    def score(rungs: Rungs) -> Double:
         return predicted(rungs) @ unit
 
-    by_chance = by_frequency(shown, hidden, held_out.posterior.eta)
+    by_chance = by_frequency(shown, hidden, held_out.common.posterior.eta)
     best, none = _descend(score, len(unit)), (0,) * len(unit)
     gain = score(best) - score(none)
     if not _surely_positive(gain) or gain.sum() < SMALLEST_GAIN * (score(best) - by_chance @ unit).sum():
@@ -91,7 +84,7 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
     return part(rows.data - away), part(away)
 
 
-def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float64]:
+def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> Double:
     """Log likelihood of the hidden counts, D × M, under the frequencies of the features among those shown."""
     eta = shown.measured_sets.of_features(eta) if isinstance(eta, np.ndarray) else eta
     counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
@@ -100,7 +93,7 @@ def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> NDArray[np.float6
     return shown.summed(np.stack(parts, axis=1))
 
 
-def dispersion(of: Posterior) -> NDArray[np.float64]:
+def dispersion(of: Posterior) -> Double:
     """φ of each modality, at least 1: Σ (x − μ)² over multinomial variances, μ = n_d Σ_k θ_dk β_kv with mean θ, β.
 
     1 where there are none: of one feature, or of no counts.
@@ -120,7 +113,7 @@ def dispersion(of: Posterior) -> NDArray[np.float64]:
     return np.maximum(1.0, np.divide(observed, multinomial, out=np.ones_like(observed), where=varies))
 
 
-def _surely_positive(gains: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _surely_positive(gains: Double) -> NDArray[np.bool_]:
     """Whether the sum over observations is `STANDARD_ERRORS` standard errors above 0."""
     return np.asarray(gains.sum(axis=0) > STANDARD_ERRORS * gains.std(axis=0) * np.sqrt(len(gains)))
 
@@ -142,9 +135,5 @@ def _highest(score: Score, best: Rungs, m: int) -> float:
     if not LOWEST < best[m] < 0:
         return float(best[m])
     below, above = (score(best[:m] + (best[m] + step,) + best[m + 1 :]) - score(best) for step in (-1, 1))
-    bend = -float(below.sum() + above.sum()) / 2
-    if bend <= 0:
-        return float(best[m])
-    top = float(above.sum() - below.sum()) / (4 * bend)
-    error = float(above.std()) * np.sqrt(above.size)
-    return min(0.0, best[m] + top + min(1.0, float(np.sqrt(error / bend))))
+    top, reach = parabola(below, above, above)
+    return min(0.0, best[m] + top + reach)
