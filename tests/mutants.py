@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant("stability", "[_centred(lam, corpus) for lam", "[[lam[block] for block in corpus.blocks] for lam"),
     Mutant("expected", "values.mul(totals.reindex(values.index), axis=0)", "values"),
     Mutant("eta_of_features", ".reindex(names)", ""),
-    Mutant("_of_modality", "given = _by_name(given, features, name)", "given = given.to_numpy()"),
+    Mutant("_of_modality", 'given = _by_name(given, features, name, "features")', "given = given.to_numpy()"),
     Mutant("_named_as_trained", "{mod: parts[mod] for mod in known if mod in parts}", "parts"),
     Mutant("_require_mass", "mass.mean() < FLOOR", "mass.mean() < 0"),
     Mutant("halves", "0.5", "0.4"),
