@@ -30,7 +30,8 @@ def sections(data: Data, library_key: str) -> pd.CategoricalIndex:
 def _labels(data: Data, key: str) -> pd.Series:
     parts = {} if isinstance(data, AnnData) else modalities(data)
     mod, _, column = key.partition(":")
-    columns = [holder.obs[key] for holder in (data, *parts.values()) if key in holder.obs]
+    holders = (data,) if key in data.obs and data.obs[key].notna().all() else (data, *parts.values())
+    columns = [holder.obs[key] for holder in holders if key in holder.obs]
     if mod in parts and column in parts[mod].obs:
         columns.append(parts[mod].obs[column])
     if not columns:
@@ -38,6 +39,13 @@ def _labels(data: Data, key: str) -> pd.Series:
         raise KeyError(absent(key, sorted(known), "column", "obs of the data and of its modalities"))
     first, *others = (as_text(column, f"obs[{key!r}]").reindex(data.obs_names) for column in columns)
     for other in others:
+        differ = first.notna() & other.notna() & (first != other)
+        if differ.any():
+            names = " or ".join(repr(f"{mod}:{key}") for mod, part in parts.items() if key in part.obs)
+            raise ValueError(
+                f"modalities name different sections obs[{key!r}] of {differ.sum()} observations, the first is "
+                f"{differ.idxmax()!r}: say which are meant, {names}"
+            )
         first = first.where(first.notna(), other)
     return first
 
