@@ -129,7 +129,7 @@ MUTANTS = [
     Mutant("_annotations", "known.equals(first.loc[known.index])", "True"),
     Mutant("filter_var_knee", "curve.index[: before or 0]", "curve.index[: (before or 1) - 1]"),
     # get
-    Mutant("links", "weights.T > min_weight", "weights.T >= min_weight"),
+    Mutant("links", "enough = weight > min_weight", "enough = weight >= min_weight"),
     Mutant("profiles", "np.log(shares / shares.mean(axis=0))", "np.log(shares)"),
     Mutant("signatures", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
     Mutant("_among_first", "n_top >= scores.shape[1]", "n_top > scores.shape[1]"),

@@ -39,6 +39,8 @@ TEXTS = {
     "plateau_threshold": "Share of the curve's largest slope at which the curve counts as flat.",
     "batch_key:measured": """Column of ``obs`` with the batch of each observation, where batches have not measured the
         same features (``varm["measured"]``, as `mtopic.pp.concat` writes it).""",
+    "batch_key:scored": """Column of ``obs`` with the batch of each observation, where batches have not measured the
+        same features (``varm["measured"]``): a feature counts where it was measured. None: that of the fit.""",
     "neighbors_key:graph": """The graph: ``obsp[f"{neighbors_key}_connectivities"]`` of the data or of a modality, as
         squidpy and `mtopic.tl.export_params` store one.""",
     "key_added:obs": "Key of the result in ``obs``.",

@@ -15,7 +15,7 @@ from anndata import AnnData
 
 from mtopic._api import public
 from mtopic._data import Data
-from mtopic._data.slots import modalities, table
+from mtopic._data.slots import modalities, table, with_signatures
 from mtopic._files import access
 
 from . import __version__, get, pl, tl
@@ -173,8 +173,7 @@ def _places(mdata: Data) -> str | None:
 
 
 def _features(mdata: Data, n_top: int) -> Iterator[str]:
-    mods = [mod for mod, adata in modalities(mdata).items() if "signatures" in adata.varm]
-    for mod in mods:
+    for mod in with_signatures(mdata, "signatures"):
         top = get.signatures(mdata, mod, n_top=n_top)
         names = top.groupby("topic", sort=False, observed=True)["feature"].agg(lambda names: ", ".join(map(str, names)))
         yield _name(mdata, mod, "<h3>", "</h3>") + _table(names.rename(f"top {n_top} features").to_frame())

@@ -229,6 +229,12 @@ def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or exp
     return values if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
 
 
+def with_signatures(data: Data, key: str) -> list[str]:
+    """The modalities with signatures; one without, to be complained of, if there are none."""
+    parts = modalities(data)
+    return [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
+
+
 def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.DataFrame]:
     """A modality, its name and its signatures ``varm[key]``, features × topics."""
     name, adata = modality(data, mod)

@@ -157,12 +157,20 @@ def _require_file(path: Path) -> None:
 def _require_sealed(path: Path) -> None:
     with path.open("rb") as file:
         block = file.read(BLOCK)
-        if not block:
-            raise ValueError(f"{str(path)!r} is empty, so not a model that model.save wrote")
         if block[: len(SEAL)] != SEAL[: len(block)]:
             hint = ": mtopic.read.h5mu reads an h5mu" if h5py.is_hdf5(path) else ""
             raise ValueError(f"{str(path)!r} is not a model that model.save wrote{hint}")
         if block != _block(file):
+            _require_closed(path)
             raise ValueError(
                 f"{str(path)!r} was cut short or changed since it was written: load an earlier copy, or fit anew"
             )
+
+
+def _require_closed(path: Path) -> None:
+    """Pass on what the system says of a file that another program is changing."""
+    try:
+        h5py.File(path).close()
+    except OSError as error:
+        if of_the_system(error):
+            raise

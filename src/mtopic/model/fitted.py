@@ -15,7 +15,7 @@ from mtopic._data.names import topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
-from mtopic._data.slots import find_signatures, modalities
+from mtopic._data.slots import find_signatures, modalities, with_signatures
 from mtopic.inference import Backend, Corpus, Posterior
 from mtopic.inference.priors import by_row, total
 
@@ -43,11 +43,10 @@ class Fitted:
     def of_slots(cls, data: Data, head: str) -> Self:
         """From what `export_params` has written, in those modalities that have signatures."""
         parts, key = modalities(data), f"{head}signatures"
-        fitted = [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
-        signatures = {mod: checked_signatures(data, mod, key) for mod in fitted}
+        signatures = {mod: checked_signatures(data, mod, key) for mod in with_signatures(data, key)}
         for mod, table in signatures.items():
             record.warn_other_features(data, head, mod, len(table))
-        preparation = {mod: Preparation.of(parts[mod]) for mod in fitted}
+        preparation = {mod: Preparation.of(parts[mod]) for mod in signatures}
         return cls(signatures, preparation, record.read_params(data, head))
 
     @classmethod

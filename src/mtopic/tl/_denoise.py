@@ -13,8 +13,8 @@ from mtopic.model.expected import expected
 @public
 def denoise(
     data: Data,
-    mod: str | None,
-    features: str | Sequence[str],
+    mod: str | None = None,
+    features: str | Sequence[str] = (),
     *,
     prefix: str | None = None,
     layer: str = "denoised",

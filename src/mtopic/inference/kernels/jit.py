@@ -24,9 +24,9 @@ def _kept(**options: Any) -> Decorator:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            return compiled(**options, cache=True)(function)  # type: ignore[no-any-return]
+            return compiled(**options, cache=True)(function)
         except RuntimeError:
-            return compiled(**options, cache=_use_temporary_folder())(function)  # type: ignore[no-any-return]
+            return compiled(**options, cache=_use_temporary_folder())(function)
 
     return decorate
 
@@ -39,7 +39,7 @@ def _use_temporary_folder() -> bool:
     except OSError:
         return False
     atexit.register(rmtree, folder, ignore_errors=True)
-    os.environ["NUMBA_CACHE_DIR"] = config.CACHE_DIR = folder
+    os.environ["NUMBA_CACHE_DIR"] = config.CACHE_DIR = folder  # type: ignore[attr-defined]
     return True
 
 
