@@ -42,7 +42,8 @@ def distance_mask(
     data
         Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+``
         or ``-``, ``1`` or ``-1``, ``forward`` or ``reverse``) if it is known. Usual spellings such
-        as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood. Chromosomes may be named as Ensembl does (``1``, ``MT``) or as UCSC (``chr1``, ``chrM``).
+        as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood. Chromosomes may be named as Ensembl does
+        (``1``, ``MT``) or as UCSC does (``chr1``, ``chrM``).
     peaks
         Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table whose
         index holds such names.
@@ -153,7 +154,7 @@ def _positions(data: pd.DataFrame) -> pd.DataFrame:
 def _strands(given: pd.Series) -> pd.Series:
     """The strand of each gene as + or -, empty where it is not known."""
     known = {spelling: strand for strand, spellings in STRANDS.items() for spelling in spellings}
-    texts = given.astype(object).astype(str).str.strip().str.lower()
+    texts = given.astype(object).map(str).str.strip().str.lower()
     strange = ~texts.isin(known.keys())
     if strange.any():
         raise ValueError(
