@@ -193,7 +193,7 @@ def _positions(obs_names: pd.Index, adata: AnnData, mod: str) -> NDArray[np.intp
         stray = adata.obs_names[order < 0]
         raise ValueError(
             f"modality {mod!r} has {len(stray)} observations that the data does not have, the first is {stray[0]!r}: "
-            "bring the MuData up to date with mdata.update()"
+            "set mdata.obs_names to the names that modalities have now, which renames all; update() would empty obsm"
         )
     return order
 

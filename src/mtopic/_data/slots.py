@@ -175,7 +175,16 @@ def _require_one_basis(data: Data, tables: dict[str, pd.DataFrame], slot: str) -
 
 
 def column(data: Data, key: str) -> pd.Series:
-    """A column of ``obs``; of a modality as ``"mod:column"``, or by its bare name if one modality only has it."""
+    """A column of ``obs``; of a modality as ``"mod:column"``, or by its bare name if one modality only has it.
+
+    Values that differ, but not as text, are refused.
+    """
+    values = _column(data, key)
+    as_text(values, f"obs[{key!r}]")
+    return values
+
+
+def _column(data: Data, key: str) -> pd.Series:
     if key in data.obs:
         record.warn_outdated(data, f"obs:{key}")
         return data.obs[key]
@@ -196,8 +205,7 @@ def column(data: Data, key: str) -> pd.Series:
 def categories(data: Data, key: str) -> pd.Categorical:
     """The category of each observation by a `column`, in their own order or sorted; their names are text."""
     given = column(data, key)
-    texts = as_text(given, f"obs[{key!r}]")
-    values = pd.Categorical(given).remove_unused_categories() if len(texts) else pd.Categorical([])
+    values = pd.Categorical(given).remove_unused_categories()
     if not len(values.categories):
         raise ValueError(f"obs[{key!r}] holds no category")
     if _is_no_grouping(given, len(values.categories)):
@@ -226,7 +234,13 @@ def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or exp
     if key not in known:
         raise KeyError(f"{absent(key, known, 'table', 'obsm of the data')}; {made_by} writes it")
     values = data.obsm[key]
-    return values if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
+    return by_position(values, data.obs_names) if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
+
+
+def by_position(values: T, names: pd.Index) -> T:
+    """A table of ``obsm`` by the names that its observations have now, as an index may be older; other values as is."""
+    is_stale = isinstance(values, pd.DataFrame) and not values.index.equals(names)
+    return values.set_axis(names) if is_stale else values  # type: ignore[attr-defined]
 
 
 def with_signatures(data: Data, key: str) -> list[str]:

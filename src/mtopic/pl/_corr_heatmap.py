@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from mtopic._api import public
+from mtopic._data.names import alike_but_for
+from mtopic._warn import warn
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
@@ -100,6 +102,11 @@ def _align(arr1: pd.DataFrame | ArrayLike, arr2: pd.DataFrame | ArrayLike) -> tu
                 twice = frame.index[frame.index.duplicated()][0]
                 raise ValueError(f"{name} has rows of the same name, such as {twice!r}: rows are matched by name")
         common = first.index[first.index.isin(second.index)]
+        if len(common) < 0.1 * min(len(first), len(second)):
+            warn(
+                f"arr1 and arr2 have {len(common)} rows in common, names are such as {first.index[0]!r} in arr1 and "
+                f"{second.index[0]!r} in arr2{alike_but_for(first.index, second.index)}: rows are matched by name"
+            )
         first, second = first.loc[common], second.loc[common]
     if len(first) != len(second):
         raise ValueError(f"arr1 has {len(first)} rows and arr2 has {len(second)}: both describe the same observations")

@@ -13,7 +13,7 @@ from mtopic._data.measured import MEASURED
 from mtopic._data.names import alike_but_for, unique
 from mtopic._data.preparation import IDF
 from mtopic._data.quiet import quiet_mudata
-from mtopic._data.slots import ANNDATA_MODALITY, Data, its_table, modalities
+from mtopic._data.slots import ANNDATA_MODALITY, Data, by_position, its_table, modalities
 from mtopic._warn import warn
 
 LITTLE = 0.05
@@ -194,8 +194,7 @@ def _observations(data: Data, mods: Mapping[str, None], batch: str, ending: str)
     for key, value in data.obsm.items():
         if key in mods:
             continue
-        if isinstance(value, pd.DataFrame):
-            value = value.set_axis(names)
+        value = by_position(value, names)
         values = value.to_numpy() if isinstance(value, pd.DataFrame) else value
         if isinstance(values, np.ndarray) and values.size and pd.isna(values).all():
             raise ValueError(

@@ -154,7 +154,7 @@ def _positions(data: pd.DataFrame) -> pd.DataFrame:
 def _strands(given: pd.Series) -> pd.Series:
     """The strand of each gene as + or -, empty where it is not known."""
     known = {spelling: strand for strand, spellings in STRANDS.items() for spelling in spellings}
-    texts = given.astype(object).astype(str).str.strip().str.lower()
+    texts = given.astype(object).map(str).str.strip().str.lower()
     strange = ~texts.isin(known.keys())
     if strange.any():
         raise ValueError(
