@@ -163,3 +163,14 @@ def test_memory_is_in_proportion_to_the_pairs_that_a_sparse_mask_allows():
     tracemalloc.stop()
     assert peak < n_peaks * n_genes / 2  # bytes: a sixteenth of one table
     np.testing.assert_allclose(links.groupby("feature")["weight"].sum(), 1)
+
+
+def test_progress_of_what_takes_long(monkeypatch, capsys):
+    a, b = signatures(5, 600, 2), signatures(5, 30, 3)
+    whole = associate(a, b)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("mtopic._progress.DELAY", 0)
+    pd.testing.assert_frame_equal(associate(a, b, n_threads=1), whole, check_exact=True)
+    assert "associations: 100%" in capsys.readouterr().err
+    associate(a, b, verbose=False)
+    assert capsys.readouterr().err == ""

@@ -3,13 +3,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csc_array, issparse
+from scipy.sparse import csc_array, hstack, issparse
 
 from mtopic._api import public
 from mtopic._data.names import alike_but_for
+from mtopic._progress import progress
 from mtopic.inference.backend import Backend
 
-TOLERANCE = 1e-10
+TOLERANCE, AT_ONCE = 1e-10, 256
 
 
 @public
@@ -27,6 +28,8 @@ def feature_associations(
     normalize: bool | Literal["features"] = True,
     seed: int = 1898,
     n_threads: int = 10,
+    *,
+    verbose: bool = True,
 ) -> pd.DataFrame:
     r"""Explain the signature of each feature of one modality as a mixture of another's: genes by peaks, say.
 
@@ -64,6 +67,8 @@ def feature_associations(
         (``benchmarks/associations.py``).
     n_threads
         Number of threads, as joblib's ``n_jobs``; it changes no bit of the result.
+    verbose
+        Show progress of what takes more than some seconds.
 
     Returns
     -------
@@ -101,8 +106,13 @@ def feature_associations(
         raise ValueError(f"n_epochs={n_epochs}: it must be at least 1")
     allowed = _allowed(mask, names_b, names_a)
     strengths = float(lambda_reg), float(lambda_spread - lambda_entropy)
-    with Backend(n_threads) as backend:
-        found = backend.mixtures(np.ascontiguousarray(a.T), b, allowed, *strengths, n_epochs, TOLERANCE)
+    targets, parts = np.ascontiguousarray(a.T), []
+    with Backend(n_threads) as backend, progress(len(targets), "associations", "feature", verbose=verbose) as bar:
+        for start in range(0, len(targets), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            parts.append(backend.mixtures(targets[part], b, allowed[:, part], *strengths, n_epochs, TOLERANCE))
+            bar.update(len(targets[part]))
+    found = csc_array(hstack(parts, format="csc"))
     if _is_sparse(mask):
         return pd.DataFrame.sparse.from_spmatrix(found, index=names_b, columns=names_a)
     return pd.DataFrame(found.toarray(), index=names_b, columns=names_a)
