@@ -129,7 +129,7 @@ MUTANTS = [
     Mutant("_annotations", "known.equals(first.loc[known.index])", "True"),
     Mutant("filter_var_knee", "curve.index[: before or 0]", "curve.index[: (before or 1) - 1]"),
     # get
-    Mutant("links", "enough = weight > min_weight", "enough = weight >= min_weight"),
+    Mutant("links", "np.searchsorted(column, column) + 1", "np.searchsorted(column, column)"),
     Mutant("profiles", "np.log(shares / shares.mean(axis=0))", "np.log(shares)"),
     Mutant("signatures", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
     Mutant("_among_first", "n_top >= scores.shape[1]", "n_top > scores.shape[1]"),
@@ -138,7 +138,7 @@ MUTANTS = [
     # pl
     Mutant("_slices", "SMALLEST_SHARE * shares.sum", "0 * shares.sum"),
     Mutant("_columns", "-n_panels % columns", "n_panels % columns"),
-    Mutant("_means", "means = means.reindex(", "means.reindex("),
+    Mutant("_means", "return means.drop(index=lacking)", "return means"),
     Mutant("_forest", 'table["q"] <= max_q', 'table["p"] <= max_q'),
     Mutant("_trace", "trace / n_counts", "trace"),
     Mutant("_scale", "np.nanpercentile(column, p_top)", "np.nanmax(column)"),
