@@ -104,8 +104,8 @@ MUTANTS = [
     Mutant("Preparation.apply", "x.data *= x.dtype.type(self.scale)", "x.data *= 1"),
     # tl
     Mutant("export_params", "proportions.max(axis=0) > filter", "proportions.mean(axis=0) > filter"),
-    Mutant("_standard", "squares - mean**2", "squares"),
-    Mutant("zscores", "np.clip(z, -thr, thr)", "np.minimum(z, thr)"),
+    Mutant("_scores", "/ n - mean**2", "/ n"),
+    Mutant("_scores", "/ sd[rows], -limit, limit)", "/ sd[rows], None, limit)"),
     Mutant("_largest", "np.where(missing, -1, values.argmax(axis=1))", "np.where(missing, 0, values.argmax(axis=1))"),
     Mutant("_mean_distance", "np.sqrt(squares / 2)", "np.sqrt(squares)"),
     Mutant("_near", "start - window - longest", "start - window"),
