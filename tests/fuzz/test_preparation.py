@@ -65,3 +65,18 @@ def test_permuted_and_filtered(case, part, seed):
             there = values(parts_of(data)[mod][:, adata.var_names])
             assert set(np.unique(values(adata))) <= {0, *np.unique(there)}
             assert (values(adata) > 0).any(axis=0).all()
+
+
+@fuzz(80, case=cases(least=2, view=False), step=st.sampled_from(["tfidf", "clr", None]), layer=st.booleans())
+def test_parts_are_prepared_and_the_whole_stays(case, step, layer):
+    """Views of data, of views, and of modalities."""
+    data = case.build()
+    for adata in parts_of(data).values():
+        if layer:
+            adata.layers["counts"] = adata.X.copy()
+    before = content(data)
+    half = data[np.arange(data.n_obs) < (data.n_obs + 1) // 2]
+    mod = next(iter(parts_of(data)))
+    for part in (half, half[:1], parts_of(data[: data.n_obs - 1])[mod]):
+        attempt(lambda part: prepared(part, [step], None if step else 10.0), part)
+        assert content(data) == before

@@ -125,7 +125,7 @@ def test_containers_and_dtypes(x, container, dtype):
         np.testing.assert_array_equal(np.sort(before[before > 0]), np.sort(after[after > 0]))
 
 
-@pytest.mark.parametrize("subset", [0, -3, 401, 1.5, "3"])
+@pytest.mark.parametrize("subset", [0, -3, 401])
 def test_subset_out_of_range(tissue, subset):
     with pytest.raises(ValueError, match=f"subset={subset}: choose 1 to 400"):
         mt.pp.permute(tissue, subset=subset)

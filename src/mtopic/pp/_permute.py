@@ -54,7 +54,7 @@ def permute(
     """
     parts = modalities(mdata)
     names = unique(mdata.obs_names, "observation names of the data", "obs_names_make_unique()")
-    if subset is not None and not (isinstance(subset, int | np.integer) and 1 <= subset <= len(names)):
+    if subset is not None and not 1 <= subset <= len(names):
         raise ValueError(f"subset={subset}: choose 1 to {len(names)} observations, or None for all")
     rng = np.random.default_rng(seed)
     if subset is not None:
