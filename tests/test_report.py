@@ -131,7 +131,8 @@ def test_page_of_an_anndata(cells, tmp_path):
     page, text = written(tmp_path / "cells.h5ad", tmp_path / "report.html")
     assert page.headings == ["Fit", "Features", "Quality"]
     assert "3 topics of 80 observations × 40 features" in text
-    assert {"topic_1", "topic_2", "topic_3"} <= set(page.cells)
+    assert {"topic_1", "topic_2", "topic_3", "coherence"} <= set(page.cells)
+    assert not any(cell.startswith("X") for cell in page.cells)
 
 
 def test_page_from_python(cells, tmp_path, fingerprint):

@@ -5,6 +5,9 @@ from tqdm import tqdm
 DELAY = 2.0
 """Seconds that pass before there is a bar, as most calls are over by then."""
 
+MANY = 1_000_000
+"""Observations times permutations that take as long."""
+
 
 def progress(total: int, what: str, unit: str, *, verbose: bool) -> tqdm:
     """A bar to be updated, which what is soon over does not show."""

@@ -15,7 +15,7 @@ from anndata import AnnData
 
 from mtopic._api import public
 from mtopic._data import Data
-from mtopic._data.slots import modalities, table, with_signatures
+from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
 from mtopic._files import access
 
 from . import __version__, get, pl, tl
@@ -142,6 +142,8 @@ def _fit(mdata: Data) -> Iterator[str]:
     fit, params = record.read(mdata, ""), {}
     if "params" in fit:
         params = record.read_params(mdata, "").as_dict()
+    if isinstance(mdata, AnnData):
+        params.pop("modality_weights", None)
     rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if params.get(name) is not None]
     if rows:
         yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
@@ -186,8 +188,11 @@ def _quality(mdata: Data, n_top: int) -> Iterator[str]:
         tl.topic_quality(scored, n_top=n_top)
         quality = scored.uns["topic_quality"]
     yield f"<p>Effective number of topics: {quality['effective_n_topics']:.1f}</p>"
-    yield _table(quality["modalities"])
-    yield _table(quality["topics"])
+    by_topic = quality["topics"]
+    if isinstance(mdata, AnnData):
+        by_topic = by_topic.set_axis(by_topic.columns.str.removeprefix(f"{ANNDATA_MODALITY}:"), axis=1)
+    yield _table(quality["modalities"], index=not isinstance(mdata, AnnData))
+    yield _table(by_topic)
 
 
 def _composition(mdata: Data, groupby: Sequence[str] | None) -> Iterator[str]:

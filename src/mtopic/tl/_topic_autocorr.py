@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 from mtopic._api import public
 from mtopic._data import Data, graph, record
 from mtopic._data.proportions import proportions
+from mtopic._progress import MANY
 
 STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 """For each of squidpy's modes the statistic's name in its table and in ours."""
@@ -39,7 +40,7 @@ def topic_autocorr(
         p-values of both sides, not only of similarity.
     {rng:permutations n_jobs:permutations}
     verbose
-        Show progress of the permutations.
+        Show progress of many permutations.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def topic_autocorr(
             "larger radius"
         )
     private = AnnData(theta.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
-    shows = verbose and n_perms is not None
+    shows = verbose and (n_perms or 0) * len(theta) > MANY
     options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs, "show_progress_bar": shows}
     seed = int(np.random.default_rng(rng).integers(2**31))
     with graph.quiet_squidpy() as sq:

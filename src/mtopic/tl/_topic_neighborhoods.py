@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 from mtopic._api import public
 from mtopic._data import Data, graph, record
 from mtopic._data.proportions import proportions
+from mtopic._progress import MANY
 
 
 @public
@@ -33,7 +34,7 @@ def topic_neighborhoods(
         Number of permutations, 2 or more.
     {rng:permutations n_jobs:permutations}
     verbose
-        Show squidpy's progress bar.
+        Show squidpy's progress bar of many permutations.
 
     Returns
     -------
@@ -76,7 +77,8 @@ def topic_neighborhoods(
     obs = pd.DataFrame({"topic": dominant}, index=theta.index[known])
     private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
     seed = int(np.random.default_rng(rng).integers(2**31))
-    options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs, "show_progress_bar": verbose}
+    options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs}
+    options["show_progress_bar"] = verbose and n_perms * len(obs) > MANY
     with graph.quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
         found = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
     scores = np.where(np.isfinite(found.zscore), found.zscore, np.nan)
