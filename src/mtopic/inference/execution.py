@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -27,18 +28,26 @@ class Threads:
 
     def __init__(self, n_jobs: int = 1) -> None:
         self.count = max(1, min(effective_n_jobs(n_jobs), cpu_count()))
-        self._helpers: ThreadPoolExecutor | None = None
+        self._helpers: list[Thread] = []
         self._edges: deque[tuple[Work, list[int]]] = deque(maxlen=REMEMBERED)
 
     def __enter__(self) -> Self:
         if self.count > 1:
-            self._helpers = ThreadPoolExecutor(self.count - 1)
+            self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            self._outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
+            self._helpers = [Thread(target=self._serve, daemon=True) for _ in range(self.count - 1)]
+            for helper in self._helpers:
+                helper.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._helpers is not None:
-            self._helpers.shutdown()
-            self._helpers = None
+        if self._helpers:
+            for _ in self._helpers:
+                self._calls.put(None)
+            for helper in self._helpers:
+                helper.join()
+            self._helpers = []
+            del self._calls, self._outcomes
 
     def run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
         """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.
@@ -56,14 +65,15 @@ class Threads:
                     return
                 kernel(start, stop, *args)
 
-        helped = [] if self._helpers is None else [self._helpers.submit(drain) for _ in range(self.count - 1)]
+        for _ in self._helpers:
+            self._calls.put(drain)
         drain()
-        for other in helped:
-            if not other.cancel():
-                other.result()
+        for outcome in [self._outcomes.get() for _ in self._helpers]:
+            if outcome is not None:
+                raise outcome
 
     def _balanced_edges(self, work: int | Work) -> list[int]:
-        n_blocks = 1 if self._helpers is None else self.count * BLOCKS_PER_THREAD
+        n_blocks = self.count * BLOCKS_PER_THREAD if self._helpers else 1
         if n_blocks == 1 or isinstance(work, int):
             return balanced_edges(work, n_blocks)
         for known, edges in self._edges:
@@ -71,6 +81,15 @@ class Threads:
                 return edges
         self._edges.append((work, balanced_edges(work, n_blocks)))
         return self._edges[-1][1]
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+                self._outcomes.put(error)
+            else:
+                self._outcomes.put(None)
 
 
 def balanced_edges(work: int | Work, n_blocks: int) -> list[int]:

@@ -142,7 +142,7 @@ class Fit:
         sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
         after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs), pseudocounts=None)
         if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
-            after.alpha = _between(priors.symmetric(of.alpha), sample.learned_alpha(), rate)
+            after.alpha = float(priors.symmetric(of.alpha) ** (1 - rate) * sample.learned_alpha() ** rate)
         if self.learns_eta:
             after.eta = after.learned_eta()
         likelihood = float((sample.log_likelihood(sample.corpus) @ sample.corpus.modality_weights).sum())
@@ -208,8 +208,3 @@ def _rounds(plan: schedule.Plan, now: Posterior) -> int:
     """How many rounds an E-step may take; beside neighbours a few are enough."""
     few = now.pseudocounts is not None and not plan.cold
     return min(plan.rounds, ROUNDS_BESIDE_NEIGHBOURS) if few else plan.rounds
-
-
-def _between(old: float, new: float, rate: float) -> float:
-    """A concentration moved by ``rate``, on the scale of logarithms."""
-    return float(old ** (1 - rate) * new**rate)

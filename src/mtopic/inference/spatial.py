@@ -38,10 +38,9 @@ class NeighbourPrior:
 
     def around(self, observations: NDArray[np.integer]) -> tuple[Self, NDArray[np.integer]]:
         """The prior of some observations, and whose γ it asks for: these, and then each neighbour of each."""
-        graph = self.neighbours[observations]
-        places = np.arange(len(observations), len(observations) + graph.nnz)
-        shape = (len(observations), len(observations) + graph.nnz)
-        near = csr_array((graph.data, places.astype(graph.indices.dtype), graph.indptr), shape=shape)
+        graph, n_obs = self.neighbours[observations], len(observations)
+        places = np.arange(n_obs, n_obs + graph.nnz).astype(graph.indices.dtype)
+        near = csr_array((graph.data, places, graph.indptr), shape=(n_obs, n_obs + graph.nnz))
         return replace(self, neighbours=near), np.concatenate([observations, graph.indices])
 
 
