@@ -31,8 +31,10 @@ def zscores(data):
 
 def dominant_topics(data):
     mt.tl.dominant_topics(data)
-    largest = data.obsm["topics"].to_numpy().argmax(axis=1)
-    assert (data.obs["topic"].cat.codes == largest).all()
+    empty = data.obs["mtopic_empty"] if "mtopic_empty" in data.obs else np.zeros(data.n_obs, bool)
+    largest = data.obsm["topics"].idxmax(axis=1).mask(empty)
+    assert data.obs["topic"].astype(object).equals(largest.astype(object))
+    assert set(data.obs["topic"].cat.categories) == set(largest.dropna())
 
 
 def uncertainty(data):

@@ -20,6 +20,8 @@ def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame
         raise ValueError(f"obsm[{key!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
     values = given.to_numpy(dtype=np.float64, copy=True)
     values[np.isnan(values).any(axis=1)] = np.nan
+    if not of_empty:
+        values[is_empty(data, key)] = np.nan
     total = values.sum(axis=1, keepdims=True)
     if np.isnan(total).all():
         raise ValueError(
@@ -31,7 +33,4 @@ def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame
             f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
             "name a table that mtopic.tl.topic_model wrote"
         )
-    shares = values / total
-    if not of_empty:
-        shares[is_empty(data, key)] = np.nan
-    return pd.DataFrame(shares, index=data.obs_names, columns=names)
+    return pd.DataFrame(values / total, index=data.obs_names, columns=names)
