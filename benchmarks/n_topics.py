@@ -15,7 +15,7 @@ from shapes import table
 import mtopic as mt
 
 KNOWN = (4, 6, 8, 10, 12, 14, 20, 30)
-HEAD = ["data", "seed", "observations", "K", "one_se_K", "best_K", "r²", "mean score by K", "stability by K", "s"]
+HEAD = ["data", "seed", "observations", "K", "recommended", "plateau", "r²", "mean score by K", "stability by K", "s"]
 
 
 def data_sets(
@@ -50,7 +50,7 @@ def main() -> None:
         ]
         tried = " ".join(map(str, Ks))
         lines.append(
-            [name, seed, mdata.n_obs, tried, info["one_se_K"], info["best_K"], round(info["r2"], 3), *by_K, seconds]
+            [name, seed, mdata.n_obs, tried, info["recommended"], info["plateau"], round(info["r2"], 3), *by_K, seconds]
         )
     print(table(HEAD, lines))
 

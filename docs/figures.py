@@ -83,12 +83,7 @@ def sections() -> Figure:
     """Three sections of one fit, in the same colours."""
     mdata = mt.datasets.simulate(n_obs=1500, n_topics=6, n_sections=3)
     mt.tl.topic_model(mdata, n_topics=6, spatial_key="spatial", library_key="section", verbose=False)
-    mt.tl.dominant_topics(mdata)
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="compressed")
-    for ax, section in zip(axes, mdata.obs["section"].cat.categories, strict=True):
-        own = mdata[mdata.obs["section"] == section].copy()
-        mt.pl.dominant_topics(own, x="spatial", title=section, legend=ax is axes[-1], ax=ax, show=False)
-    return figure
+    return mt.pl.dominant_topics(mdata, x="spatial", figsize=(11, 3.6), show=False, return_fig=True)
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {

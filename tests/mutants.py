@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant("stability", "[_centred(lam, corpus) for lam", "[[lam[block] for block in corpus.blocks] for lam"),
     Mutant("expected", "values.mul(totals.reindex(values.index), axis=0)", "values"),
     Mutant("eta_of_features", ".reindex(names)", ""),
-    Mutant("_of_modality", "given = _by_name(given, features, name)", "given = given.to_numpy()"),
+    Mutant("_of_modality", 'given = _by_name(given, features, name, "features")', "given = given.to_numpy()"),
     Mutant("_named_as_trained", "{mod: parts[mod] for mod in known if mod in parts}", "parts"),
     Mutant("_require_mass", "mass.mean() < FLOOR", "mass.mean() < 0"),
     Mutant("halves", "0.5", "0.4"),
@@ -104,8 +104,8 @@ MUTANTS = [
     Mutant("Preparation.apply", "x.data *= x.dtype.type(self.scale)", "x.data *= 1"),
     # tl
     Mutant("export_params", "proportions.max(axis=0) > filter", "proportions.mean(axis=0) > filter"),
-    Mutant("_standard", "squares - mean**2", "squares"),
-    Mutant("zscores", "np.clip(z, -thr, thr)", "np.minimum(z, thr)"),
+    Mutant("_scores", "/ n - mean**2", "/ n"),
+    Mutant("_scores", "/ sd[rows], -limit, limit)", "/ sd[rows], None, limit)"),
     Mutant("_largest", "np.where(missing, -1, values.argmax(axis=1))", "np.where(missing, 0, values.argmax(axis=1))"),
     Mutant("_mean_distance", "np.sqrt(squares / 2)", "np.sqrt(squares)"),
     Mutant("_near", "start - window - longest", "start - window"),
@@ -129,7 +129,7 @@ MUTANTS = [
     Mutant("_annotations", "known.equals(first.loc[known.index])", "True"),
     Mutant("filter_var_knee", "curve.index[: before or 0]", "curve.index[: (before or 1) - 1]"),
     # get
-    Mutant("links", "weights.T > min_weight", "weights.T >= min_weight"),
+    Mutant("links", "np.searchsorted(column, column) + 1", "np.searchsorted(column, column)"),
     Mutant("profiles", "np.log(shares / shares.mean(axis=0))", "np.log(shares)"),
     Mutant("signatures", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
     Mutant("_among_first", "n_top >= scores.shape[1]", "n_top > scores.shape[1]"),
@@ -138,7 +138,7 @@ MUTANTS = [
     # pl
     Mutant("_slices", "SMALLEST_SHARE * shares.sum", "0 * shares.sum"),
     Mutant("_columns", "-n_panels % columns", "n_panels % columns"),
-    Mutant("_means", "means = means.reindex(", "means.reindex("),
+    Mutant("_means", "return means.drop(index=lacking)", "return means"),
     Mutant("_forest", 'table["q"] <= max_q', 'table["p"] <= max_q'),
     Mutant("_trace", "trace / n_counts", "trace"),
     Mutant("_scale", "np.nanpercentile(column, p_top)", "np.nanmax(column)"),

@@ -1,11 +1,15 @@
+import io
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from anndata import read_h5ad
 
 import mtopic as mt
 from mtopic import cli
+from mtopic._log import logger
 
 
 @pytest.fixture
@@ -98,6 +102,38 @@ def test_files_and_folders_that_are_not_there(raw, tmp_path, capsys):
     assert "create it first" in capsys.readouterr().err
     assert run("fit", raw, "-o", tmp_path / "out.h5ad") == 2
     assert "files are named .h5mu" in capsys.readouterr().err
+
+
+def test_fit_and_report_of_an_anndata(raw, tmp_path, capsys):
+    adata = mt.read.h5mu(raw)["rna"].copy()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    options = ["--n-topics", 3, "--n-iter", 5, "--quiet"]
+    assert run("fit", tmp_path / "cells.h5ad", "-o", tmp_path / "out.h5mu", *options) == 2
+    assert "files are named .h5ad" in capsys.readouterr().err
+    assert run("fit", tmp_path / "cells.h5ad", "-o", tmp_path / "out.h5ad", *options) == 0
+    assert run("fit", tmp_path / "cells.h5ad", "-o", tmp_path / "clr.h5ad", "--prepare", "X=clr", *options) == 0
+    assert run("report", tmp_path / "out.h5ad", "-o", tmp_path / "page.html") == 0
+    mt.tl.topic_model(adata, 3, n_iter=5, verbose=False)
+    np.testing.assert_array_equal(read_h5ad(tmp_path / "out.h5ad").obsm["topics"], adata.obsm["topics"])
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "ascii", "cp932"])
+def test_standard_output_that_lacks_signs(raw, tmp_path, encoding):
+    for command in (["--help"], ["fit", "--help"], ["fit", raw, "-o", tmp_path / "out.h5mu", "--n-topics", 3]):
+        environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+        done = subprocess.run(
+            [sys.executable, "-m", "mtopic", *map(str, command)], env=environment, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].decode(encoding).startswith("written to")
+
+
+def test_logger_on_standard_output_that_lacks_signs(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    logger.info("90 × 3")
+    out.flush()
+    assert out.buffer.getvalue() == b"90 ? 3\n"
 
 
 @pytest.mark.parametrize("preparation", ["rna", "rna=log", "=tfidf"])

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from anndata import AnnData
 
 import mtopic
+from mtopic import cli
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,78 @@ def test_h5ad(tmp_path):
     AnnData(np.ones((3, 2), dtype=np.float32)).write_h5ad(tmp_path / "cells.h5ad")
     with pytest.raises(ValueError, match="holds an AnnData.*anndata.read_h5ad"):
         mtopic.read.h5mu(tmp_path / "cells.h5ad")
+
+
+HOLD = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+
+
+def read_by_command(path):
+    assert cli.main(["report", str(path), "-o", str(path.with_suffix(".html"))]) == 2
+
+
+READERS = {
+    "h5mu": mtopic.read.h5mu,
+    "load_model": mtopic.tl.load_model,
+    "filter_var_list": lambda path: mtopic.pp.filter_var_list(path, ["rna_1"]),
+    "report": read_by_command,
+}
+
+
+def said(reader, path, capsys):
+    """What is said of a file that cannot be read."""
+    try:
+        READERS[reader](path)
+    except OSError as error:
+        return str(error)
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def files(written, tmp_path):
+    data, model = mtopic.read.h5mu(written), tmp_path / "model.h5"
+    mtopic.tl.MTM(data, 3, verbose=False).save(model)
+    copy = tmp_path / "tissue.h5mu"
+    copy.write_bytes(written.read_bytes())
+    return {reader: model if reader == "load_model" else copy for reader in READERS}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_locked_file(files, reader, monkeypatch, capsys):
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "TRUE")
+    command = [sys.executable, "-c", HOLD, str(files[reader])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        message = said(reader, files[reader], capsys)
+        way_out = {**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"}
+        script = f"import h5py; h5py.File({str(files[reader])!r})"
+        assert subprocess.run([sys.executable, "-c", script], env=way_out).returncode == 0
+        other.stdin.close()
+    assert "cannot be read: it is locked" in message
+    assert not any(word in message for word in ("damaged", "incomplete", "whole", "anew"))
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_file_that_the_system_refuses(files, reader, error, monkeypatch, capsys):
+    def refuse(*args, **options):
+        raise error
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    message = said(reader, files[reader], capsys)
+    assert "cannot be read: " in message
+    assert ("there is no permission" in message) == isinstance(error, PermissionError)
+    assert not any(word in message for word in ("damaged", "incomplete", "whole", "anew"))
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
+def test_model_that_the_system_does_not_let_be_written(files, error, monkeypatch, tmp_path):
+    def refuse(*args, **options):
+        raise error
+
+    model = mtopic.tl.load_model(files["load_model"])
+    monkeypatch.setattr("h5py.File", refuse)
+    with pytest.raises(type(error), match=r"other.h5' cannot be written: (there is no permission|No space left)"):
+        model.save(tmp_path / "other.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"barcode,gene,count\n"])

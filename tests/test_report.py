@@ -8,7 +8,6 @@ import pytest
 
 import mtopic as mt
 from mtopic import cli
-from mtopic._report import report
 
 
 class Page(HTMLParser):
@@ -41,7 +40,7 @@ def test_priors_by_topic_and_feature_are_shown_as_ranges():
     mdata = mt.datasets.simulate(150, 4, modalities={"rna": 40, "atac": 60}, depth=300)
     eta = {"rna": np.linspace(0.02, 0.7, 40), "atac": 0.03}
     mt.tl.topic_model(mdata, 4, alpha=[0.1, 2, 0.3, 0.4], eta=eta, n_init=2, n_iter=3, verbose=False)
-    cells = Page(report(mdata, "priors")).cells
+    cells = Page(mt.report(mdata, title="priors")).cells
     assert cells[cells.index("prior of proportions, α") + 1] == "0.1 to 2"
     assert cells[cells.index("prior of signatures, η") + 1] == "0.02 to 0.7"
     assert cells[cells.index("starts") + 1] == "2"
@@ -115,5 +114,37 @@ def test_without_coordinates_and_categories(trained, tmp_path):
 def test_data_without_topics(tmp_path, capsys):
     mt.datasets.simulate(50, 3).write_h5mu(tmp_path / "raw.h5mu")
     assert cli.main(["report", str(tmp_path / "raw.h5mu"), "-o", str(tmp_path / "report.html")]) == 2
-    assert "mtopic.tl.export_params" in capsys.readouterr().err
+    assert "mtopic.tl.topic_model" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """An AnnData with a fit, in places."""
+    adata = mt.datasets.simulate(80, 3, modalities={"rna": 40}, rng=1)["rna"].copy()
+    mt.tl.topic_model(adata, 3, n_iter=5, verbose=False)
+    return adata
+
+
+def test_page_of_an_anndata(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    page, text = written(tmp_path / "cells.h5ad", tmp_path / "report.html")
+    assert page.headings == ["Fit", "Features", "Quality"]
+    assert "3 topics of 80 observations × 40 features" in text
+    assert {"topic_1", "topic_2", "topic_3"} <= set(page.cells)
+
+
+def test_page_from_python(cells, tmp_path, fingerprint):
+    before = fingerprint(cells)
+    text = mt.report(cells, title="Our cells")
+    assert "<h1>Our cells</h1>" in text
+    assert mt.report(cells, tmp_path / "page.html", title="Our cells") is None
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == text
+    assert fingerprint(cells) == before
+    with pytest.raises(FileNotFoundError, match="cannot be written"):
+        mt.report(cells, tmp_path / "nowhere" / "page.html")
+
+
+def test_page_before_a_fit_points_to_topic_model():
+    with pytest.raises(KeyError, match="mtopic.tl.topic_model"):
+        mt.report(mt.datasets.simulate(50, 3))

@@ -2,20 +2,22 @@
 
 from importlib import import_module
 from importlib.metadata import version
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _log
 
 if TYPE_CHECKING:
     from . import datasets, get, pl, pp, read, tl
+    from ._report import report
 
-__all__ = ["datasets", "get", "pl", "pp", "read", "tl"]
+__all__ = ["datasets", "get", "pl", "pp", "read", "report", "tl"]
 __version__ = version("mtopic")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Load a part of the package when it is first used."""
+    if name == "report":
+        return import_module(f"{__name__}._report").report
     if name in __all__:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,11 @@
 """What every public function does first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from inspect import Parameter, signature
+from typing import Any, ParamSpec, TypeVar
 
+from mtopic._check import SEEDS, as_annotated
 from mtopic._data.slots import its_table
 from mtopic._docs import shared_docs
 
@@ -12,10 +14,34 @@ T = TypeVar("T")
 
 
 def public(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function take a SpatialData in place of an AnnData, whose one table it works on, and fill in its texts."""
+    """Take arguments for what they mean, and fill in the texts of the docstring.
+
+    A SpatialData stands for its one table, numbers are of the annotated types, and one option, the seed, may go by any
+    of its names.
+    """
+    parameters = signature(function).parameters
 
     @wraps(function)
-    def with_tables(*args: P.args, **kwargs: P.kwargs) -> T:
-        return function(*map(its_table, args), **{name: its_table(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
+    def with_arguments(*args: P.args, **kwargs: P.kwargs) -> T:
+        named = _by_own_names(kwargs, parameters)
+        by_position = [_meant(name, value, parameters) for name, value in zip(parameters, args, strict=False)]
+        by_name = {name: _meant(name, value, parameters) for name, value in named.items()}
+        return function(*by_position, *args[len(by_position) :], **by_name)  # type: ignore[arg-type]
 
-    return shared_docs(with_tables)
+    return shared_docs(with_arguments)
+
+
+def _by_own_names(kwargs: dict[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The arguments, a seed by the name that the function has for it."""
+    own = next((name for name in SEEDS if name in parameters), None)
+    other = next((name for name in SEEDS if name in kwargs and name != own), None)
+    if own is None or other is None:
+        return kwargs
+    if own in kwargs:
+        raise TypeError(f"{own} and {other} are two names of one option: give {own} only")
+    return {own if name == other else name: value for name, value in kwargs.items()}
+
+
+def _meant(name: str, value: Any, parameters: Mapping[str, Parameter]) -> Any:
+    value = its_table(value)
+    return as_annotated(name, value, parameters[name].annotation) if name in parameters else value

@@ -1,6 +1,47 @@
-"""Checks that recur, with their texts."""
+"""Checks that recur, with their texts; what an argument means by the annotation of its parameter."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
+import pandas as pd
+
+SEEDS = ("rng", "seed", "random_state")
+PLAIN = {int: "a whole number", float: "a number", bool: "True or False", str: "a name as text"}
+SEVERAL = (Sequence, Iterable, list)
+
+
+def as_annotated(name: str, value: Any, annotation: Any) -> Any:
+    """The value in the type of its parameter, or an error that names the parameter.
+
+    Numbers of NumPy and whole numbers in floating point, as configuration files have them, are taken for what they
+    mean, and so are random states. Text is no number, and neither is a truth value.
+    """
+    members, words = _members(annotation)
+    value = value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
+    for member in members:
+        value = _each(name, value, get_origin(member), get_args(member))
+    types = {get_origin(member) or member for member in members}
+    plain = [text for kind, text in PLAIN.items() if kind in types]
+    if name in SEEDS and int in types:
+        value = _seed(name, value, int if np.random.Generator not in types else np.random.Generator)
+    if not plain or isinstance(value, str) and (value in words or str in types) or value is None and types != {int}:
+        return value
+    if isinstance(value, float) and int in types and float not in types and value.is_integer():
+        return int(value)
+    if isinstance(value, bool):
+        fits = bool in types
+    elif isinstance(value, int):
+        fits = bool({int, float, bool} & types)
+    elif isinstance(value, float):
+        fits = float in types
+    else:
+        fits = not types <= {*PLAIN, NoneType, np.random.Generator} or type(value) in types
+    if not fits:
+        hint = "text is no number, " if isinstance(value, str) and {int, float} & types else ""
+        raise TypeError(f"{name}={value!r}: {hint}give {' or '.join([*plain, *map(repr, words)])}")
+    return value
 
 
 def n_jobs_given(n_jobs: int) -> None:
@@ -12,8 +53,6 @@ def n_jobs_given(n_jobs: int) -> None:
 def at_least(least: int, /, **numbers: int) -> None:
     """Whole numbers that are not less than ``least``."""
     for name, value in numbers.items():
-        if not isinstance(value, int | np.integer):
-            raise TypeError(f"{name}={value!r}: give a whole number")
         if value < least:
             raise ValueError(f"{name}={value}: it must be at least {least}")
 
@@ -22,3 +61,40 @@ def level_given(level: float) -> None:
     """A probability between 0 and 1."""
     if not 0 < level < 1:
         raise ValueError(f"level={level}: give a probability between 0 and 1")
+
+
+def _members(annotation: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    """The types of a union, and the words that may stand in their place."""
+    union = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    words = [word for one in union if get_origin(one) is Literal for word in get_args(one)]
+    return [one for one in union if get_origin(one) is not Literal], tuple(words)
+
+
+def _each(name: str, value: Any, kind: Any, of: tuple[Any, ...]) -> Any:
+    """Several numbers or names, each in its type: sets in order, and a Series of numbers by name as a mapping."""
+    if kind is Mapping and isinstance(value, Mapping | pd.Series):
+        return {key: as_annotated(f"{name}[{key!r}]", one, of[1]) for key, one in value.items()}
+    if kind in SEVERAL and isinstance(value, Set):
+        value = sorted(value, key=str)
+    if kind in SEVERAL and of == (int,) and isinstance(value, list | tuple):
+        return [as_annotated(f"{name}[{i}]", one, int) for i, one in enumerate(value)]
+    return value
+
+
+def _seed(name: str, value: Any, kind: type) -> Any:
+    """A seed, or a generator from which others can be spawned; an integer drawn from it where that is meant."""
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{name}={value}: a seed is 0 or more")
+    if isinstance(value, np.random.RandomState):
+        value = np.random.default_rng(value.randint(2**31, size=8))
+    elif isinstance(value, list | tuple | np.random.SeedSequence | np.random.BitGenerator):
+        value = np.random.default_rng(value)
+    if not isinstance(value, np.random.Generator):
+        return value
+    if kind is int:
+        return int(value.integers(2**32))
+    return (
+        value
+        if hasattr(value.bit_generator.seed_seq, "spawn")
+        else np.random.default_rng(value.integers(2**31, size=8))
+    )

@@ -24,8 +24,8 @@ TEXTS = {
     "data:counts": """MuData or AnnData. The counts are ``layers["counts"]`` of a modality that has it, else its
         ``X``.""",
     "mdata:raw": "MuData or AnnData with raw counts in ``X`` of the modality.",
-    "path:raw": """An h5mu file, or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where it is
-        present, else ``X``.""",
+    "path:raw": """A file (h5mu or h5ad), or a MuData or AnnData. Its raw counts are taken: ``layers["counts"]`` where
+        it is present, else ``X``.""",
     "mod": "The modality; it may be None where there is only one.",
     "features": "Names of features of the modality, or one name.",
     "topics": "Key of the topic proportions in ``obsm`` (n_obs × topics).",
@@ -39,6 +39,8 @@ TEXTS = {
     "plateau_threshold": "Share of the curve's largest slope at which the curve counts as flat.",
     "batch_key:measured": """Column of ``obs`` with the batch of each observation, where batches have not measured the
         same features (``varm["measured"]``, as `mtopic.pp.concat` writes it).""",
+    "batch_key:scored": """Column of ``obs`` with the batch of each observation, where batches have not measured the
+        same features (``varm["measured"]``): a feature counts where it was measured. None: that of the fit.""",
     "neighbors_key:graph": """The graph: ``obsp[f"{neighbors_key}_connectivities"]`` of the data or of a modality, as
         squidpy and `mtopic.tl.export_params` store one.""",
     "key_added:obs": "Key of the result in ``obs``.",
@@ -140,8 +142,15 @@ TEXTS = {
         `mtopic.tl.transform`.""",
     # plots
     "model": "A fitted model.",
-    "x:drawn": """Key of the coordinates in ``obsm`` of the data or of its modalities. Of three dimensions, the first
-        two are drawn.""",
+    "x:drawn": """Key of the coordinates in ``obsm`` of the data or of its modalities, or ``"mod:key"`` for those of one
+        modality, whose observations are drawn. Of three dimensions, the first two are drawn. The default, where there
+        are none of that name, is the only map that there is, such as ``"umap"``.""",
+    "library_key:drawn": """Column of ``obs`` with the section of each observation: each has a panel of its own, with
+        the same colours. None: that of the fit whose topics are drawn, if the coordinates are those of a tissue. False:
+        one panel.""",
+    "library_id": "Sections to draw, one or several, in this order; all if None.",
+    "origin": """Where the second coordinate begins: ``"lower"``, as in a diagram, or ``"upper"``, as in an image. None:
+        upper for ``obsm["spatial"]``, or coordinates equal to it, where ``uns["spatial"]`` holds images.""",
     "cmap": "Colour map. Missing values are grey.",
     "palette": """Colours: topic → colour, a list in the order of the topics, or a colour map. None takes
         ``uns["topic_colors"]`` where ``obs["topic"]`` has the topics as categories (`mtopic.tl.dominant_topics`), else
@@ -152,7 +161,7 @@ TEXTS = {
         is given, the other mirrors it.""",
     "vmin,vmax:panels": """Limits of the colour scales: numbers for all panels, percentiles of each panel's values such
         as ``"p99"``, or None for each panel's extremes.""",
-    "title": "Title of the panel.",
+    "title": "Title of the panel, or the first line of those of sections.",
     "marker": "Marker, by Matplotlib's name.",
     "s": "Size of the markers in points²; None sizes them to the distance between neighbouring observations.",
     "s:points": "Size of the markers in points².",
@@ -166,18 +175,22 @@ TEXTS = {
     "figsize:maps": """Width and height of the figure in inches; None follows from the number of panels and the shape of
         the tissue.""",
     "figsize:names": "Width and height of the figure in inches; None gives every name room.",
-    "figsize:legend": "Width and height of the figure in inches. The figure grows if the legend needs more room.",
+    "figsize:legend": """Width and height of the figure in inches. The figure grows if the legend or several sections
+        need more room.""",
     "ncols": "Number of columns of the grid of panels; None chooses it.",
     "transparent": "Save without background.",
     "save": "File to write, in the format of its suffix: 300 dpi, or vectors.",
     "save:markers": "File to write, in the format of its suffix: 300 dpi, in vector formats with rasterised markers.",
     "ax": "Axes to draw on; None makes a figure.",
+    "ax:section": "Axes to draw on, one section; None makes a figure.",
     "show": "Call pyplot's ``show``. None does so in interactive use unless the figure is saved or returned.",
     "show:ax": """Call pyplot's ``show``. None does so in interactive use unless the figure is saved, returned or the
         caller's.""",
     "return_fig": "Return the figure in place of the axes.",
     "Returns:ax": "The axes, or the figure.",
     "Returns:panels": "The panels' axes, in the order of the topics, or the figure.",
+    "Returns:maps": "The panels' axes, in the order of the topics and, for each, of the sections; or the figure.",
+    "Returns:sections": "The axes; with several sections a list of them, one for each; or the figure.",
     # examples
     "Examples:data": """>>> import mtopic as mt
         >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)""",

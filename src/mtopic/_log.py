@@ -15,6 +15,10 @@ class _Printer(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stdout
 
+    def format(self, record: logging.LogRecord) -> str:
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        return super().format(record).encode(encoding, "replace").decode(encoding)
+
 
 logger = logging.getLogger("mtopic")
 if not logger.handlers:

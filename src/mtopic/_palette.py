@@ -5,11 +5,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
-from matplotlib.colors import Colormap, is_color_like, to_rgba
+from matplotlib.colors import Colormap, is_color_like, to_hex, to_rgba
 from numpy.typing import NDArray
 
 from mtopic._data import Data
+from mtopic._data.category import stored_colours
 from mtopic._data.names import look_up
 
 Palette = Mapping[str, str] | Sequence[str] | str | Colormap | None
@@ -54,10 +54,8 @@ def _default(n: int) -> Sequence[str] | Colormap:
 
 
 def stored_or(data: Data, topics: Sequence[str], palette: Palette, key: str = "topic") -> NDArray[np.float64]:
-    """As `colours`, but without a palette those that ``uns`` has for the category of dominant topics."""
-    if palette is None and key in data.obs and isinstance(data.obs[key].dtype, pd.CategoricalDtype):
-        stored = data.uns.get(f"{key}_colors", ())
-        known = data.obs[key].cat.categories.astype(str)
-        if len(stored) == len(known) and set(topics) <= set(known):
-            palette = dict(zip(known, map(str, stored), strict=True))
+    """As `colours`, but without a palette those that ``uns`` has for topics among the categories of ``obs``."""
+    if palette is None:
+        default = dict(zip(topics, map(to_hex, colours(topics, None)), strict=True))
+        palette = default | stored_colours(data, key, topics)
     return colours(topics, palette)

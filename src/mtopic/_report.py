@@ -4,14 +4,19 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
+from mtopic._api import public
 from mtopic._data import Data
-from mtopic._data.slots import modalities, table
+from mtopic._data.slots import modalities, table, with_signatures
+from mtopic._files import access
 
 from . import __version__, get, pl, tl
 from ._data import record
@@ -52,15 +57,23 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; } td.names { 
 """
 
 
+@public
 def report(
-    mdata: Data, title: str, *, x: str | None = None, groupby: Sequence[str] | None = None, n_top: int = 10
-) -> str:
-    """HTML about the fit that ``mdata`` holds; ``mdata`` is not changed.
+    data: Data,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str = "Topics",
+    x: str | None = None,
+    groupby: Sequence[str] | None = None,
+    n_top: int = 10,
+) -> str | None:
+    """Make a page about a fit: convergence, maps of topics, top features, quality, composition.
 
-    Parameters
-    ----------
-    mdata
-        MuData or AnnData that `mtopic.tl.export_params` has written to.
+    It is one HTML file, pictures and style inside, that needs no network. The command ``mtopic report`` writes it too.
+
+    {Parameters data:fit}
+    path
+        The file to write. None: the page is returned.
     title
         Heading of the page.
     x
@@ -68,9 +81,33 @@ def report(
     groupby
         Columns of ``obs``, or ``"mod:column"``, by which the composition is shown. None: all categorical ones with 2 to
         40 categories.
-    n_top
-        Number of features of each topic in the tables.
+    {n_top}
+
+    Returns
+    -------
+    The page, or None if it is written.
+
+    Raises
+    ------
+    KeyError
+        If there are no topics, coordinates or columns of these names; the nearest names are offered.
+    OSError
+        If the file cannot be written.
+
+    {Examples:fit}
+    >>> page = mt.report(mdata, title="Simulated tissue")
+    >>> page.splitlines()[0][:15]
+    '<!doctype html>'
     """
+    page = _page(data, title, x, groupby, n_top)
+    if path is None:
+        return page
+    with access(path, "written"):
+        Path(path).write_text(page, encoding="utf-8")
+    return None
+
+
+def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None, n_top: int) -> str:
     proportions = table(mdata, "topics")
     sections = {
         "Fit": _fit(mdata),
@@ -85,7 +122,7 @@ def report(
     body = "".join(
         f'<section id="{heading.lower()}"><h2>{heading}</h2>{parts}</section>' for heading, parts in shown.items()
     )
-    sizes = ", ".join(f"{adata.n_vars:,} {escape(mod)}" for mod, adata in modalities(mdata).items())
+    sizes = ", ".join(f"{adata.n_vars:,}{_name(mdata, mod, ' ')}" for mod, adata in modalities(mdata).items())
     summary = (
         f"{proportions.shape[1]} topics of {len(proportions):,} observations × {sizes} features; mtopic {__version__}"
     )
@@ -94,6 +131,11 @@ def report(
         f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>'
         f'<h1>{escape(title)}</h1><p class="note">{summary}</p><nav>{links}</nav>{body}</body></html>\n'
     )
+
+
+def _name(mdata: Data, mod: str, before: str, after: str = "") -> str:
+    """A modality by its name, which that of an AnnData does not have."""
+    return "" if isinstance(mdata, AnnData) else f"{before}{escape(mod)}{after}"
 
 
 def _fit(mdata: Data) -> Iterator[str]:
@@ -131,11 +173,10 @@ def _places(mdata: Data) -> str | None:
 
 
 def _features(mdata: Data, n_top: int) -> Iterator[str]:
-    mods = [mod for mod, adata in modalities(mdata).items() if "signatures" in adata.varm]
-    for mod in mods:
+    for mod in with_signatures(mdata, "signatures"):
         top = get.signatures(mdata, mod, n_top=n_top)
         names = top.groupby("topic", sort=False, observed=True)["feature"].agg(lambda names: ", ".join(map(str, names)))
-        yield f"<h3>{escape(mod)}</h3>" + _table(names.rename(f"top {n_top} features").to_frame())
+        yield _name(mdata, mod, "<h3>", "</h3>") + _table(names.rename(f"top {n_top} features").to_frame())
 
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:

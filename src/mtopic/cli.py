@@ -1,6 +1,7 @@
 """The command ``mtopic``."""
 
 import argparse
+import io
 import shlex
 import sys
 import tempfile
@@ -8,7 +9,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from anndata import AnnData
+
 from . import __version__
+from ._files import access, read
 
 DEMO = """Written to {out}/, look first at the top:
   topics.png                   how much of each topic every spot has
@@ -24,6 +28,9 @@ Your own data:                 mtopic fit IN.h5mu -o OUT.h5mu --n-topics 20 --sp
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; bad input is one line on standard error and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the console has no sign for
     arguments = _parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
@@ -55,16 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
 
-    fit = commands.add_parser("fit", help="fit topics to a h5mu file", description=_fit.__doc__)
-    fit.add_argument("input", type=Path, metavar="IN.h5mu", help="MuData with raw counts")
+    fit = commands.add_parser("fit", help="fit topics to a h5mu or h5ad file", description=_fit.__doc__)
+    fit.add_argument("input", type=Path, metavar="IN.h5mu", help="MuData, or AnnData (h5ad), with raw counts")
     fit.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT.h5mu", help="where to write it with topics"
     )
     fit.add_argument("--n-topics", type=int, default=20, help="number of topics (default: %(default)s)")
     fit.add_argument(
         "--prepare", action="append", default=[], metavar="MOD=HOW", type=_preparation,
-        help="prepare a modality by tfidf or clr and scale all to the same total, as the original program; "
-        "may be repeated. Without it raw counts are fitted",
+        help="prepare a modality by tfidf or clr (an AnnData's is X) and scale all to the same total, as the original "
+        "program; may be repeated. Without it raw counts are fitted",
     )  # fmt: skip
     fit.add_argument(
         "--spatial-key", help="coordinates in obsm; fits the spatial model (default with --radius: coords)"
@@ -90,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(run=_fit)
 
     report = commands.add_parser("report", help="write a page about a fit", description=_report.__doc__)
-    report.add_argument("input", type=Path, metavar="TRAINED.h5mu", help="MuData with topics")
+    report.add_argument("input", type=Path, metavar="TRAINED.h5mu", help="MuData, or AnnData (h5ad), with topics")
     report.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT.html", help="the page to write")
     report.add_argument("--title", help="heading of the page (default: the name of the file)")
     report.add_argument(
@@ -154,14 +161,15 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    """Fit topics to a h5mu file and write the file with topics, signatures and, for the spatial model, the graph."""
-    from . import pp, read, tl
+    """Fit topics to a h5mu or h5ad file and write it with topics, signatures and, for the spatial model, the graph."""
+    from . import pp, tl
     from .tl._topic_model import model_of_raw_counts
 
-    if arguments.output.suffix == ".h5ad":
-        raise ValueError(f"{arguments.output}: a MuData is written, whose files are named .h5mu")
     _require_writable(arguments.output)
-    mdata = read.h5mu(arguments.input)
+    mdata = read(arguments.input)
+    what, own, other = ("AnnData", ".h5ad", ".h5mu") if isinstance(mdata, AnnData) else ("MuData", ".h5mu", ".h5ad")
+    if arguments.output.suffix == other:
+        raise ValueError(f"{arguments.output}: the {what} of {arguments.input} is written, whose files are named {own}")
     for mod, how in arguments.prepare:
         getattr(pp, how)(mdata, mod=mod, batch_key=arguments.batch_key)
     if arguments.prepare:
@@ -193,14 +201,12 @@ def _report(arguments: argparse.Namespace) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from . import read
-    from ._report import report
+    from . import report
 
     _require_writable(arguments.output)
-    mdata = read.h5mu(arguments.input)
-    title = arguments.title or arguments.input.stem
-    page = report(mdata, title, x=arguments.x, groupby=arguments.groupby, n_top=arguments.n_top)
-    _write_whole(lambda path: path.write_text(page, encoding="utf-8"), arguments.output)
+    data, title = read(arguments.input), arguments.title or arguments.input.stem
+    options = {"title": title, "x": arguments.x, "groupby": arguments.groupby, "n_top": arguments.n_top}
+    _write_whole(lambda path: report(data, path, **options), arguments.output)
     print(f"written to {arguments.output}")
 
 
@@ -209,11 +215,13 @@ def _require_writable(path: Path) -> None:
         raise FileNotFoundError(f"there is no folder {path.parent}: create it first")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name the file to write")
+    with access(path, "written"), tempfile.TemporaryDirectory(dir=path.parent, prefix=".mtopic-"):
+        pass
 
 
 def _write_whole(write: Callable[[Path], object], path: Path) -> None:
     """Write next to the target, then put in place: no half-written file is left there."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mtopic-") as folder:
+    with access(path, "written"), tempfile.TemporaryDirectory(dir=path.parent, prefix=".mtopic-") as folder:
         draft = Path(folder) / path.with_suffix(path.suffix or ".h5mu").name
         write(draft)
         draft.replace(path)

@@ -142,9 +142,11 @@ def test_features_that_are_gone_are_told(cells):
         mt.tl.uncertainty(part)
 
 
-def test_a_part_of_the_cells_is_nothing_to_speak_of(cells):
+def test_a_part_of_the_cells_is_said_where_all_count(cells):
     part = cells[:40].copy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+    with pytest.warns(UserWarning, match="40 observations in place of 80: results are of these; call this on all"):
         mt.tl.uncertainty(part)
     assert part.obsm["topics_sd"].shape == (40, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        mt.get.expected_counts(part, None, list(part.var_names[:2]))

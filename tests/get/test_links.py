@@ -23,3 +23,9 @@ def test_all_links_and_least_weight():
 def test_number_out_of_range():
     with pytest.raises(ValueError, match="n_top=0"):
         mt.get.links(WEIGHTS, 0)
+
+
+def test_sparse_tables_give_the_links_of_dense_ones():
+    for fill in (0.0, np.nan):
+        table = WEIGHTS.astype(pd.SparseDtype(float, fill))
+        pd.testing.assert_frame_equal(mt.get.links(table, 2, min_weight=0.1), mt.get.links(WEIGHTS, 2, min_weight=0.1))

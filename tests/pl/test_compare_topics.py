@@ -42,6 +42,17 @@ def test_points_and_intervals(compared, fingerprint):
     plt.close("all")
 
 
+def test_intervals_that_say_nothing_are_cut_at_the_edge(compared):
+    compared.uns["mtopic"]["comparison"]["topics"].loc["topic_2", ["low", "high"]] = [-60.0, 59.0]
+    ax = mt.pl.compare_topics(compared, show=False)
+    lines, *arrows, _ = ax.collections
+    np.testing.assert_allclose(lines.get_segments()[1][:, 0], [-3, 3])
+    assert [arrow.get_offsets().tolist() for arrow in arrows] == [[[-3, 1]], [[3, 1]]]
+    low, high = ax.get_xlim()
+    assert -4 < low < -3 < 3 < high < 4
+    plt.close("all")
+
+
 def test_rate_axes_and_figure(compared, tmp_path):
     figure, ax = plt.subplots()
     assert mt.pl.compare_topics(compared, max_q=0.5, ax=ax, show=False) is ax

@@ -32,19 +32,11 @@ def test_what_is_drawn(results, fingerprint):
     np.testing.assert_allclose(np.asarray(y, dtype=float), results.uns["CV_results"].groupby("K")["total"].mean())
     assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(K) for K in KS]
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "one standard error: 6" in texts
+    assert "recommended: 6" in texts
     assert sum(text.startswith("plateau: ") for text in texts) == 1
     folds = [line for line in ax.lines if line.get_marker() == "." and line.get_color() == "0.75"]
     assert len(folds) == 3
     assert np.ptp([line.get_ydata()[0] for line in folds]) < 0.02, "folds are shifted to their mean"
-
-
-def test_threshold_moves_the_plateau(results):
-    def plateau(threshold):
-        ax = mt.pl.select_n_topics(results, plateau_threshold=threshold, show=False)
-        return next(int(t.get_text()[9:]) for t in ax.get_legend().get_texts() if t.get_text().startswith("plateau"))
-
-    assert plateau(0.5) < plateau(0.05) <= 20
 
 
 def test_plateau_is_no_sooner_than_the_scores_can_tell(results):
@@ -60,6 +52,14 @@ def test_unfinished_numbers_are_left_out(results):
     results.uns["CV_results"] = results.uns["CV_results"].iloc[:-2]
     ax = mt.pl.select_n_topics(results, show=False)
     assert list(ax.containers[0].lines[0].get_xdata()) == KS[:-1]
+
+
+def test_no_curve_that_misses_the_scores(results):
+    rows = results.uns["CV_results"]
+    for K, total in zip(KS, [-6.0, -5.0, -6.2, -4.9, -6.1], strict=True):
+        rows.loc[rows["K"] == K, "total"] = total + 0.01 * rows.loc[rows["K"] == K, "CV"].astype(float)
+    ax = mt.pl.select_n_topics(results, show=False)
+    assert "saturating curve" not in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_errors(results):

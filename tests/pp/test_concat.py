@@ -105,9 +105,15 @@ def test_errors(batches):
         mt.pp.concat({"a": one, "b": two["rna"]})
     with pytest.raises(TypeError, match="expected an AnnData or a MuData, got DataFrame"):
         mt.pp.concat({"a": pd.DataFrame()})
-    with pytest.raises(TypeError, match="data is a list: give a mapping from names"):
-        mt.pp.concat([one, two])
-    with pytest.raises(ValueError, match="5 observation names of the batches occur twice, the first is 'a0'.*prefixes"):
+    with pytest.raises(TypeError, match="data is a DataFrame: give a mapping from names"):
+        mt.pp.concat(pd.DataFrame())
+    with pytest.raises(ValueError, match="give each of the 2 batches a name of its own"):
+        mt.pp.concat([one, two], keys=["a", "a"])
+    with pytest.raises(TypeError, match="a mapping has names already"):
+        mt.pp.concat({"a": one}, keys=["b"])
+    with pytest.raises(
+        ValueError, match="5 observation names of the batches occur twice, the first is 'a0'.*index_unique"
+    ):
         mt.pp.concat({"a": one, "b": one.copy()})
     with pytest.raises(ValueError, match="obs of batch 'a' has a column 'donor' already"):
         mt.pp.concat({"a": one, "b": two}, label="donor")
@@ -116,3 +122,47 @@ def test_errors(batches):
         ValueError, match=r"modality 'rna' of batch 'a' has varm\['measured'\].*join all batches in one"
     ):
         mt.pp.concat({"a": whole, "b": third})
+
+
+def test_as_in_anndata(batches):
+    one, two = batches.values()
+    whole = mt.pp.concat([one, one.copy()], keys=["x", "y"], label="run", index_unique="-")
+    assert list(whole.obs_names) == [f"a{d}-{key}" for key in "xy" for d in range(5)]
+    assert sorted(whole["atac"].obs_names) == sorted(whole.obs_names)
+    assert list(whole.obs["run"]) == ["x"] * 5 + ["y"] * 5
+    np.testing.assert_array_equal(whole.obsm["spatial"], np.tile(one.obsm["spatial"], (2, 1)))
+    assert list(mt.pp.concat([one, two]).obs["batch"].cat.categories) == ["0", "1"]
+    assert list(mt.pp.concat({"a": one["rna"], "b": one["rna"].copy()}, index_unique="_").obs_names[:2]) == [
+        "a0_a",
+        "a1_a",
+    ]
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_tables_whose_index_is_stale(batches, wrapped):
+    """Rows are by position, whatever an index says that was not renamed with the observations."""
+    parts = {name: one if wrapped else one["rna"] for name, one in batches.items()}
+    for name, one in parts.items():
+        one.obsm["topics"] = pd.DataFrame(np.random.default_rng(0).random((5, 2)), one.obs_names, ["t1", "t2"])
+        stale = one.obsm["topics"].copy()
+        one.obs_names = f"{name}_" + one.obs_names
+        one.obsm["topics"].index = stale.index
+    whole = mt.pp.concat(parts)
+    for one in parts.values():
+        np.testing.assert_array_equal(whole.obsm["topics"].loc[one.obs_names], one.obsm["topics"])
+
+
+def test_tables_that_were_emptied_are_named(batches):
+    batches["one"].obsm["topics"] = pd.DataFrame(np.nan, batches["one"].obs_names, ["t1"])
+    with pytest.raises(ValueError, match=r"obsm\['topics'\] of batch 'one' holds no values.*index_unique"):
+        mt.pp.concat(batches)
+
+
+def test_features_that_do_not_match(batches):
+    batches = {"one": batches["one"]["rna"], "two": batch("b", range(6), 1)["rna"]}
+    batches["two"].var_names = batches["two"].var_names.str.upper()
+    with pytest.raises(ValueError, match="'one' has none of its 6 features in common.*'g0' here and 'G0' there.*case"):
+        mt.pp.concat(batches)
+    wide = {name: batch(name, range(100 * i - 2 * i, 100 * i + 100), i)["rna"] for i, name in enumerate("ab")}
+    with pytest.warns(UserWarning, match="'a' has 2 of its 100 features in common"):
+        mt.pp.concat(wide)

@@ -24,5 +24,5 @@ def test_matrices_and_annotations(tissue):
 
 
 def test_without_signatures(tissue):
-    with pytest.raises(KeyError, match=r"mtopic\.tl\.export_params"):
+    with pytest.raises(KeyError, match=r"mtopic\.tl\.topic_model"):
         mt.pp.feature_associations_data(tissue, ["rna"])

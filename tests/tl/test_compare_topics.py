@@ -324,6 +324,25 @@ def test_nothing_of_a_topic():
         compare(adata)
 
 
+def test_a_topic_that_is_absent_differs_less_by_depth():
+    """Proportions of a topic without counts are the prior's: 10 times as large where counts are a tenth."""
+    rng = np.random.default_rng(11)
+    depth = np.repeat([38.0, 40, 42, 380, 400, 420], N_CELLS)
+    adata = cells(rng.normal(0, 0.2, (6, 4)), rng)
+    present = adata.obsm["topics"].to_numpy() * [1, 1, 1, 0]
+    gamma = 0.5 + depth[:, None] * present / present.sum(axis=1, keepdims=True)
+    adata.X = csr_matrix(depth[:, None].astype(np.float32))
+    adata.obsm["topics"] = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), adata.obs_names, TOPICS)
+    by_depth = compare(adata)["topics"].loc["topic_4"]
+    assert by_depth["difference"] > 3 and by_depth["q"] < 1e-3
+    adata.uns["mtopic"]["params"] = {"alpha": 0.5, "n_topics": 4, "raw": True}
+    corrected = compare(adata)["topics"]
+    assert abs(corrected.loc["topic_4", "difference"]) < 1e-3
+    np.testing.assert_allclose(
+        corrected.loc["topic_4", ["group", "reference"]].astype(float), by_depth[["group", "reference"]].astype(float)
+    )
+
+
 def test_samples_that_are_all_alike_have_no_test():
     rng = np.random.default_rng(10)
     adata = cells(np.zeros((4, 4)), rng)

@@ -180,3 +180,14 @@ def test_hidden_counts_of_real_proteins(real_mudata):
     depth = np.repeat(np.asarray(mdata["prot"].X.sum(axis=1)), mdata["prot"].n_vars, axis=1)
     by_depth = correlations(depth, hidden.toarray())
     assert np.nanmean(ours) > 0.7 and np.nanmean(ours) > np.nanmean(by_depth) + 0.2
+
+
+def test_an_anndata_needs_no_name_of_a_modality(fitted):
+    adata = fitted["rna"].copy()
+    mt.tl.topic_model(adata, 3, n_iter=5, verbose=False)
+    mt.tl.denoise(adata, features="rna_2")
+    expected = mt.get.expected_counts(adata, features="rna_2")
+    assert expected.equals(mt.get.expected_counts(adata, "X", "rna_2"))
+    np.testing.assert_allclose(adata.layers["denoised"][:, [2]].toarray(), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="features is empty"):
+        mt.tl.denoise(adata)

@@ -77,3 +77,56 @@ def test_errors():
         mt.tl.distance_mask(GENES.drop(columns="end"), PEAKS)
     with pytest.raises(ValueError, match="'a' is there twice"):
         mt.tl.distance_mask(GENES.set_axis(["a", "a", "c"]), PEAKS)
+
+
+@pytest.mark.filterwarnings("ignore:chromosomes are named")
+@pytest.mark.parametrize(
+    ("of_genes", "of_peaks"),
+    [("1", "chr1"), ("chr1", "1"), ("Chr1", "chr1"), ("MT", "chrM"), ("M", "MT"), ("x", "chrX"), ("2L", "chr2L")],
+)
+def test_chromosomes_are_named_in_two_ways(of_genes, of_peaks):
+    genes = pd.DataFrame({"chrom": [of_genes, "7"], "start": [10, 10], "end": [20, 20]}, index=["a", "b"])
+    mask = mt.tl.distance_mask(genes, [f"{of_peaks}:1-30", f"{of_peaks}:900-950"], 5).toarray()
+    np.testing.assert_array_equal(mask, [[True, False], [False, False]])
+
+
+def test_what_is_said_of_chromosomes():
+    peaks = [f"chr1:{i}00-{i}50" for i in range(1, 30)]
+    genes = pd.DataFrame({"chrom": "1", "start": range(30), "end": range(30)}, index=[f"g{i}" for i in range(30)])
+    with pytest.warns(UserWarning, match="named in two ways, such as '1' of genes and 'chr1' of peaks"):
+        mt.tl.distance_mask(genes, peaks)
+    with pytest.raises(ValueError, match="no chromosome in common, such as 'NC_1' of genes and 'chr1' of peaks"):
+        mt.tl.distance_mask(genes.assign(chrom="NC_1"), peaks)
+    few = genes.assign(chrom=["chr1", *["NC_1"] * 29])
+    with pytest.warns(UserWarning, match="only 3.3% of genes and peaks"):
+        mt.tl.distance_mask(few, [*["un:1-2"] * 29, *peaks[:1]])
+    with pytest.warns(UserWarning, match="the mask allows no pair: no peak is within 5 base pairs"):
+        mt.tl.distance_mask(genes.assign(chrom="chr1"), ["chr1:9000-9100"], 5)
+
+
+@pytest.mark.parametrize(
+    "strand",
+    [[1, -1], [1.0, -1.0], ["1", "-1"], ["forward", "reverse"], ["F", "R"], [" plus", "Minus"], ["+", "−"]],
+    ids=str,
+)
+def test_spellings_of_strands(strand):
+    genes = pd.DataFrame({"chrom": "1", "start": [100, 100], "end": [600, 600]}, index=["forward", "reverse"])
+    peaks = ["1:90-100", "1:600-610", "1:300-310"]
+    mask = mt.tl.distance_mask(genes.assign(strand=strand), peaks, 5).toarray()
+    np.testing.assert_array_equal(mask, [[True, False], [False, True], [False, False]])
+
+
+@pytest.mark.parametrize("strand", [".", "*", np.nan, 0, None])
+def test_a_strand_that_is_not_known_leaves_the_whole_gene(strand):
+    genes = pd.DataFrame({"chrom": ["1"], "start": [600], "end": [100], "strand": [strand]}, index=["a"])
+    assert mt.tl.distance_mask(genes, ["1:90-100", "1:600-610", "1:300-310"], 5).toarray().all()
+
+
+def test_a_strand_that_is_not_understood():
+    with pytest.raises(ValueError, match="strand 'up' of gene 'b' is not understood"):
+        mt.tl.distance_mask(GENES.assign(strand=["+", "up", "-"]), PEAKS)
+
+
+def test_a_mask_that_allows_nothing():
+    with pytest.raises(ValueError, match="the mask allows no pair"):
+        mt.tl.feature_associations(np.ones((3, 2)), ["a", "b"], np.ones((3, 1)), ["p"], mask=np.zeros((1, 2), bool))

@@ -20,6 +20,13 @@ def with_topics(n_obs, n_topics):
     return data
 
 
+def everywhere(n_topics):
+    """Data in which each topic is dominant somewhere."""
+    data = with_topics(n_topics, n_topics)
+    data.obsm["topics"].iloc[:, :] = np.eye(n_topics)
+    return data
+
+
 def test_the_largest(tissue, fingerprint):
     before = fingerprint(tissue.mod)
     mt.tl.dominant_topics(tissue, TOPICS)
@@ -31,14 +38,13 @@ def test_the_largest(tissue, fingerprint):
     assert before == fingerprint(tissue.mod)
 
 
-def test_all_topics_are_categories_in_the_order_of_the_table(tissue):
+def test_topics_that_occur_are_categories_in_the_order_of_the_table(tissue):
     names = [f"topic_{k}" for k in (12, 3, 7, 1)]
     tissue.obsm["topics"] = tissue.obsm[TOPICS].set_axis(names, axis=1)
     tissue.obsm["topics"]["topic_7"] = 0.0
     mt.tl.dominant_topics(tissue, key_added="domain")
-    assert list(tissue.obs["domain"].cat.categories) == names
-    assert "topic_7" not in set(tissue.obs["domain"])
-    assert len(tissue.uns["domain_colors"]) == 4
+    assert list(tissue.obs["domain"].cat.categories) == ["topic_12", "topic_3", "topic_1"]
+    assert tissue.uns["domain_colors"] == [palettes.default_20[k] for k in (0, 1, 3)]
     assert "topic" not in tissue.obs and "topic_colors" not in tissue.uns
 
 
@@ -57,7 +63,7 @@ def test_of_equals_the_first_and_of_missing_none(tissue):
     ("n_topics", "palette"), [(20, palettes.default_20), (28, palettes.default_28), (102, palettes.default_102)]
 )
 def test_colours_are_scanpys(n_topics, palette):
-    data = with_topics(30, n_topics)
+    data = everywhere(n_topics)
     mt.tl.dominant_topics(data)
     assert data.uns["topic_colors"] == [to_hex(colour) for colour in palette[:n_topics]]
 
@@ -71,7 +77,7 @@ def test_colours_are_those_of_the_plot():
 
 
 def test_more_topics_than_any_palette():
-    data = with_topics(30, 110)
+    data = everywhere(110)
     mt.tl.dominant_topics(data)
     assert len(set(data.uns["topic_colors"])) == 110
 
@@ -155,3 +161,81 @@ def test_bad_tables(tissue, fingerprint):
     with pytest.raises(ValueError, match=r"obsm\['twice'\] has two columns 'b'"):
         mt.tl.dominant_topics(tissue, "twice")
     assert "topic" not in tissue.obs
+
+
+OWN = {"topic_1": "#000000", "topic_2": "#ff00ff", "topic_3": "#00ff00", "topic_4": "#0000ff"}
+PLOTS = {
+    "dominant_topics": lambda data: mt.pl.dominant_topics(data, x="spatial", topics=TOPICS),
+    "scatter_pie": lambda data: mt.pl.scatter_pie(data, TOPICS, x="spatial", radius=None),
+    "composition": lambda data: mt.pl.composition(data, "topic", TOPICS, kind="bar"),
+}
+
+
+def shown(ax):
+    legend = ax.get_legend()
+    names = [text.get_text() for text in legend.get_texts()]
+    colours = [
+        getattr(handle, "get_color", getattr(handle, "get_facecolor", None))() for handle in legend.legend_handles
+    ]
+    return dict(zip(names, map(to_hex, colours), strict=True))
+
+
+def subset(tissue):
+    part = tissue[tissue.obs["topic"] != "topic_1"].copy()
+    part.obs["topic"] = part.obs["topic"].cat.remove_unused_categories()
+    part.uns["topic_colors"] = list(OWN.values())[1:]
+    return part
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_topics_keep_their_colours_in_a_part(tissue, plot):
+    mt.tl.dominant_topics(tissue, TOPICS)
+    tissue.uns["topic_colors"] = list(OWN.values())
+    whole, part = PLOTS[plot](tissue), PLOTS[plot](subset(tissue))
+    assert shown(whole) == OWN
+    of_part = shown(part)
+    assert {name: of_part[name] for name in list(OWN)[1:]} == {name: OWN[name] for name in list(OWN)[1:]}
+
+
+def test_topics_keep_their_colours_when_others_come_and_go(tissue):
+    mt.tl.dominant_topics(tissue, TOPICS)
+    tissue.uns["topic_colors"] = list(OWN.values())
+    tissue.obsm["fewer"] = tissue.obsm[TOPICS].copy()
+    tissue.obsm["fewer"]["topic_2"] = 0.0
+    mt.tl.dominant_topics(tissue, "fewer")
+    assert tissue.uns["topic_colors"] == [OWN[f"topic_{k}"] for k in (1, 3, 4)]
+    mt.tl.dominant_topics(tissue, TOPICS)
+    colours = dict(zip(tissue.obs["topic"].cat.categories, tissue.uns["topic_colors"], strict=True))
+    assert colours == {**OWN, "topic_2": "#ff7f0e"}, "the one whose colour is not known has the default"
+
+
+def test_colours_for_all_topics_where_some_are_nowhere_dominant(tissue):
+    tissue.obsm["fewer"] = tissue.obsm[TOPICS].copy()
+    tissue.obsm["fewer"]["topic_2"] = 0.0
+    mt.tl.dominant_topics(tissue, "fewer")
+    tissue.uns["topic_colors"] = list(OWN.values())
+    drawn = shown(mt.pl.dominant_topics(tissue, x="spatial", topics="fewer"))
+    assert drawn == {name: colour for name, colour in OWN.items() if name != "topic_2"}
+    mt.tl.dominant_topics(tissue, "fewer")
+    assert tissue.uns["topic_colors"] == list(drawn.values())
+
+
+def test_scanpy_and_squidpy_take_the_category(tissue):
+    import scanpy as sc
+    import squidpy as sq
+
+    tissue.obsm["topics"] = tissue.obsm[TOPICS].copy()
+    tissue.obsm["topics"]["topic_3"] *= 1e-3
+    mt.tl.dominant_topics(tissue)
+    adata = tissue["rna"].copy()
+    adata.obs["topic"], adata.obsm["topics"] = tissue.obs["topic"], tissue.obsm["topics"]
+    adata.obsm["spatial"] = tissue.obsm["spatial"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.pp.log1p(adata)
+        sc.tl.rank_genes_groups(adata, "topic")
+        sc.tl.dendrogram(adata, "topic", use_rep="topics")
+        sc.pl.dotplot(adata, adata.var_names[:2], "topic", show=False)
+        sq.gr.spatial_neighbors(adata)
+        sq.gr.centrality_scores(adata, "topic")
+    assert len(adata.uns["topic_centrality_scores"]) == 3

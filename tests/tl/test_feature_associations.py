@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,22 +73,28 @@ def test_topics_are_scaled_unless_told_not_to():
     assert not np.allclose(associate(a, b), associate(scaled * a, b, normalize=False))
 
 
-@pytest.mark.parametrize("kind", ["dense", "csr", "csc", "frame", "numbers"])
+@pytest.mark.parametrize("kind", ["dense", "csr", "csc", "frame", "sparse frame", "numbers"])
 def test_mask(kind):
     a, b = signatures(5, 8, 6), signatures(5, 20, 7)
     allowed = np.random.default_rng(0).random((20, 8)) < 0.4
     allowed[:, 3] = False
+    frame = pd.DataFrame(allowed, index=names("peak", 20).index, columns=names("gene", 8).index).iloc[::-1, ::-1]
     mask = {
         "dense": allowed,
         "csr": sparse.csr_matrix(allowed),
         "csc": sparse.csc_array(allowed),
-        "frame": pd.DataFrame(allowed, index=names("peak", 20).index, columns=names("gene", 8).index).iloc[::-1, ::-1],
+        "frame": frame,
+        "sparse frame": frame.astype(pd.SparseDtype(bool, False)),
         "numbers": 2.0 * allowed,
     }[kind]
     weights = associate(a, b, mask=mask)
     assert (weights.to_numpy()[~allowed] == 0).all()
     np.testing.assert_allclose(weights.sum(), np.where(allowed.any(axis=0), 1, 0), rtol=1e-12)
-    pd.testing.assert_frame_equal(weights, associate(a, b, mask=allowed), check_exact=True)
+    is_sparse = kind in ("csr", "csc", "sparse frame")
+    assert all(isinstance(dtype, pd.SparseDtype) == is_sparse for dtype in weights.dtypes)
+    dense = weights.sparse.to_dense() if is_sparse else weights
+    pd.testing.assert_frame_equal(dense, associate(a, b, mask=allowed), check_exact=True)
+    pd.testing.assert_frame_equal(mt.get.links(weights), mt.get.links(dense))
 
 
 def precision(scores, links):
@@ -141,3 +149,28 @@ def test_bad_matrices():
         mt.tl.feature_associations(a, names("gene", 7), b, names("peak", 20))
     with pytest.raises(KeyError, match="lacks 1 features of A, the first is 'gene7'"):
         associate(a, b, mask=pd.DataFrame(True, index=names("peak", 20).index, columns=names("gene", 7).index))
+
+
+def test_memory_is_in_proportion_to_the_pairs_that_a_sparse_mask_allows():
+    n_peaks, n_genes = 8000, 500
+    near = np.tile(np.arange(3), n_genes) + np.repeat(np.arange(n_genes), 3)
+    mask = sparse.csc_array((np.ones(near.size, bool), near, 3 * np.arange(n_genes + 1)), shape=(n_peaks, n_genes))
+    a, b = signatures(4, n_genes, 0), signatures(4, n_peaks, 1)
+    associate(a, b, mask=mask, n_threads=1)
+    tracemalloc.start()
+    links = mt.get.links(associate(a, b, mask=mask, n_threads=1), n_top=None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n_peaks * n_genes / 2  # bytes: a sixteenth of one table
+    np.testing.assert_allclose(links.groupby("feature")["weight"].sum(), 1)
+
+
+def test_progress_of_what_takes_long(monkeypatch, capsys):
+    a, b = signatures(5, 600, 2), signatures(5, 30, 3)
+    whole = associate(a, b)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("mtopic._progress.DELAY", 0)
+    pd.testing.assert_frame_equal(associate(a, b, n_threads=1), whole, check_exact=True)
+    assert "associations: 100%" in capsys.readouterr().err
+    associate(a, b, verbose=False)
+    assert capsys.readouterr().err == ""

@@ -160,6 +160,7 @@ def test_cross_validation_prepares_as_the_functions_do(lacking, monkeypatch):
         is_spatial=True,
         spatial_key="spatial",
         n_neighbors=6,
+        prepare=True,
     )
     assert np.isfinite(mdata.uns["CV_results"]["total"].astype(float)).all()
     expected = lacking[(mdata.obs["CV_split"] != 0).to_numpy()].copy()

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 
 import mtopic as mt
 from mtopic.tl import _select_n_topics as module
@@ -9,6 +10,12 @@ from mtopic.tl import _select_n_topics as module
 @pytest.fixture
 def tissue():
     return mt.datasets.simulate(160, 4, modalities={"rna": 60, "prot": 20}, depth=300)
+
+
+@pytest.fixture
+def sparse_tissue():
+    """Spots of so few counts that neighbours tell more of their topics."""
+    return mt.datasets.simulate(240, 3, modalities={"rna": 60}, depth=30, tissue="sharp")
 
 
 def run(mdata, Ks=(2, 4), **options):
@@ -34,7 +41,7 @@ def test_what_is_written(tissue, fingerprint):
             folds[["total", "rna", "prot"]].mean(), total[["total", "rna", "prot"]].astype(float)
         )
     assert tissue.obs["CV_split"].value_counts().tolist() == [54, 53, 53]
-    assert info["one_se_K"] in (2, 4, 6)
+    assert info["recommended"] in (2, 4, 6)
     assert 2 <= info["best_K"] <= 6
     assert list(info["scores"].index) == [2, 4, 6]
     assert info["scores"]["stability"].between(0, 1 + 1e-6).all()
@@ -128,7 +135,7 @@ def test_file_round_trip_and_resumption(tissue, tmp_path):
     pd.testing.assert_frame_equal(
         stored.reset_index(drop=True), results, check_dtype=False, check_column_type=False, check_index_type=False
     )
-    assert stored_info["one_se_K"] == info["one_se_K"]
+    assert stored_info["recommended"] == info["recommended"]
 
 
 def test_anndata_layers_and_raw_counts(tissue):
@@ -138,15 +145,66 @@ def test_anndata_layers_and_raw_counts(tissue):
     del adata.uns["CV_results"]
     prepared, _ = run(adata, (2, 3))
     pd.testing.assert_frame_equal(without_times(raw), without_times(prepared), check_exact=True)
-    plain, _ = run(adata, (2, 3), prepare=False)
-    assert (plain["total"] != raw["total"]).all()
+    as_by_the_original, _ = run(adata, (2, 3), prepare=True)
+    assert (as_by_the_original["total"] != raw["total"]).all()
 
 
-def test_spatial_fits(tissue):
-    tissue.obsm["coords"] = tissue.obsm.pop("spatial")
-    plain = run(tissue.copy())[0]
-    smooth = run(tissue, is_spatial=True, n_neighbors=6)[0]
+def test_spatial_fits(sparse_tissue):
+    sparse_tissue.obsm["coords"] = sparse_tissue.obsm.pop("spatial")
+    plain = run(sparse_tissue.copy())[0]
+    smooth = run(sparse_tissue.copy(), is_spatial=True)[0]
     assert (plain["total"] != smooth["total"]).all()
+    pd.testing.assert_frame_equal(without_times(run(sparse_tissue, n_neighbors=6)[0]), without_times(smooth))
+    within = run(sparse_tissue, is_spatial=True, prepare=True)[0]
+    assert (run(sparse_tissue, radius=0.1, prepare=True)[0]["total"] != within["total"]).any()
+
+
+@pytest.mark.parametrize("where", [{}, {"spatial_key": "spatial"}, {"spatial_key": "spatial", "radius": 0.2}])
+def test_what_is_scored_is_what_topic_model_fits(tissue, where, monkeypatch):
+    original, fits = module._fit, []
+
+    def fit(training, K, **options):
+        fits.append((training, original(training, K, **options)))
+        return fits[-1][1]
+
+    monkeypatch.setattr(module, "_fit", fit)
+    run(tissue, (3,), **where)
+    training, model = fits[0]
+    mt.tl.topic_model(training, 3, n_iter=15, n_jobs=1, verbose=False, **where)
+    expected = (model.gamma / model.gamma.sum(axis=1, keepdims=True)).astype(np.float64)
+    np.testing.assert_allclose(training.obsm["topics"], expected, atol=1e-6)
+
+
+def test_sections_are_no_neighbours(sparse_tissue):
+    sparse_tissue.obs["section"] = np.repeat(["a", "b"], 120)
+    places = np.round(1000 * np.asarray(sparse_tissue.obsm["spatial"]))  # so that distances are exact wherever they lie
+    totals = []
+    for away, library_key in ((0, "section"), (10_000, "section"), (0, None)):
+        sparse_tissue.obsm["spatial"] = places + away * (sparse_tissue.obs["section"] == "b").to_numpy()[:, None]
+        results, _ = run(sparse_tissue.copy(), spatial_key="spatial", n_neighbors=4, library_key=library_key)
+        totals.append(results["total"].to_numpy())
+    np.testing.assert_array_equal(totals[0], totals[1])
+    assert (totals[0] != totals[2]).any()
+
+
+def test_a_stored_graph(tissue):
+    sq = pytest.importorskip("squidpy")
+    adata = AnnData(obs=tissue.obs[[]], obsm={"spatial": np.asarray(tissue.obsm.pop("spatial"))})
+    sq.gr.spatial_neighbors(adata, n_neighs=6, coord_type="generic")
+    tissue.obsp["mine_connectivities"] = adata.obsp["spatial_connectivities"]
+    plain = run(tissue.copy())[0]
+    by_graph = run(tissue, neighbors_key="mine")[0]
+    assert (plain["total"] != by_graph["total"]).all()
+
+
+def test_the_same_warning_is_said_once(tissue):
+    for adata in tissue.mod.values():
+        counts = adata.X.toarray()
+        counts[:6] = 0
+        adata.X = counts
+    with pytest.warns(UserWarning) as said:
+        run(tissue)
+    assert len([w for w in said if "have no counts" in str(w.message)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -190,7 +248,7 @@ def test_other_data(tissue):
 def test_known_number_of_topics(seed, n_folds):
     mdata = mt.datasets.simulate(800, 10, rng=seed)
     _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=n_folds, n_iter=50)
-    assert 8 <= info["one_se_K"] <= 14
+    assert 8 <= info["recommended"] <= 14
     means = info["scores"]["mean"]
     assert means[30] < means[10]
     assert info["scores"]["stability"][10] > info["scores"]["stability"][20]
@@ -200,5 +258,5 @@ def test_known_number_of_topics(seed, n_folds):
 @pytest.mark.whole_start
 def test_real_cells(real_mudata):
     mdata = real_mudata("cite_pbmc1k_small")
-    _, info = run(mdata, (5, 10, 15, 20), n_folds=3, prepare=False)
-    assert info["one_se_K"] > 5
+    _, info = run(mdata, (5, 10, 15, 20), n_folds=3)
+    assert info["recommended"] > 5

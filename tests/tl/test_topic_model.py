@@ -151,3 +151,77 @@ def test_known_topics_come_back(large_tissue, spatial_key):
     mdata = large_tissue.copy()
     mt.tl.topic_model(mdata, 8, spatial_key=spatial_key, n_neighbors=6, verbose=False)
     assert mt.datasets.recovery(mdata)["correlation"].mean() > 0.9
+
+
+def stop_after(n):
+    return lambda model: len(model.elbo) == n
+
+
+@pytest.mark.parametrize("options", [{}, {"spatial_key": "spatial"}, {"n_init": 2}, {"rng": "generator"}])
+def test_a_fit_goes_on_from_its_checkpoint_to_the_same_bits(tissue, tmp_path, options):
+    path, whole = tmp_path / "model.h5", tissue.copy()
+
+    def fit(data, **more):
+        given = options | ({"rng": np.random.default_rng(5)} if "rng" in options else {})
+        mt.tl.topic_model(data, 4, n_iter=14, tol=None, verbose=False, **given, **more)
+
+    fit(whole)
+    if "n_init" in options:
+        with pytest.raises(RuntimeError, match="crash"):
+            fit(tissue, checkpoint=path, checkpoint_every=1, callback=crash_at(6))
+    else:
+        fit(tissue, checkpoint=path, callback=stop_after(6))
+    seen = []
+    fit(tissue, checkpoint=path, callback=lambda model: seen.append(len(model.elbo)))
+    assert seen[0] == 7
+    np.testing.assert_array_equal(tissue.obsm["topics"], whole.obsm["topics"])
+    assert tissue.uns["mtopic"]["params"] == whole.uns["mtopic"]["params"]
+    fit(tissue, checkpoint=path, callback=lambda model: pytest.fail("all was done"))
+    np.testing.assert_array_equal(tissue.obsm["topics"], whole.obsm["topics"])
+
+
+def crash_at(n):
+    def crash(model):
+        if len(model.elbo) == n:
+            raise RuntimeError("crash")
+
+    return crash
+
+
+def test_a_checkpoint_of_another_fit_is_not_replaced(tissue, tmp_path):
+    path = tmp_path / "model.h5"
+    common = {"n_iter": 5, "verbose": False, "checkpoint": path}
+    mt.tl.topic_model(tissue, 4, **common)
+    for other in ({"n_topics": 5}, {"alpha": 0.3}, {"spatial_key": "spatial"}, {"rng": 1}, {"eta": {"rna": 0.2}}):
+        with pytest.raises(ValueError, match="model.h5' holds a fit with other options: name another file, or remove"):
+            mt.tl.topic_model(tissue, **{"n_topics": 4, **other}, **common)
+    with pytest.raises(ValueError, match="n_iter=3: the fit in checkpoint=.* has had 5 iterations; give more"):
+        mt.tl.topic_model(tissue, 4, **{**common, "n_iter": 3})
+    mt.tl.topic_model(tissue, 4, n_jobs=1, **common)
+    fewer = tissue[:140].copy()
+    with pytest.raises(ValueError, match="checkpoint: .*do not belong together.*name another file, or remove this one"):
+        mt.tl.topic_model(fewer, 4, **common)
+    path.write_text("notes")
+    with pytest.raises(ValueError, match="is not a model that model.save wrote; name another file"):
+        mt.tl.topic_model(tissue, 4, **common)
+    assert path.read_text() == "notes"
+
+
+def test_coordinates_that_are_not_used_are_told_of(tissue, capsys):
+    said = "with spatial_key='spatial', neighbours share their topics"
+    mt.tl.topic_model(tissue, 4, n_iter=2)
+    assert said in capsys.readouterr().out
+    for options in ({"verbose": False}, {"spatial_key": "spatial"}, {"n_neighbors": 4}):
+        mt.tl.topic_model(tissue, 4, n_iter=2, **options)
+        assert said not in capsys.readouterr().out
+    del tissue.obsm["spatial"]
+    mt.tl.topic_model(tissue, 4, n_iter=2)
+    assert said not in capsys.readouterr().out
+
+
+def test_more_topics_than_the_data_can_tell_apart_are_warned_of(tissue):
+    few = tissue["rna"][:, :6].copy()
+    with pytest.warns(UserWarning, match="n_topics=7: the data have but 6 features"):
+        mt.tl.topic_model(few, 7, n_iter=2, verbose=False)
+    with pytest.warns(UserWarning, match="n_topics=9: the data have but 8 observations"):
+        mt.tl.MTM(tissue[:8].copy(), 9, verbose=False)

@@ -245,3 +245,19 @@ def test_real_data(real_mudata):
     mt.tl.topic_quality(data, key_added="permuted")
     gain = quality["modalities"]["coherence"] - data.uns["permuted"]["modalities"]["coherence"]
     assert (gain > 0.2).all()
+
+
+def test_coherence_is_of_observations_that_have_measured_both_features(tissue):
+    rna, batch = tissue["rna"], np.where(np.arange(150) < 60, "x", "y")
+    tops = np.argsort(-rna.varm[TRUE[1]].to_numpy(), axis=0, kind="stable")[:5]
+    measured = pd.DataFrame(True, rna.var_names, ["x", "y"])
+    measured.iloc[tops[:, 0], 1] = False  # of the first topic
+    rna.X = csr_matrix(rna.X.toarray() * measured.to_numpy().T[(batch == "y").astype(int)])
+    rna.varm["measured"], tissue.obs["batch"] = measured, batch
+    with pytest.warns(UserWarning, match="name the column of batches in obs with batch_key"):
+        mt.tl.topic_quality(tissue, *TRUE, n_top=5)
+    zeros = tissue.uns["topic_quality"]["topics"]["rna:coherence"]
+    mt.tl.topic_quality(tissue, *TRUE, n_top=5, batch_key="batch")
+    coherence = tissue.uns["topic_quality"]["topics"]["rna:coherence"]
+    np.testing.assert_allclose(coherence.iloc[0], plain_coherence(rna.X.toarray()[:60], tops[:, 0]))
+    assert coherence.iloc[0] < zeros.iloc[0] - 0.05

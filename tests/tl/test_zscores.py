@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
@@ -67,7 +68,6 @@ def test_a_file_that_lacks_observations(trained, tmp_path):
         ({"mod": "rna", "thr": 0}, ValueError, "thr=0"),
         ({"mod": "rnaa"}, KeyError, "did you mean 'rna'"),
         ({"mod": "rna", "signatures": "signature"}, KeyError, "did you mean 'signatures'"),
-        ({}, ValueError, "say which modality"),
     ],
 )
 def test_bad_arguments(trained, arguments, error, said):
@@ -96,3 +96,36 @@ def test_a_modality_without_features(trained):
     adata = trained["rna"][:, []].copy()
     with pytest.raises(ValueError, match="modality 'X' has no features"):
         mt.tl.zscores(adata)
+
+
+def test_all_modalities_that_have_signatures(trained):
+    mt.tl.zscores(trained)
+    for mod in ("rna", "atac"):
+        of_all = trained[mod].obsm["zscores"].copy()
+        mt.tl.zscores(trained, mod=mod)
+        np.testing.assert_array_equal(of_all, trained[mod].obsm["zscores"])
+    del trained["atac"].varm["signatures"], trained["atac"].obsm["zscores"]
+    mt.tl.zscores(trained)
+    assert "zscores" not in trained["atac"].obsm
+
+
+def test_features_that_were_not_measured_take_no_part(trained):
+    """Scores of a batch are those of its observations and measured features alone."""
+    rna, batch = trained["rna"], np.where(np.arange(150) < 60, "x", "y")
+    measured = pd.DataFrame({"x": np.arange(60) >= 20, "y": True}, index=rna.var_names)
+    rna.X = csr_matrix(rna.X.toarray() * measured.to_numpy().T[(batch == "y").astype(int)])
+    rna.varm["measured"], trained.obs["batch"] = measured, batch
+    trained.uns["mtopic"]["params"]["raw"] = False
+    rna.varm["signatures"].iloc[:20] = 1e-9  # no top features
+    alone = rna[:60, 20:].copy()
+    mt.tl.zscores(alone)
+    with pytest.warns(UserWarning, match="name the column of batches in obs with batch_key"):
+        mt.tl.zscores(trained, mod="rna", out_key="zeros")
+    mt.tl.zscores(trained, mod="rna", batch_key="batch")
+    np.testing.assert_allclose(rna.obsm["zscores"].iloc[:60], alone.obsm["zscores"], atol=1e-9)
+    assert not np.allclose(rna.obsm["zeros"].iloc[:60], alone.obsm["zscores"])
+    np.testing.assert_array_equal(rna.obsm["zeros"].iloc[60:], rna.obsm["zscores"].iloc[60:])
+    rna.varm["measured"]["x"] = False
+    rna.varm["measured"].loc[rna.var_names[0], "x"] = True
+    mt.tl.zscores(trained, mod="rna", n_top=1, batch_key="batch")
+    assert rna.obsm["zscores"].iloc[:60].isna().any(axis=None)

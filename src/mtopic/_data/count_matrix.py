@@ -1,7 +1,7 @@
 """Counts of one modality: a canonical CSR matrix of valid values."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,7 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
     x = adata.X if layer is None else adata.layers[layer]
     if x is None:
         raise ValueError(f"modality {mod!r} has no {slot}: topics are fitted to counts")
-    if hasattr(x, "to_memory"):
-        x = x.to_memory()
-    if not issparse(x):
-        x = np.asarray(x)
+    x = loaded(x)
     if x.dtype.kind not in "buif":
         raise TypeError(
             f"{slot} of modality {mod!r} has dtype {x.dtype}: counts are real numbers in memory, sparse or dense"
@@ -36,6 +33,14 @@ def count_matrix(adata: AnnData, mod: str, *, layer: str | None = None) -> CSR:
         x.eliminate_zeros()
     _check_values(x, adata, mod, slot)
     return x
+
+
+def loaded(x: Any) -> Any:
+    """Counts in memory, sparse or dense, of counts in a file or in blocks of dask."""
+    for load in ("to_memory", "compute"):
+        if hasattr(x, load):
+            x = getattr(x, load)()
+    return x if issparse(x) or x is None else np.asarray(x)
 
 
 def raw_counts(adata: AnnData, mod: str) -> CSR:

@@ -16,11 +16,14 @@ from mtopic.inference.corpus import Corpus
 
 from .count_matrix import CSR, count_matrix, fractions, summary
 from .measured import batches, in_measured_sets
-from .names import matched, unique
+from .names import alike_but_for, matched, unique
 from .preparation import Preparation
 from .slots import Data, modalities
 
 ROWS_AT_ONCE = 4096
+
+LITTLE = 0.05
+"""The share of observations in common that is worth a warning."""
 
 Names = tuple[pd.Index, dict[str, pd.Index]]
 
@@ -106,6 +109,20 @@ class Counts:
         if empty:
             warn(f"{empty} of {len(self.obs_names)} observations have no counts: their topics are the prior")
 
+    def warn_apart(self) -> None:
+        """Say which modalities have few observations, or none, in common with the others."""
+        has = self.corpus.by_modality > 0
+        for m, mod in enumerate(self.features):
+            own, others = has[:, m], np.delete(has, m, axis=1).any(axis=1)
+            common = int((own & others).sum())
+            if others.any() and common < LITTLE * min(own.sum(), others.sum()):
+                here, there = self.obs_names[own], self.obs_names[others & ~own]
+                warn(
+                    f"{common or 'none'} of the {own.sum()} observations of modality {mod!r} have counts of another "
+                    f"modality, too, by which topics are shared: names are such as {here[0]!r} here and {there[0]!r} "
+                    f"there{alike_but_for(here, there)}; name the same cells alike in all modalities"
+                )
+
     def warn_fractions(self, but: Collection[str]) -> None:
         """Say which modalities, other than those of ``but``, have values that are not whole numbers."""
         for mod, value in self.fractions.items():
@@ -176,7 +193,7 @@ def _positions(obs_names: pd.Index, adata: AnnData, mod: str) -> NDArray[np.intp
         stray = adata.obs_names[order < 0]
         raise ValueError(
             f"modality {mod!r} has {len(stray)} observations that the data does not have, the first is {stray[0]!r}: "
-            "bring the MuData up to date with mdata.update()"
+            "set mdata.obs_names to the names that modalities have now, which renames all; update() would empty obsm"
         )
     return order
 

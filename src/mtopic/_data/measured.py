@@ -90,6 +90,14 @@ def n_features(adata: AnnData, mod: str, batch: pd.Series | None, names: pd.Inde
     return np.asarray(table.loc[names].sum()[batch.reindex(adata.obs_names).astype(str)], dtype=np.int64)
 
 
+def measured_where(adata: AnnData, mod: str, batch: pd.Series | None) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The number of each observation's batch, and which features these have measured, features × batches."""
+    table = None if batch is None else measured(adata, mod, batch)
+    if batch is None or table is None:
+        return np.zeros(adata.n_obs, np.intp), np.ones((adata.n_vars, 1), bool)
+    return table.columns.get_indexer(batch.reindex(adata.obs_names).astype(str)), table.to_numpy()
+
+
 def in_measured_sets(
     corpus: Corpus,
     obs_names: pd.Index,

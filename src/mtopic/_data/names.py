@@ -1,6 +1,6 @@
 """Names of what the data hold, and what is said of one that is missing, doubled or unknown."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -8,6 +8,14 @@ import numpy as np
 import pandas as pd
 
 T = TypeVar("T")
+
+SPELLINGS: Mapping[str, Callable[[pd.Index], pd.Index]] = {
+    "upper and lower case": lambda names: names.str.lower(),
+    "what follows a '.'": lambda names: names.str.split(".").str[0],
+    "suffixes such as '-1'": lambda names: names.str.replace(r"([-_.#](\d{1,2}|[a-z]+\d*))+$", "", regex=True),
+    "prefixes such as 'a_'": lambda names: names.str.replace(r"^.*[_#:]", "", regex=True),
+}
+"""Ways in which the same names are written, each undone."""
 
 
 def look_up(mapping: Mapping[str, T], key: str, what: str, where: str) -> T:
@@ -45,9 +53,29 @@ def matched(fitted: pd.Index, present: pd.Index, what: str, way_out: str) -> np.
     if unknown or missing:
         raise ValueError(
             f"model and data do not belong together: {unknown} {what} of the data are not in the model and {missing} "
-            f"of the model not in the data; {way_out}"
+            f"of the model not in the data{alike_but_for(present, fitted) if unknown else ''}; {way_out}"
         )
     return order
+
+
+def as_text(values: pd.Series, where: str) -> pd.Series:
+    """Values as text, NaN where there is none; such as 1 and "1" would become one and are refused."""
+    known = pd.Series(pd.unique(values.astype(object).dropna()), dtype=object)
+    twice = known[known.map(str).duplicated(keep=False)]
+    if len(twice):
+        text = str(twice.iloc[0])
+        both = " and ".join(repr(one) for one in twice if str(one) == text)
+        raise ValueError(f"{where} has both {both}: write them alike, or give them different names")
+    return values.astype(object).map(str, na_action="ignore")
+
+
+def alike_but_for(a: pd.Index, b: pd.Index) -> str:
+    """What keeps names from being the same, if it is something obvious; else nothing."""
+    a, b = a.astype(str), b.astype(str)
+    for what, spelling in SPELLINGS.items():
+        if 2 * int(spelling(a).isin(spelling(b)).sum()) > len(a):
+            return f"; they are alike but for {what}"
+    return ""
 
 
 def topic_name(k: int) -> str:

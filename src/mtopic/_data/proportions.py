@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from .empty import is_empty
 from .slots import Data, table
 
 
-def proportions(data: Data, key: str) -> pd.DataFrame:
-    """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing."""
+def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame:
+    """The proportions ``obsm[key]`` in float64, rows scaled to sum 1; NaN throughout where any is missing.
+
+    So are those of observations without counts, unless they are wanted (``of_empty``).
+    """
     given = table(data, key)
     names = given.columns.astype(str)
     if not len(names):
@@ -20,11 +24,14 @@ def proportions(data: Data, key: str) -> pd.DataFrame:
     if np.isnan(total).all():
         raise ValueError(
             f"obsm[{key!r}] holds no proportions: they are missing for all {len(values)} observations; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
     if (values < 0).any() or np.isinf(total).any() or (total == 0).any():
         raise ValueError(
             f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.export_params wrote"
+            "name a table that mtopic.tl.topic_model wrote"
         )
-    return pd.DataFrame(values / total, index=data.obs_names, columns=names)
+    shares = values / total
+    if not of_empty:
+        shares[is_empty(data, key)] = np.nan
+    return pd.DataFrame(shares, index=data.obs_names, columns=names)

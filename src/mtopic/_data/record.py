@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 from numpy.typing import NDArray
 
 from mtopic._warn import warn
@@ -133,7 +134,7 @@ def trace(data: Data, key: str) -> tuple[Any, float | None]:
     """The bound after each iteration of the fit ``uns[key]``, and its number of counts."""
     fit = look_up(data.uns, key, "fit", "uns of the data")
     if not isinstance(fit, Mapping):
-        raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.export_params wrote")
+        raise TypeError(f"uns[{key!r}] is not a fit that mtopic.tl.topic_model or export_params wrote")
     return look_up(fit, "elbo", "trace", f"uns[{key!r}]"), Params.of(fit.get("params", {})).n_counts
 
 
@@ -147,8 +148,19 @@ def params_if_any(data: Data, head: str) -> Params:
     return Params.of(read(data, head).get("params", {}))
 
 
+def require_no_modality(data: Data, *names: str) -> None:
+    """No modality may be named like a table that is to be written to ``obsm`` of a MuData, where it has its mask."""
+    for name in names if isinstance(data, MuData) else ():
+        if name in data.mod:
+            raise ValueError(
+                f"a modality is named {name!r}, and obsm[{name!r}] says which observations it has, so no table of that "
+                f"name can be written: name the modality otherwise, MuData({{'rna': mdata[{name!r}], …}}), or the table"
+            )
+
+
 def require_writable(data: Data, head: str, parameter: str, value: str | None) -> None:
     """The record of a fit must be writable under the name that a parameter has given."""
+    require_no_modality(data, *(f"{head}{name}" for name in ("topics", *REMOVED)))
     if "/" in head:
         raise ValueError(f"{parameter}={value!r}: names of slots hold no '/'")
     if not isinstance(data.uns.get(f"{head}mtopic", {}), Mapping):
@@ -236,20 +248,26 @@ def warn_other_raw_counts(data: Data, head: str, mod: str, counts: CSR) -> None:
         warn_other_counts(data, head, summary({mod: counts}))
 
 
-def warn_other_counts(data: Data, head: str, found: pd.DataFrame) -> None:
-    """Say which counts are not those of the fit, by what is known of them (`Counts.summary`)."""
+def warn_other_counts(data: Data, head: str, found: pd.DataFrame, *, of_all: bool = False) -> None:
+    """Say which counts are not those of the fit, by what is known of them (`Counts.summary`).
+
+    With ``of_all`` a part of the observations is not enough.
+    """
     known = read(data, head).get("counts", pd.DataFrame())
     for mod in known.index.intersection(found.index):
         was, now = known.loc[mod], found.loc[mod]
+        way_out = "put the counts back into layers['counts'] or X, or fit them anew"
         if was["n_features"] != now["n_features"]:
             what = f"{now['n_features']:,} features in place of {was['n_features']:,}"
         elif was["whole"] and not now["whole"]:
             what = "values that are not whole numbers"
-        elif was["n_obs"] == now["n_obs"] and not np.isclose(was["total"], now["total"], rtol=1e-6):
+        elif was["n_obs"] != now["n_obs"]:
+            if not of_all:
+                continue
+            what = f"{now['n_obs']:,} observations in place of {was['n_obs']:,}"
+            way_out = "call this on all observations, and take a part of the result"
+        elif not np.isclose(was["total"], now["total"], rtol=1e-6):
             what = f"a total of {now['total']:.6g} in place of {was['total']:.6g}"
         else:
             continue
-        warn(
-            f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these. Put the counts "
-            "back into layers['counts'] or X, or fit them anew"
-        )
+        warn(f"modality {mod!r} does not hold the counts of the fit, but {what}: results are of these; {way_out}")

@@ -8,14 +8,21 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from . import Data as Data
 from . import record
-from .names import absent, look_up, topic_name
+from .names import absent, as_text, look_up, topic_name
 
 T = TypeVar("T")
 
 ANNDATA_MODALITY = "X"
+IN_TISSUE = ("spatial", "coord")
+"""With what the names of coordinates in a tissue begin."""
+
+EMBEDDINGS = ("umap", "tsne", "pca")
+FEW_GROUPS, MANY_GROUPS = 50, 1000
+"""So many groups are always plausible, and never."""
 
 
 def its_table(value: T) -> T | AnnData:
@@ -36,6 +43,7 @@ def its_table(value: T) -> T | AnnData:
 def modalities(data: Data) -> dict[str, AnnData]:
     """The modalities by name; an AnnData is one modality named "X"."""
     if isinstance(data, AnnData):
+        _require_loaded(data, ANNDATA_MODALITY)
         return {ANNDATA_MODALITY: data}
     if not isinstance(data, MuData):
         raise TypeError(
@@ -45,7 +53,19 @@ def modalities(data: Data) -> dict[str, AnnData]:
         raise ValueError(f"the MuData shares axis {data.axis}: topics need modalities that share observations (axis=0)")
     if not data.mod:
         raise ValueError("the MuData holds no modality")
+    for mod, adata in data.mod.items():
+        _require_loaded(adata, mod)
     return dict(data.mod)
+
+
+def _require_loaded(adata: AnnData, mod: str) -> None:
+    if not isinstance(adata.obs, pd.DataFrame):
+        raise TypeError(f"modality {mod!r} was read lazily, and its tables are not loaded: call to_memory() first")
+
+
+def holders(data: Data) -> list[Data]:
+    """The data, and the modalities of a MuData."""
+    return [data, *data.mod.values()] if isinstance(data, MuData) else [data]
 
 
 def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
@@ -61,18 +81,42 @@ def modality(data: Data, mod: str | None) -> tuple[str, AnnData]:
 def coordinates(data: Data, key: str) -> NDArray[np.float64]:
     """Coordinates (n_obs × dimensions) from ``obsm`` of the data, else of its modalities, rows matched by name.
 
-    A basis ``umap`` is also found as ``X_umap``; the default ``coords`` also as ``spatial``.
+    A basis ``umap`` is also found as ``X_umap``; the default ``coords`` also as ``spatial``. ``"mod:key"`` is that of
+    one modality.
     """
-    candidates = [key, f"X_{key}"] + (["spatial"] if key == "coords" else [])
-    parts = [] if isinstance(data, AnnData) else list(modalities(data).values())
-    for name in candidates:
-        for holders in ([data], parts):
-            tables = [_rows(holder, name) for holder in holders if _is_table(holder, name)]
-            if tables:
-                record.warn_outdated(data, f"obsm:{name}")
-                return _merge(tables, data.obs_names, f"obsm[{name!r}]")
-    known = {name for holder in (data, *parts) for name in holder.obsm if _is_table(holder, name)}
+    return basis(data, key)[1].to_numpy()
+
+
+def basis(data: Data, key: str, *, of_one: bool = False) -> tuple[str, pd.DataFrame]:
+    """Name of the slot that `coordinates` come from, and these.
+
+    If they are ``of_one`` modality, those of observations that it lacks may be NaN.
+    """
+    parts: dict[str, AnnData] = {} if isinstance(data, AnnData) else modalities(data)
+    mod, _, rest = key.partition(":")
+    places = [(slot, holders) for slot in _spellings(key) for holders in ({"": data}, parts)]
+    if mod in parts:
+        places += [(slot, {mod: parts[mod]}) for slot in _spellings(rest)]
+    for slot, holders in places:
+        tables = {name: _rows(holder, slot) for name, holder in holders.items() if _is_table(holder, slot)}
+        if tables:
+            record.warn_outdated(data, f"obsm:{slot}")
+            _require_one_basis(data, tables, slot)
+            return slot, _merge(tables, data.obs_names, slot, whole=not (of_one and list(holders) == [mod]))
+    known = {name for holder in (data, *parts.values()) for name in holder.obsm if _is_table(holder, name)}
     raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
+
+
+def is_embedding(data: Data, slot: str) -> bool:
+    """Whether coordinates of this name are places in an embedding and not in a tissue."""
+    name = slot.removeprefix("X_")
+    holders = [data] if isinstance(data, AnnData) else [data, *data.mod.values()]
+    as_scanpy = any(f"X_{name}" in holder.obsm for holder in holders)
+    return as_scanpy and not name.startswith(IN_TISSUE) or any(kind in name.lower() for kind in EMBEDDINGS)
+
+
+def _spellings(key: str) -> list[str]:
+    return [key, f"X_{key}"] + (["spatial"] if key == "coords" else [])
 
 
 def _is_table(holder: Data, name: str) -> bool:
@@ -93,26 +137,54 @@ def _rows(holder: Data, name: str) -> pd.DataFrame:
     return pd.DataFrame(array, index=holder.obs_names)
 
 
-def _merge(tables: list[pd.DataFrame], names: pd.Index, slot: str) -> NDArray[np.float64]:
-    first = tables[0].reindex(names)
-    for table in tables[1:]:
-        first = first.combine_first(table.reindex(names))
-    covered = tables[0].index.append([table.index for table in tables[1:]])
-    missing = names.difference(covered)
-    if len(missing):
-        raise ValueError(f"{slot} has no coordinates for {len(missing)} observations, the first is {missing[0]!r}")
-    merged = first.to_numpy()
-    bad = ~np.isfinite(merged).all(axis=1)
+def _merge(tables: dict[str, pd.DataFrame], names: pd.Index, slot: str, *, whole: bool) -> pd.DataFrame:
+    first, *others = (table.reindex(names) for table in tables.values())
+    for other in others:
+        first = first.combine_first(other)
+    covered = names.isin(np.concatenate([table.index for table in tables.values()]))
+    if whole and not covered.all():
+        raise ValueError(
+            f"obsm[{slot!r}] has no coordinates for {(~covered).sum()} observations, the first is "
+            f"{names[~covered][0]!r}"
+        )
+    bad = covered & ~np.isfinite(first).all(axis=1).to_numpy()
     if bad.any():
         raise ValueError(
-            f"{slot} is not finite for {bad.sum()} observations, the first is {names[bad][0]!r}: "
+            f"obsm[{slot!r}] is not finite for {bad.sum()} observations, the first is {names[bad][0]!r}: "
             "drop these observations or mend their coordinates"
         )
-    return merged
+    return first
+
+
+def _require_one_basis(data: Data, tables: dict[str, pd.DataFrame], slot: str) -> None:
+    """Several modalities may hold the same coordinates, or a tissue's for observations that the others lack."""
+    (mod, first), *others = tables.items()
+    for other_mod, other in others:
+        common = first.index.intersection(other.index)
+        if len(common) and first.shape[1] == other.shape[1]:
+            here, there = first.loc[common].to_numpy(), other.loc[common].to_numpy()
+            differ = bool((np.abs(here - there) > 1e-4 * np.nanmax(np.abs(here), initial=0)).any())
+        else:
+            differ = is_embedding(data, slot) or first.shape[1] != other.shape[1]
+        if differ:
+            one, another = f"{mod}:{slot}", f"{other_mod}:{slot}"
+            raise ValueError(
+                f"modalities {mod!r} and {other_mod!r} have different coordinates obsm[{slot!r}]: say which are meant, "
+                f"{one!r} or {another!r}"
+            )
 
 
 def column(data: Data, key: str) -> pd.Series:
-    """A column of ``obs``; of a modality as ``"mod:column"``, or by its bare name if one modality only has it."""
+    """A column of ``obs``; of a modality as ``"mod:column"``, or by its bare name if one modality only has it.
+
+    Values that differ, but not as text, are refused.
+    """
+    values = _column(data, key)
+    as_text(values, f"obs[{key!r}]")
+    return values
+
+
+def _column(data: Data, key: str) -> pd.Series:
     if key in data.obs:
         record.warn_outdated(data, f"obs:{key}")
         return data.obs[key]
@@ -132,20 +204,49 @@ def column(data: Data, key: str) -> pd.Series:
 
 def categories(data: Data, key: str) -> pd.Categorical:
     """The category of each observation by a `column`, in their own order or sorted; their names are text."""
-    values = pd.Categorical(column(data, key)).remove_unused_categories()
+    given = column(data, key)
+    values = pd.Categorical(given).remove_unused_categories()
     if not len(values.categories):
         raise ValueError(f"obs[{key!r}] holds no category")
+    if _is_no_grouping(given, len(values.categories)):
+        raise ValueError(
+            f"obs[{key!r}] has {len(values.categories):,} different values, such as {values.categories[0]!r}, of "
+            f"{len(given):,} observations, which makes no groups: name a column of categories; "
+            f"pandas.cut(obs[{key!r}], 5) makes some of numbers"
+        )
     return values.rename_categories(values.categories.astype(str))
 
 
-def table(data: Data, key: str, *, made_by: str = "mtopic.tl.export_params") -> pd.DataFrame:
+def _is_no_grouping(given: pd.Series, n: int) -> bool:
+    """Whether values are measurements or names of single observations: many, and few observations of each."""
+    n_obs = len(given)
+    if not is_numeric_dtype(given.dtype) or is_bool_dtype(given.dtype):
+        return n > FEW_GROUPS and 2 * n > n_obs or n > MANY_GROUPS
+    if not (given.dropna() % 1).any():
+        return n > FEW_GROUPS and 4 * n > n_obs or n > MANY_GROUPS
+    return n > FEW_GROUPS or 2 * n > max(n_obs, 10)
+
+
+def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or export_params)") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
     modalities(data)
     known = [name for name in data.obsm if _is_table(data, name)]
     if key not in known:
         raise KeyError(f"{absent(key, known, 'table', 'obsm of the data')}; {made_by} writes it")
     values = data.obsm[key]
-    return values if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
+    return by_position(values, data.obs_names) if isinstance(values, pd.DataFrame) else _named(values, data.obs_names)
+
+
+def by_position(values: T, names: pd.Index) -> T:
+    """A table of ``obsm`` by the names that its observations have now, as an index may be older; other values as is."""
+    is_stale = isinstance(values, pd.DataFrame) and not values.index.equals(names)
+    return values.set_axis(names) if is_stale else values  # type: ignore[attr-defined]
+
+
+def with_signatures(data: Data, key: str) -> list[str]:
+    """The modalities with signatures; one without, to be complained of, if there are none."""
+    parts = modalities(data)
+    return [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
 
 
 def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData, pd.DataFrame]:
@@ -153,7 +254,7 @@ def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData
     name, adata = modality(data, mod)
     if key not in adata.varm:
         what = absent(key, list(adata.varm.keys()), "signatures", f"varm of modality {name!r}")
-        raise KeyError(f"{what}; mtopic.tl.export_params writes them")
+        raise KeyError(f"{what}; mtopic.tl.topic_model (or export_params) writes them")
     values = adata.varm[key]
     return name, adata, values if isinstance(values, pd.DataFrame) else _named(values, adata.var_names)
 

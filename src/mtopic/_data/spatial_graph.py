@@ -8,10 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from mtopic._warn import warn
+
 from . import graph
 from .graph import Graph, Method
 from .record import Params
-from .slots import Data, coordinates
+from .slots import Data, coordinates, holders
+
+OVERLAP = 0.1
+"""The share of observations in places of others from which on it is said: a few coincide in any data."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class SpatialGraph:
         points: NDArray[np.float64] | None
         if neighbors_key is None:
             points = coordinates(data, spatial_key)
+            _warn_overlapping(data, points, sections)
             found = graph.build(points, radius, n_neighbors, method=neighbors_method, sections=sections)
             params: dict[str, Any] = {"spatial_key": spatial_key}
             if neighbors_method is not None:
@@ -65,7 +71,7 @@ class SpatialGraph:
             if n_neighbors is not None:
                 params["n_neighbors"] = n_neighbors
         else:
-            points = _points_if_any(data, spatial_key)
+            points = points_if_any(data, spatial_key)
             found = graph.find(data, neighbors_key)
             _check_sections(found, sections, neighbors_key)
             params = {"neighbors_key": neighbors_key}
@@ -83,6 +89,26 @@ def weights_of_fit(data: Data, params: Params) -> csr_array:
     return stored.weights(points, params.bandwidth, sections)
 
 
+def _warn_overlapping(data: Data, points: NDArray[np.float64], sections: pd.CategoricalIndex | None) -> None:
+    """Say if sections lie on top of each other, by places that are taken twice or by what squidpy knows of them."""
+    places = pd.DataFrame(points)
+    if sections is not None:
+        places["section"] = sections.codes
+    shared = int(places.duplicated(keep=False).sum())
+    if shared > OVERLAP * len(places):
+        named = "library_key" if sections is None else f"another column than library_key={sections.name!r}"
+        warn(
+            f"{shared} of {len(places)} observations are in places that are taken twice: if sections lie on top of "
+            f"each other, name their column of obs by {named}, so that neighbours are of the same section"
+        )
+    libraries = [str(name) for holder in holders(data) for name in holder.uns.get("spatial", ())]
+    if sections is None and len(set(libraries)) > 1:
+        warn(
+            f"uns['spatial'] has several sections, such as {libraries[0]!r} and {libraries[1]!r}, and neighbours may "
+            "be of another one: name their column of obs by library_key"
+        )
+
+
 def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str) -> None:
     if sections is None:
         return
@@ -95,7 +121,8 @@ def _check_sections(graph: Graph, sections: pd.CategoricalIndex | None, key: str
         )
 
 
-def _points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:
+def points_if_any(data: Data, key: str) -> NDArray[np.float64] | None:
+    """Coordinates, or None where there are none under the default key: a stored graph can do without."""
     try:
         return coordinates(data, key)
     except KeyError:

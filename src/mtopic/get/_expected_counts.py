@@ -10,8 +10,8 @@ from mtopic.model.expected import expected
 @public
 def expected_counts(
     data: Data,
-    mod: str | None,
-    features: str | Sequence[str],
+    mod: str | None = None,
+    features: str | Sequence[str] = (),
     *,
     prefix: str | None = None,
     rates: bool = False,

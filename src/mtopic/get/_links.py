@@ -1,14 +1,18 @@
 import numpy as np
 import pandas as pd
 
+from mtopic._api import public
 
+
+@public
 def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0) -> pd.DataFrame:
     """The strongest links of each feature as a tidy table.
 
     Parameters
     ----------
     data
-        Weights, features of B × features of A, as `mtopic.tl.feature_associations` gives them.
+        Weights, features of B × features of A, as `mtopic.tl.feature_associations` gives them. Of a sparse table, only
+        the pairs that it holds are links.
     n_top
         Number of links of a feature of A; all that are above ``min_weight`` if None.
     min_weight
@@ -34,15 +38,24 @@ def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0
     """
     if n_top is not None and n_top < 1:
         raise ValueError(f"n_top={n_top}: choose at least 1 link a feature, or None for all")
-    values = data.to_numpy(dtype=np.float64)
-    order = np.argsort(-values, axis=0, kind="stable")[:n_top]
-    weights = np.take_along_axis(values, order, axis=0)
-    column, rank = np.nonzero(weights.T > min_weight)
+    if all(isinstance(kind, pd.SparseDtype) and kind.fill_value == 0 for kind in data.dtypes):
+        pairs = data.sparse.to_coo()
+        row, column, weight = pairs.row, pairs.col, pairs.data.astype(np.float64)
+    else:
+        values = data.to_numpy(dtype=np.float64)
+        column, row = np.nonzero(values.T > min_weight)
+        weight = values[row, column]
+    enough = weight > min_weight
+    row, column, weight = row[enough], column[enough], weight[enough]
+    order = np.lexsort((row, -weight, column))
+    row, column, weight = row[order], column[order], weight[order]
+    rank = np.arange(len(order)) - np.searchsorted(column, column) + 1
+    top = rank <= (len(data) if n_top is None else n_top)
     return pd.DataFrame(
         {
-            "feature": data.columns[column],
-            "partner": data.index[order[rank, column]],
-            "rank": rank + 1,
-            "weight": weights[rank, column],
+            "feature": data.columns[column[top]],
+            "partner": data.index[row[top]],
+            "rank": rank[top],
+            "weight": weight[top],
         }
     )

@@ -11,7 +11,7 @@ from pandas.api.types import is_numeric_dtype
 
 from mtopic._api import public
 from mtopic._data import Data, record
-from mtopic._data.slots import coordinates, modalities, table
+from mtopic._data.slots import by_position, coordinates, modalities, table
 from mtopic._warn import warn
 
 SPATIAL = "spatial"
@@ -76,7 +76,7 @@ def _tables(data: Data, key: str, topics: pd.Index) -> dict[str, Any]:
     """The tables of ``obsm`` in the forms that scanpy and squidpy take, without masks of modalities and the topics."""
     parts = list(data.mod) if isinstance(data, MuData) else []
     left_behind = {key, SPATIAL, *parts}
-    tables = {name: data.obsm[name] for name in data.obsm if name not in left_behind}
+    tables = {name: by_position(data.obsm[name], data.obs_names) for name in data.obsm if name not in left_behind}
     for name, values in list(tables.items()):
         if _is_basis(values) and not values.columns.isin([*topics, *parts]).any():
             tables[name] = values.to_numpy(dtype=np.float64)

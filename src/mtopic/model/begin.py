@@ -31,6 +31,8 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
     counts = read_counts(data, settings, settings.raw)
     eta, learns_eta = read_eta(settings.eta, counts.features)
     counts.warn_empty()
+    counts.warn_apart()
+    _warn_many_topics(settings.n_topics, counts)
     if settings.raw:
         _warn_no_raw_counts(parts, counts)
     weights = weights_by_modality(settings.modality_weights, list(counts.features))
@@ -54,6 +56,12 @@ def read_counts(
 ) -> Counts:
     """The counts as a model of these settings has them."""
     return Counts.read(data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order)
+
+
+def _warn_many_topics(n_topics: int, counts: Counts) -> None:
+    for what, n in (("observations", len(counts.obs_names)), ("features", sum(map(len, counts.features.values())))):
+        if n_topics > n:
+            warn(f"n_topics={n_topics}: the data have but {n} {what}, which tell no more topics than these apart")
 
 
 def _warn_no_raw_counts(parts: Mapping[str, AnnData], counts: Counts) -> None:

@@ -23,7 +23,7 @@ def expected(
     """Name of the modality, and its expected counts, or their shares, observations of the data × features."""
     head = record.head(prefix)
     name, adata, _ = find_signatures(data, mod, f"{head}signatures")
-    theta = proportions(data, f"{head}topics")
+    theta = proportions(data, f"{head}topics", of_empty=True)
     table = checked_signatures(data, name, f"{head}signatures", theta.columns)
     chosen = table.loc[known_features(features, table.index, name)]
     total, params = table.to_numpy(dtype=np.float64).sum(axis=0), record.read_params(data, head)

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._data.names import absent
+from mtopic._files import access, of_the_system
 
 SCHEMA = 1
 SEAL, BLOCK = b"mtopic model, sha256 ", 512
@@ -34,16 +35,17 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     """Write beside the target, then put in its place: there is always the whole earlier file or the whole new one."""
     target = require_folder(path)
     draft = target.with_name(f".{target.name}-{uuid4().hex[:8]}.part")
-    try:
-        with h5py.File(draft, "x", userblock_size=BLOCK) as file:
-            file.attrs["schema_version"] = SCHEMA
-            file["settings"] = json.dumps(state.settings, default=_plain)
-            for name, values in state.arrays.items():
-                _put(file, name, values)
-        _seal(draft)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with access(path, "written"):
+        try:
+            with h5py.File(draft, "x", userblock_size=BLOCK) as file:
+                file.attrs["schema_version"] = SCHEMA
+                file["settings"] = json.dumps(state.settings, default=_plain)
+                for name, values in state.arrays.items():
+                    _put(file, name, values)
+            _seal(draft)
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
     _flush_folder(target.parent)
 
 
@@ -51,14 +53,17 @@ def read(path: str | os.PathLike[str]) -> State:
     """All of a file that `write` has written."""
     path = Path(path)
     _require_file(path)
-    _require_sealed(path)
-    try:
-        with h5py.File(path) as file:
-            version = int(file.attrs["schema_version"])
-            if version == SCHEMA:
-                return _contents(file)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise incomplete(path, error) from error
+    with access(path, "read"):
+        _require_sealed(path)
+        try:
+            with h5py.File(path) as file:
+                version = int(file.attrs["schema_version"])
+                if version == SCHEMA:
+                    return _contents(file)
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            if of_the_system(error):
+                raise
+            raise incomplete(path, error) from error
     raise ValueError(
         f"{str(path)!r} has schema version {version}, and this mtopic reads version {SCHEMA}: load it with the mtopic "
         "that wrote it, or fit anew"
@@ -156,6 +161,16 @@ def _require_sealed(path: Path) -> None:
             hint = ": mtopic.read.h5mu reads an h5mu" if h5py.is_hdf5(path) else ""
             raise ValueError(f"{str(path)!r} is not a model that model.save wrote{hint}")
         if block != _block(file):
+            _require_closed(path)
             raise ValueError(
                 f"{str(path)!r} was cut short or changed since it was written: load an earlier copy, or fit anew"
             )
+
+
+def _require_closed(path: Path) -> None:
+    """Pass on what the system says of a file that another program is changing."""
+    try:
+        h5py.File(path).close()
+    except OSError as error:
+        if of_the_system(error):
+            raise

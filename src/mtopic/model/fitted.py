@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
@@ -14,7 +15,7 @@ from mtopic._data.names import topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
-from mtopic._data.slots import find_signatures, modalities
+from mtopic._data.slots import find_signatures, modalities, with_signatures
 from mtopic.inference import Backend, Corpus, Posterior
 from mtopic.inference.priors import by_row, total
 
@@ -42,11 +43,10 @@ class Fitted:
     def of_slots(cls, data: Data, head: str) -> Self:
         """From what `export_params` has written, in those modalities that have signatures."""
         parts, key = modalities(data), f"{head}signatures"
-        fitted = [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
-        signatures = {mod: checked_signatures(data, mod, key) for mod in fitted}
+        signatures = {mod: checked_signatures(data, mod, key) for mod in with_signatures(data, key)}
         for mod, table in signatures.items():
             record.warn_other_features(data, head, mod, len(table))
-        preparation = {mod: Preparation.of(parts[mod]) for mod in fitted}
+        preparation = {mod: Preparation.of(parts[mod]) for mod in signatures}
         return cls(signatures, preparation, record.read_params(data, head))
 
     @classmethod
@@ -97,15 +97,33 @@ def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts
     """The posterior of the fit's own observations as far as their topics tell it, λ = 1; and their counts."""
     n_jobs_given(n_jobs)
     theta, params = _whole_proportions(data, f"{head}topics"), record.read_params(data, head)
-    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
-    record.warn_other_counts(data, head, counts.summary)
-    weights = weights_of(params, list(counts.features))
-    corpus = counts.corpus.scaled(params.count_scale).with_weights(weights)
+    corpus, counts = _counts_of_fit(data, head, params, of_all=True)
+    gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
     alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
-    gamma = theta.to_numpy() * (corpus.totals + total(alpha, theta.shape[1]))[:, None]
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
     gamma = gamma.astype(corpus.dtype)
     return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs)), counts
+
+
+def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:
+    """What the prior alone adds to the proportions, observations × topics: α over the sum of counts and α."""
+    params = record.read_params(data, head)
+    corpus, _ = _counts_of_fit(data, head, params)
+    alpha = np.broadcast_to(alpha_of_topics(params, topics), len(topics))
+    return alpha / _concentrations(params, corpus, topics)[:, None]
+
+
+def _counts_of_fit(data: Data, head: str, params: Params, *, of_all: bool = False) -> tuple[Corpus, Counts]:
+    """The counts with the weights and the scale of the fit, and as they were read."""
+    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
+    record.warn_other_counts(data, head, counts.summary, of_all=of_all)
+    weights = weights_of(params, list(counts.features))
+    return counts.corpus.scaled(params.count_scale).with_weights(weights), counts
+
+
+def _concentrations(params: Params, corpus: Corpus, topics: pd.Index) -> NDArray[np.float64]:
+    """The sum of γ of each observation, without neighbours."""
+    return np.asarray(corpus.totals + total(alpha_of_topics(params, topics), len(topics)), np.float64)
 
 
 def own_posterior_as_observed(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
@@ -141,7 +159,7 @@ def checked_signatures(data: Data, mod: str, key: str, topics: pd.Index | None =
 
 
 def _whole_proportions(data: Data, key: str) -> pd.DataFrame:
-    values = proportions(data, key)
+    values = proportions(data, key, of_empty=True)
     missing = int(values.isna().any(axis=1).sum())
     if missing:
         raise ValueError(f"obsm[{key!r}] lacks the proportions of {missing} observations: leave these out")

@@ -38,6 +38,7 @@ class Model:
     n_init: int
 
     def __init__(self, data: Data, settings: Settings) -> None:
+        self.asked: str | None = settings.digest()
         counts, self._run = begin(data, settings)
         self._set(settings, counts)
         self.interrupted = False

@@ -11,7 +11,7 @@ from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix
 from mtopic._data.counts import lay_out
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
-from mtopic._data.names import absent, unique
+from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps
 from mtopic._data.slots import modalities
 from mtopic._warn import warn
@@ -116,8 +116,8 @@ def _common(trained: pd.Index, adata: AnnData, mod: str) -> pd.Index:
     if not len(common):
         there = f"the first is {names[0]!r}" if len(names) else "it has none"
         raise ValueError(
-            f"modality {mod!r} has no feature of the training, where the first is {trained[0]!r} ({there}): "
-            "give var_names the names that they had there, or leave the modality out"
+            f"modality {mod!r} has no feature of the training, where the first is {trained[0]!r} ({there})"
+            f"{alike_but_for(names, trained)}: give var_names the names that they had there, or leave the modality out"
         )
     return common
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mtopic._data.names import look_up, topic_name
+from mtopic._data.names import alike_but_for, look_up, topic_name
 from mtopic._data.record import Params
 from mtopic.inference.priors import Prior
 
@@ -21,6 +21,9 @@ def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
     """α to begin with, and whether it is to be learned."""
     if given is None or isinstance(given, str) or np.ndim(given) == 0:
         return _number("alpha", given, 1 / n_topics, "an array of one for each topic")
+    names = pd.Index([topic_name(k) for k in range(n_topics)])
+    if isinstance(given, pd.Series) and names.isin(given.index).any():
+        given = _by_name(given, names, "alpha", "topics")
     return _positive(given, n_topics, "alpha", "topics"), False
 
 
@@ -96,22 +99,22 @@ def _number(name: str, given: Any, default: float, forms: str) -> tuple[float, b
 def _of_modality(given: Any, features: pd.Index, mod: str) -> NDArray[np.float64]:
     name = f"eta[{mod!r}]"
     if isinstance(given, pd.Series):
-        given = _by_name(given, features, name)
+        given = _by_name(given, features, name, "features")
     if not isinstance(given, str) and np.ndim(given) == 0:
         given = np.broadcast_to(given, len(features))
     return _positive(given, len(features), name, f"features of modality {mod!r}")
 
 
-def _by_name(given: pd.Series, features: pd.Index, name: str) -> NDArray[np.float64]:
+def _by_name(given: pd.Series, features: pd.Index, name: str, what: str) -> NDArray[np.float64]:
     """The values in the order of the features; a Series may have more than these."""
     if given.index.has_duplicates:
         twice = given.index[given.index.duplicated()][0]
-        raise ValueError(f"{name} has {twice!r} more than once: give one number for each feature")
+        raise ValueError(f"{name} has {twice!r} more than once: give one number for each of the {what}")
     missing = features.difference(given.index, sort=False)
     if len(missing):
         raise ValueError(
-            f"{name} has no number for {len(missing)} of {len(features)} features, the first is {missing[0]!r}: "
-            "index the Series by var_names, or give an array in their order"
+            f"{name} has no number for {len(missing)} of {len(features)} {what}, the first is {missing[0]!r}"
+            f"{alike_but_for(features, given.index)}: index the Series by var_names, or give an array in their order"
         )
     return given.loc[features].to_numpy()
 

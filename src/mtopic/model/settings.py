@@ -1,10 +1,13 @@
 """The options of a model, each with its default and its check."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._check import n_jobs_given
@@ -111,11 +114,25 @@ class Settings:
         seed = int(self.seed) if isinstance(self.seed, int | np.integer) else None
         return {name: getattr(self, name) for name in KEPT} | {"dtype": self.precision.name, "seed": seed}
 
+    def digest(self) -> str:
+        """The same for options that give the same fit, another for others."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("n_jobs", "verbose")}
+        return hashlib.sha256(json.dumps(values, default=_plain, sort_keys=True).encode()).hexdigest()
+
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any], rng: np.random.Generator) -> Self:
         """The settings that a file holds; a generator that was the seed is the one that the fit goes on with."""
         seed = rng if kept["seed"] is None else kept["seed"]
         return cls(**{name: kept[name] for name in KEPT}, seed=seed)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, in one that has the same bits."""
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if isinstance(value, pd.Series):
+        return value.to_dict()
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def recipe(spatial: bool) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def of(model: "Model") -> State:
     settings = model._settings.as_dict() | {
         "model": type(model).__name__,
         "version": __version__,
+        "asked": model.asked,
         "modalities": model.modalities,
         "converged": run.converged,
         "schedule": run.schedule,
@@ -99,7 +100,7 @@ def restore(model: "Model", state: State) -> None:
     waiting, spatial = settings.get("starts"), settings.get("smtm")
     smoothing = NoSmoothing() if spatial is None else Smoothing.from_state(spatial, arrays, corpus.n_obs)
     model._set(Settings.from_dict(settings, rng), counts)
-    model.interrupted = False
+    model.interrupted, model.asked = False, settings.get("asked")
     model._digests = {name: settings[name] for name in ("fingerprint", "raw_fingerprint")}
     model._run = Run(
         Fit.from_state(corpus, settings["fit"], arrays),

@@ -1,4 +1,7 @@
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -9,8 +12,9 @@ from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.names import absent
 
-from ._figure import Limit, Save, colour_bar, colour_map, limits, page
-from ._spots import Spots
+from ._figure import Limit, Save, limits
+from ._maps import maps
+from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 LABEL = "mean Hellinger distance\nto neighbours"
 
@@ -37,7 +41,10 @@ def borders(
     ax: Axes | None = None,
     show: bool | None = None,
     return_fig: bool = False,
-) -> Axes | Figure:
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
+) -> Axes | list[Axes] | Figure:
     """Draw how much the topics change around each observation, the highest on top.
 
     Parameters
@@ -49,13 +56,14 @@ def borders(
         Key of the distances in ``obs``.
     cmap
         Colour map. Missing values, such as those of observations without neighbours, are grey.
-    {vmin,vmax title marker s fontsize figsize:tissue transparent save:markers ax show:ax return_fig}
+    {vmin,vmax title marker s fontsize figsize:tissue transparent save:markers ax:section show:ax return_fig}
+    {library_key:drawn library_id origin}
 
-    {Returns:ax}
+    {Returns:sections}
 
     {Raises ValueError:limit}
     KeyError
-        If there are no such coordinates or distances.
+        If there are no such coordinates, distances or sections.
 
     {Examples:tissue}
     >>> mt.tl.borders(mdata)
@@ -63,19 +71,21 @@ def borders(
     >>> len(ax.collections[0].get_offsets())
     200
     """
-    values = _distances(data, key)
-    spots = Spots(data, x, s, marker)
-    low, high = limits(values, vmin, vmax)
-    room = (SIZE * spots.panel[0] + 0.1 * fontsize, SIZE * spots.panel[1] + 0.03 * fontsize)
-    order = np.argsort(values, kind="stable")
-    with page(fontsize=fontsize, panel=room, figsize=figsize, ax=ax, compressed=True) as sheet:
-        drawn = spots.draw(sheet.ax, values, order, cmap=colour_map(cmap), vmin=low, vmax=high)
-        colour_bar(sheet.ax, drawn, LABEL)
-        if title is not None:
-            sheet.ax.set_title(title)
-        sheet.settle()
-        spots.fit_markers()
-        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    panels = sections(data, x, record.head(None), where, ax)
+    style: dict[str, Any] = {"cmap": cmap, "marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize}
+    end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
+    drawn = maps(
+        panels,
+        pd.DataFrame({title or "": _distances(data, key)}),
+        lambda values: limits(values, vmin, vmax),
+        **style,
+        **end,
+        ax=ax,
+        label=LABEL,
+        enlarged=SIZE if len(panels) == 1 else 1,
+    )
+    return drawn[0] if isinstance(drawn, list) and len(drawn) == 1 else drawn
 
 
 def _distances(data: Data, key: str) -> NDArray[np.float64]:

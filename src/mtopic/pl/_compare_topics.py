@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETLEFT, CARETRIGHT, MarkerStyle
 
 from mtopic._api import public
 from mtopic._data import Data, record
@@ -14,6 +15,8 @@ from mtopic._palette import Palette, stored_or
 from ._figure import Save, page
 
 MADE_BY = "mtopic.tl.compare_topics"
+WIDEST = 3.0
+"""How far intervals are drawn, in terms of the largest difference: what is wider says that nothing is known."""
 
 
 @public
@@ -34,7 +37,8 @@ def compare_topics(
     """Draw how the topics of two groups differ: a point for each topic, with the interval of the difference.
 
     The axis is the logarithm to base 2 of the fold change, so that +1 is twice the share. Points are filled where q is
-    at most ``max_q``.
+    at most ``max_q``. Intervals of few samples can be far wider than any difference; what reaches beyond three times
+    the largest difference, or beyond 3, ends in an arrow at the edge.
 
     Parameters
     ----------
@@ -86,7 +90,13 @@ def _label(params: Mapping[str, Any]) -> str:
 def _forest(ax: Axes, table: pd.DataFrame, colours: np.ndarray, max_q: float) -> None:
     ax.axvline(0, color="grey", linewidth=0.6, linestyle="--", zorder=0)
     places = np.arange(len(table))
-    ax.hlines(places, table["low"], table["high"], colors=list(colours), linewidth=1.5)
+    widest = WIDEST * max(1.0, np.nanmax(np.abs(table["difference"]), initial=0.0))
+    low, high = table["low"].to_numpy(), table["high"].to_numpy()
+    ax.hlines(places, np.maximum(low, -widest), np.minimum(high, widest), colors=list(colours), linewidth=1.5)
+    for beyond, edge, marker in ((low < -widest, -widest, CARETLEFT), (high > widest, widest, CARETRIGHT)):
+        if beyond.any():
+            ends = np.full(beyond.sum(), edge)
+            ax.scatter(ends, places[beyond], s=30, c=list(np.array(list(colours))[beyond]), marker=MarkerStyle(marker))
     filled = (table["q"] <= max_q).to_numpy()
     faces = [colour if full else "white" for colour, full in zip(colours, filled, strict=True)]
     ax.scatter(table["difference"], places, s=25, c=faces, edgecolors=list(colours), linewidths=1.2, zorder=3)

@@ -9,8 +9,10 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mtopic._api import public
 from mtopic._data import Data
-from mtopic._data.slots import column, table
+from mtopic._data.proportions import proportions
+from mtopic._data.slots import categories
 from mtopic._palette import Palette, stored_or
+from mtopic._warn import warn
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 from ._figure import legend as draw_legend
@@ -39,7 +41,7 @@ def composition(
     """Draw the mean topic proportions of each category of observations.
 
     {Parameters data:topics groupby}
-        Observations without a category are left out.
+        Observations without a category, without topics, or without counts in the fit are left out.
     {topics}
     kind
         ``"heatmap"``: categories × topics; ``"bar"``: a stacked bar for each category.
@@ -56,7 +58,8 @@ def composition(
     KeyError
         If there are no such proportions or there is no such column.
     ValueError
-        If several modalities have the column, no observation has a category, or ``kind`` or a number is out of range.
+        If several modalities have the column, it holds no categories but numbers or names of single observations, no
+        category has topics, or ``kind`` or a number is out of range.
 
     {Examples:data}
     >>> mt.tl.dominant_topics(mdata, "true_topics")
@@ -66,7 +69,7 @@ def composition(
     """
     if kind not in ("heatmap", "bar"):
         raise ValueError(f"kind={kind!r}: choose 'heatmap' or 'bar'")
-    means = _means(table(data, topics), column(data, groupby), groupby)
+    means = _means(proportions(data, topics), categories(data, groupby))
     if cluster:
         means = means.iloc[_order(means), _order(means.T)]
     names = [str(name) for name in means.columns]
@@ -108,19 +111,19 @@ def _size(means: pd.DataFrame, kind: str, fontsize: float) -> tuple[float, float
     return left + line * means.shape[1] + 1.2, max(line * len(means) + below + 0.4, 2.0)
 
 
-def _means(proportions: pd.DataFrame, groups: pd.Series, name: str) -> pd.DataFrame:
-    """Categories × topics, categories in their own order or sorted; those without observations are left out."""
-    if groups.notna().sum() == 0:
-        raise ValueError(f"obs[{name!r}] holds no category")
-    means = proportions.groupby(groups.to_numpy(), observed=True, sort=True).mean()
-    if isinstance(groups.dtype, pd.CategoricalDtype):
-        means = means.reindex([category for category in groups.cat.categories if category in means.index])
-    means.index = means.index.astype(str)
-    return means
+def _means(proportions: pd.DataFrame, groups: pd.Categorical) -> pd.DataFrame:
+    """Categories × topics; categories without topics are left out."""
+    means = proportions.groupby(groups, observed=True).mean()
+    lacking = means.index[means.isna().all(axis=1)]
+    if len(lacking):
+        warn(f"{', '.join(map(repr, lacking))} are left out: none of their observations has topics and counts")
+    if len(lacking) == len(means):
+        raise ValueError("no category has observations with topics: name another column, or table of proportions")
+    return means.drop(index=lacking)
 
 
 def _order(rows: pd.DataFrame) -> np.ndarray:
-    if len(rows) < 3:
+    if len(rows) < 3 or rows.shape[1] < 2:
         return np.arange(len(rows))
     values = rows.to_numpy() + 1e-12 * np.arange(rows.shape[1])  # a constant row has no correlation
     return np.asarray(leaves_list(linkage(values, "average", metric="correlation", optimal_ordering=True)))

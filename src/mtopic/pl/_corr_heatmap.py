@@ -6,9 +6,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from mtopic._api import public
+from mtopic._data.names import alike_but_for
+from mtopic._warn import warn
 
 from ._figure import Limit, Save, page
 from ._heatmap import draw, mirrored, name_cells
+
+MOST_CELLS = 4_000_000
 
 
 @public
@@ -50,8 +54,8 @@ def corr_heatmap(
     Raises
     ------
     ValueError
-        If the tables are not two-dimensional, have different numbers of rows or too few in common, or names of rows
-        occur twice.
+        If the tables are not two-dimensional, have different numbers of rows or too few in common, or too many columns,
+        or names of rows occur twice.
 
     {Examples:data}
     >>> topics = mdata.obsm["true_topics"]
@@ -60,6 +64,11 @@ def corr_heatmap(
     (3, 3)
     """
     first, second = _align(arr1, arr2)
+    if first.shape[1] * second.shape[1] > MOST_CELLS:
+        raise ValueError(
+            f"arr1 has {first.shape[1]:,} columns and arr2 has {second.shape[1]:,}: a map of so many cells cannot be "
+            "read; choose columns, such as topics and some features"
+        )
     values = correlation(first.to_numpy(), second.to_numpy())
     low, high = mirrored(values, vmin, vmax, default=1)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
@@ -93,6 +102,11 @@ def _align(arr1: pd.DataFrame | ArrayLike, arr2: pd.DataFrame | ArrayLike) -> tu
                 twice = frame.index[frame.index.duplicated()][0]
                 raise ValueError(f"{name} has rows of the same name, such as {twice!r}: rows are matched by name")
         common = first.index[first.index.isin(second.index)]
+        if len(common) < 0.1 * min(len(first), len(second)):
+            warn(
+                f"arr1 and arr2 have {len(common)} rows in common, names are such as {first.index[0]!r} in arr1 and "
+                f"{second.index[0]!r} in arr2{alike_but_for(first.index, second.index)}: rows are matched by name"
+            )
         first, second = first.loc[common], second.loc[common]
     if len(first) != len(second):
         raise ValueError(f"arr1 has {len(first)} rows and arr2 has {len(second)}: both describe the same observations")

@@ -3,18 +3,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, record
+from mtopic._data.empty import is_empty
 from mtopic._data.names import absent
 from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
 
-from ._figure import Save, page
+from ._figure import MISSING, Save, grown, page
 from ._figure import legend as draw_legend
-from ._spots import Spots
+from ._sections import LibraryId, LibraryKey, Origin, Where, sections
+from ._spots import panels_of
 
 
 @public
@@ -39,8 +42,11 @@ def dominant_topics(
     ax: Axes | None = None,
     show: bool | None = None,
     return_fig: bool = False,
-) -> Axes | Figure:
-    """Draw each observation in the colour of its topic of largest proportion.
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
+) -> Axes | list[Axes] | Figure:
+    """Draw each observation in the colour of its topic of largest proportion, grey if it had no counts in the fit.
 
     {Parameters mdata=data:topics x:drawn topics palette}
         The default depends on the number of topics, so that a topic keeps its colour whether or not all are seen.
@@ -56,15 +62,16 @@ def dominant_topics(
     {legend_ncol figsize:legend}
     random_state
         Seed or generator of the order in which observations are drawn: random, so that no topic covers another.
-    {transparent save:markers ax show:ax return_fig}
+    {transparent save:markers ax:section show:ax return_fig}
+    {library_key:drawn library_id origin}
 
-    {Returns:ax}
+    {Returns:sections}
 
     Raises
     ------
     KeyError
-        If there are no such coordinates or proportions, the palette lacks a topic, or the annotation names none of
-        them.
+        If there are no such coordinates, proportions or sections, the palette lacks a topic, or the annotation names
+        none of them.
     ValueError
         If proportions are missing, the palette has too few colours, or a number is out of range.
 
@@ -74,24 +81,28 @@ def dominant_topics(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['cortex', 'topic_2', 'topic_3']
     """
-    spots = Spots(mdata, x, s, marker)
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    parts = sections(mdata, x, record.head_of(topics), where, ax)
+    spots, panel_size = panels_of(parts, s, marker)
     proportions = table(mdata, topics)
-    dominant = _dominant(proportions, topics)
     names = [str(topic) for topic in proportions.columns]
-    labels = _labels(names, annotation)
-    colour = stored_or(mdata, names, palette)
+    dominant = np.where(is_empty(mdata, topics), len(names), _dominant(proportions, topics))
+    labels = [*_labels(names, annotation), "no counts"]
+    colour = np.vstack([stored_or(mdata, names, palette), to_rgba(MISSING)])
     order = np.random.default_rng(random_state).permutation(len(dominant))
-    with page(fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
-        spots.draw(sheet.ax, colour[dominant], order)
-        if title is not None:
-            sheet.ax.set_title(title)
+    size = grown(figsize, panel_size, len(spots))
+    with page(len(spots), group=len(spots), fontsize=fontsize, figsize=size, ax=ax, compressed=True) as sheet:
+        for part, panel in zip(spots, sheet.axes, strict=True):
+            part.draw(panel, colour[dominant], order)
+            part.entitle(panel, title)
         if legend:
-            seen = np.unique(dominant)
+            seen = np.unique(dominant[np.concatenate([part.rows for part in parts])])
             named = [labels[k] for k in seen]
             draw_legend(sheet, named, colour[seen], marker=marker, markerscale=markerscale, ncol=legend_ncol)
         sheet.settle()
-        spots.fit_markers()
-        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+        for part in spots:
+            part.fit_markers()
+        return sheet.finish(sheet.drawn, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
 
 def _dominant(proportions: pd.DataFrame, key: str) -> NDArray[np.intp]:

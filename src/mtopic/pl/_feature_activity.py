@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, record
+from mtopic._data.count_matrix import loaded
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import modalities
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
+from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 
 @public
@@ -38,6 +40,9 @@ def feature_activity(
     ncols: int | None = None,
     show: bool | None = None,
     return_fig: bool = False,
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
 ) -> list[Axes] | Figure:
     """Draw where features are active: a panel for each feature, observations coloured by its value, the highest on top.
 
@@ -58,16 +63,16 @@ def feature_activity(
         Layer whose values are drawn, such as ``"counts"``; None for ``X``.
     {vmin,vmax:panels}
         The upper limit is ``p_top`` where ``vmax`` is None.
-    {ncols show return_fig}
+    {ncols show return_fig library_key:drawn library_id origin}
 
     Returns
     -------
-    The panels' axes, in the order of the features, or the figure.
+    The panels' axes, in the order of the features and, for each, of the sections; or the figure.
 
     Raises
     ------
     KeyError
-        If there is no such feature, layer or table of coordinates; the nearest names are offered.
+        If there is no such feature, layer, section or table of coordinates; the nearest names are offered.
     ValueError
         If several modalities have a name, no feature is named, or a number or limit is out of range.
 
@@ -91,7 +96,14 @@ def feature_activity(
         "ncols": ncols,
     }
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
-    return maps(mdata, x, values, lambda column: _scale(column, vmin, vmax, p_top), **style, **end)
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    return maps(
+        sections(mdata, x, record.head(None), where),
+        values,
+        lambda column: _scale(column, vmin, vmax, p_top),
+        **style,
+        **end,
+    )
 
 
 def _scale(column: NDArray[np.float64], vmin: Limit, vmax: Limit, p_top: float) -> tuple[float, float]:
@@ -113,7 +125,7 @@ def _values(mdata: Data, feature: str, layer: str | None) -> NDArray[np.float64]
             f"modality {mod!r} has {at.size} features {name!r}: make them unique with var_names_make_unique()"
         )
     slot = f"layers of modality {mod!r}"
-    matrix = adata.X if layer is None else look_up(adata.layers, layer, "layer", slot)
+    matrix = loaded(adata.X if layer is None else look_up(adata.layers, layer, "layer", slot))
     if matrix is None:
         raise ValueError(f"modality {mod!r} has no X: name a layer")
     column = matrix[:, at]

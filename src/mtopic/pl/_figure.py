@@ -29,9 +29,14 @@ Limit = float | str | None
 
 DPI = 300
 LANDSCAPE = 1.5
+MOST_COLUMNS = 8
+"""Of several groups of panels."""
 MISSING = "lightgrey"
 SMALL = 0.8
 """Size of secondary text, such as the numbers at an axis, in units of the font size."""
+
+OUTSIDE = "outside right center"
+"""Where a legend of several panels is."""
 
 LEGEND_ROW, TEXT_HEIGHT = 1.6, 1.1
 """Height of a row of a legend, and of the text in it, in units of the font size."""
@@ -67,6 +72,7 @@ class Page:
     def __init__(
         self,
         n_panels: int,
+        group: int,
         panel: tuple[float, float],
         figsize: tuple[float, float] | None,
         ncols: int | None,
@@ -83,7 +89,7 @@ class Page:
             raise ValueError("there is nothing to draw: the table has no columns")
         if ncols is not None and ncols < 1:
             raise ValueError(f"ncols={ncols}: a grid of panels has at least 1 column")
-        columns = _columns(n_panels, panel) if ncols is None else min(ncols, n_panels)
+        columns = _columns(n_panels, group, panel) if ncols is None else min(ncols, n_panels)
         rows = ceil(n_panels / columns)
         size = figsize or (columns * panel[0], rows * panel[1])
         self.figure = plt.figure(figsize=size, layout="compressed" if compressed else "constrained")
@@ -94,6 +100,11 @@ class Page:
     def ax(self) -> Axes:
         """The only panel."""
         return self.axes[0]
+
+    @property
+    def drawn(self) -> Axes | list[Axes]:
+        """The only panel, or all of them."""
+        return self.axes if len(self.axes) > 1 else self.ax
 
     def make_room(self, legend: Legend) -> None:
         """Enlarge a figure of our own so that the legend is whole and leaves the panel half of the original width."""
@@ -138,6 +149,7 @@ class Page:
 def page(
     n_panels: int = 1,
     *,
+    group: int = 1,
     fontsize: float,
     panel: tuple[float, float] = (4, 3),
     figsize: tuple[float, float] | None = None,
@@ -147,10 +159,11 @@ def page(
 ) -> Iterator[Page]:
     """Draw in the shared look: on ``ax``, else on a new figure of ``figsize``, or with ``panel`` inches for each panel.
 
-    ``compressed`` is for panels of a fixed aspect. If drawing fails, no figure is left behind.
+    Panels of a ``group`` belong side by side. ``compressed`` is for panels of a fixed aspect. If drawing fails, no
+    figure is left behind.
     """
     with _look(fontsize):
-        drawing = Page(n_panels, panel, figsize, ncols, ax, compressed)
+        drawing = Page(n_panels, group, panel, figsize, ncols, ax, compressed)
         try:
             yield drawing
         except BaseException:
@@ -170,8 +183,19 @@ def _look(fontsize: float) -> Iterator[None]:
         mpl.rcParams.update(before)
 
 
-def _columns(n_panels: int, panel: tuple[float, float]) -> int:
+def grown(figsize: tuple[float, float], panel: tuple[float, float], n_panels: int) -> tuple[float, float]:
+    """Size of a figure with a legend, as given for one panel, or at least as large as several panels demand."""
+    if n_panels == 1:
+        return figsize
+    columns = _columns(n_panels, n_panels, panel)
+    return max(figsize[0], (columns + 0.5) * panel[0]), max(figsize[1], ceil(n_panels / columns) * panel[1])
+
+
+def _columns(n_panels: int, group: int, panel: tuple[float, float]) -> int:
     """Columns of a grid that is a little wider than high, with as few empty places as that allows."""
+    if n_panels > group > 1:
+        side_by_side = _columns(n_panels // group, 1, (group * panel[0], panel[1]))
+        return group * min(side_by_side, max(1, MOST_COLUMNS // group))
     ideal = min(n_panels, sqrt(LANDSCAPE * n_panels * panel[1] / panel[0]))
     near = range(max(1, ceil(0.8 * ideal)), ceil(1.3 * ideal) + 1)
     return min(near, key=lambda columns: (-n_panels % columns, abs(columns - ideal)))
@@ -252,8 +276,8 @@ def legend(
     markerscale: float,
     ncol: int | None,
 ) -> Legend:
-    """Draw a legend right of the only panel, in as many columns as the height demands, or in 2 or more if so given."""
-    ax = page.ax
+    """Draw a legend right of the panels, in as many columns as the height demands, or in 2 or more if so given."""
+    ax, alone = page.ax, len(page.axes) == 1
     fontsize = mpl.rcParams["font.size"]
     size = 0.75 * fontsize * markerscale
     row = max(LEGEND_ROW * fontsize, 1.25 * size)
@@ -263,8 +287,11 @@ def legend(
     style = {"ls": "", "marker": marker, "ms": size / marker_width(marker), "mew": marker_line(marker)}
     entries = zip(labels, colours, strict=True)
     handles = [Line2D([], [], color=colour, label=label, **style) for label, colour in entries]
-    drawn = ax.legend(
-        handles=handles, ncols=ncol, loc="center left", bbox_to_anchor=(1, 0.5), borderpad=0, borderaxespad=1,
+    place: dict[str, Any] = {"loc": OUTSIDE, "borderaxespad": 0}
+    if alone:
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 1}
+    drawn = (ax if alone else page.figure).legend(
+        handles=handles, **place, ncols=ncol, borderpad=0,
         handlelength=size / fontsize, handletextpad=0.5, columnspacing=1.2, labelspacing=row / fontsize - TEXT_HEIGHT,
     )  # fmt: skip
     page.make_room(drawn)

@@ -1,4 +1,6 @@
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,18 +9,23 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data
-from mtopic._data.slots import coordinates, table
+from mtopic._data import Data, record
+from mtopic._data.empty import is_empty
+from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
 from ._figure import legend as draw_legend
+from ._sections import LibraryId, LibraryKey, Origin, Section, Where, sections
 from ._spots import spacing
 
 SMALLEST_SHARE = 0.01
 """Smaller slices are left out; the others fill the pie."""
 CORNERS = 60
 """Corners of a whole pie's edge."""
+
+Window: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
+"""Limits of either coordinate."""
 
 
 @public
@@ -41,14 +48,17 @@ def scatter_pie(
     ax: Axes | None = None,
     show: bool | None = None,
     return_fig: bool = False,
-) -> Axes | Figure:
-    """Draw each observation as a pie of its topic proportions.
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
+) -> Axes | list[Axes] | Figure:
+    """Draw each observation as a pie of its topic proportions; one without counts in the fit has none.
 
     {Parameters mdata=data:topics topics x:drawn}
     radius
-        Radius of a pie in units of the tissue's longer side; None lets neighbouring pies touch.
+        Radius of a pie in units of the tissue's longer side, or of each section's; None lets neighbouring pies touch.
     xrange, yrange
-        Part of the tissue that is drawn, in the same units from its left and lower edge.
+        Part of the tissue, or of each section, that is drawn, in the same units from where the coordinates begin.
     {figsize:legend palette}
     legend_markersize
         Size of the legend's markers in points.
@@ -59,14 +69,14 @@ def scatter_pie(
         Size of the legend's text in points.
     legend
         Draw a legend of the topics that have a slice, outside the panel.
-    {ax show:ax return_fig}
+    {ax:section show:ax return_fig library_key:drawn library_id origin}
 
-    {Returns:ax}
+    {Returns:sections}
 
     Raises
     ------
     KeyError
-        If there are no such coordinates or proportions, or the palette lacks a topic.
+        If there are no such coordinates, proportions or sections, or the palette lacks a topic.
     ValueError
         If a number is out of range, proportions are missing, or no observation lies in the part that is drawn.
 
@@ -75,43 +85,67 @@ def scatter_pie(
     >>> len(ax.collections)
     1
     """
-    points = _unit(coordinates(mdata, x), x)
-    low, high = _window(xrange, "xrange"), _window(yrange, "yrange")
-    size = spacing(points) / 2 if radius is None else radius
-    if not 0 < size < np.inf:
-        raise ValueError(f"radius={radius}: it must be positive, a share of the tissue's longer side")
-    proportions = table(mdata, topics)
-    shares = proportions.to_numpy(dtype=np.float64)
-    inside = np.logical_and.reduce([(points[:, i] >= a) & (points[:, i] <= b) for i, (a, b) in enumerate((low, high))])
-    if not inside.any():
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    window = (_window(xrange, "xrange"), _window(yrange, "yrange"))
+    parts = [_inside(part, window, radius) for part in sections(mdata, x, record.head_of(topics), where, ax)]
+    rows = np.concatenate([part.rows for part in parts])
+    if not rows.size:
         raise ValueError(
             f"no observation lies in xrange={xrange}, yrange={yrange}: they are shares of the tissue's longer side"
         )
-    if np.isnan(shares[inside]).any():
-        n_missing = np.isnan(shares[inside]).any(axis=1).sum()
+    proportions = table(mdata, topics)
+    shares = proportions.to_numpy(dtype=np.float64, copy=True)
+    if np.isnan(shares[rows]).any():
+        n_missing = np.isnan(shares[rows]).any(axis=1).sum()
         raise ValueError(f"obsm[{topics!r}] is missing for {n_missing} observations: leave these out")
+    shares[is_empty(mdata, topics)] = 0
     names = [str(name) for name in proportions.columns]
     colour = stored_or(mdata, names, palette)
-    slices, owners = _slices(points[inside], shares[inside], size)
-    with page(fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
-        pies = PolyCollection(slices, facecolors=colour[owners], edgecolors="face", linewidths=0.1, rasterized=True)
-        sheet.ax.add_collection(pies, autolim=False)
-        sheet.ax.set(xlim=_margin(points[inside, 0], low, size), ylim=_margin(points[inside, 1], high, size))
-        sheet.ax.set(xticks=[], yticks=[], aspect="equal")
-        sheet.ax.spines[:].set_visible(False)
+    with page(len(parts), group=len(parts), fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
+        owners = [
+            _draw(panel, part, window, shares[part.rows], colour) for part, panel in zip(parts, sheet.axes, strict=True)
+        ]
         if legend:
-            seen = np.unique(owners)
+            seen = np.unique(np.concatenate(owners))
             scale = legend_markersize / (0.75 * fontsize)
             draw_legend(sheet, [names[k] for k in seen], colour[seen], marker="o", markerscale=scale, ncol=legend_ncol)
-        return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+        return sheet.finish(sheet.drawn, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
 
-def _unit(points: NDArray[np.float64], key: str) -> NDArray[np.float64]:
-    """Coordinates from 0, in units of the longer side."""
-    if points.shape[1] < 2:
-        raise ValueError(f"the coordinates {key!r} have {points.shape[1]} column: a plot needs 2")
-    shifted = points[:, :2] - points[:, :2].min(axis=0)
-    return shifted / (shifted.max() or 1.0)
+@dataclass(frozen=True)
+class Pies(Section):
+    """The observations in the window, their places in units of the section's longer side, and how large pies are."""
+
+    radius: float
+
+
+def _inside(part: Section, window: Window, radius: float | None) -> Pies:
+    points = part.points - part.points.min(axis=0)
+    points /= points.max() or 1.0
+    size = spacing(points) / 2 if radius is None else radius
+    if not 0 < size < np.inf:
+        raise ValueError(f"radius={radius}: it must be positive, a share of the tissue's longer side")
+    inside = np.logical_and.reduce(
+        [(points[:, i] >= low) & (points[:, i] <= high) for i, (low, high) in enumerate(window)]
+    )
+    return Pies(part.name, part.rows[inside], points[inside], part.upper, size)
+
+
+def _draw(
+    ax: Axes, part: Pies, window: Window, shares: NDArray[np.float64], colour: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Draw the pies; return the topics of their slices."""
+    slices, owners = _slices(part.points, shares, part.radius)
+    pies = PolyCollection(slices, facecolors=colour[owners], edgecolors="face", linewidths=0.1, rasterized=True)
+    ax.add_collection(pies, autolim=False)
+    if part.rows.size:
+        across, up = (_margin(part.points[:, i], window[i], part.radius) for i in (0, 1))
+        ax.set(xlim=across, ylim=up[::-1] if part.upper else up)
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+    if part.name is not None:
+        ax.set_title(part.name, y=1)
+    return owners
 
 
 def _window(given: Sequence[float], name: str) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtopic._api import public
-from mtopic._cross_validation import one_standard_error, plateau, saturating, summary
+from mtopic._cross_validation import by_fold, saturating, verdict
 from mtopic._data import Data
 from mtopic._data.names import look_up
 
@@ -29,7 +29,8 @@ def select_n_topics(
     """Draw held-out scores over the number of topics: means with standard errors, their curve, the numbers chosen.
 
     Folds differ from each other more than numbers of topics do. So a fold's points (grey) are shifted to the mean of
-    all folds, and the error bars are standard errors of the difference to the best number.
+    all folds, and the error bars are standard errors of the difference to the best number. The curve is left out where
+    it misses the means.
 
     Parameters
     ----------
@@ -55,19 +56,17 @@ def select_n_topics(
     if not 0 < plateau_threshold < 1:
         raise ValueError(f"plateau_threshold={plateau_threshold}: it is a share, between 0 and 1")
     results = look_up(mdata.uns, "CV_results", "results of mtopic.tl.select_n_topics", "uns of the data")
-    scores = summary(_finished(results))
-    fitted = plateau(scores, plateau_threshold)
+    finished = _finished(results)
+    found = verdict(finished, {}, plateau_threshold)
+    scores = found["scores"]
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
-        _points(sheet.ax, results, scores)
-        top, rise, scale, first = fitted["params"]
+        _points(sheet.ax, finished, scores)
+        top, rise, scale, first = found["params"]
         if np.isfinite(top):
             K = np.linspace(scores.index.min(), scores.index.max(), 200)
             sheet.ax.plot(K, saturating(K, top, rise, scale, first), color="C0", linewidth=1, label="saturating curve")
-        marks = (
-            (one_standard_error(scores), "C3", "-", "one standard error"),
-            (fitted["best_K"], "0.4", "--", "plateau"),
-        )
-        for number, colour, line, what in marks:
+        for what, colour, line in (("recommended", "C3", "-"), ("plateau", "0.4", "--")):
+            number = found[what]
             sheet.ax.axvline(number, color=colour, linewidth=1, linestyle=line, zorder=0, label=f"{what}: {number}")
         sheet.ax.set_xticks(scores.index)
         sheet.ax.set(xlabel="number of topics", ylabel="held-out log-likelihood\n(nats a count)")
@@ -86,7 +85,7 @@ def _finished(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points(ax: Axes, results: pd.DataFrame, scores: pd.DataFrame) -> None:
-    folds = _finished(results).pivot(index="K", columns="CV", values="total").astype(np.float64)
+    folds = by_fold(results)
     shifted = folds - folds.mean(axis=0) + folds.to_numpy().mean()
     for fold in shifted:
         ax.plot(shifted.index, shifted[fold], ".", color="0.75", markersize=4, zorder=1)

@@ -1,5 +1,6 @@
 """Observations as markers at their coordinates."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,8 @@ from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mtopic._data import Data
-from mtopic._data.slots import coordinates
-
 from ._figure import marker_line, marker_width
+from ._sections import Section
 
 PANEL_SIDE = 2.0
 """Side of a square panel, in inches; others have the same area."""
@@ -27,16 +26,20 @@ SMALLEST, LARGEST = 0.7, 1 / 4
 """Bounds of the width of a marker: in points, and as a share of the panel."""
 
 
-class Spots:
-    """Where the markers are, what they look like, and how large they must be."""
+NAME_LINE = 0.2
+"""Height in inches of the line with a section's name."""
 
-    def __init__(self, data: Data, x: str, s: float | None, marker: str) -> None:
-        points = coordinates(data, x)
-        if points.shape[1] < 2:
-            raise ValueError(f"the coordinates {x!r} have {points.shape[1]} column: a plot needs 2")
+
+class Spots:
+    """Where the markers of a section are, what they look like, and how large they must be."""
+
+    def __init__(self, section: Section, s: float | None, marker: str) -> None:
         if s is not None and not s > 0:
             raise ValueError(f"s={s}: the size of markers must be positive; None takes it from the data")
-        self.points = points[:, :2]
+        self.points = section.points
+        self.name = section.name
+        self._rows = section.rows
+        self._upper = section.upper
         self.s = s
         self.marker = marker
         self._spacing = spacing(self.points)
@@ -50,13 +53,29 @@ class Spots:
         stretch = np.sqrt(np.clip(width / height, 0.25, 4))
         return float(PANEL_SIDE * stretch), float(PANEL_SIDE / stretch)
 
+    def widen(self, ratio: float) -> None:
+        """Leave room around the observations so that the panel's width is its height × ``ratio``."""
+        width, height = size = self._high - self._low
+        room = (np.maximum(size, (height * ratio, width / ratio)) - size) / 2
+        self._low, self._high = self._low - room, self._high + room
+
+    def entitle(self, ax: Axes, title: str | None) -> None:
+        """Write the title and, below it, the section."""
+        lines = [line for line in (title, self.name) if line]
+        if lines:
+            ax.set_title("\n".join(lines), y=1)
+
     def draw(self, ax: Axes, colours: NDArray[np.float64], order: NDArray[np.intp], **scale: Any) -> PathCollection:
-        """Draw the observations in ``order`` on a panel without axes, of equal aspect."""
-        x, y = self.points[order].T
-        drawn = ax.scatter(x, y, c=colours[order], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
+        """Draw observations in the ``order`` of the whole data on a panel without axes, of equal aspect."""
+        place = np.full(len(order), -1)
+        place[self._rows] = np.arange(len(self._rows))
+        own = order[place[order] >= 0]
+        x, y = self.points[place[own]].T
+        drawn = ax.scatter(x, y, c=colours[own], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
         drawn.set(linewidth=marker_line(self.marker), rasterized=True, in_layout=False)
         ax.set(xticks=[], yticks=[], aspect="equal")
-        ax.set(xlim=(self._low[0], self._high[0]), ylim=(self._low[1], self._high[1]))
+        edges = (self._low[1], self._high[1])
+        ax.set(xlim=(self._low[0], self._high[0]), ylim=edges[::-1] if self._upper else edges)
         ax.spines[:].set_visible(False)
         self._drawn.append((ax, drawn))
         return drawn
@@ -79,6 +98,15 @@ class Spots:
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         margin = max(self._spacing, 0.01 * float((high - low).max())) or 1.0
         return low - margin, high + margin
+
+
+def panels_of(sections: Sequence[Section], s: float | None, marker: str) -> tuple[list[Spots], tuple[float, float]]:
+    """The sections' spots, in panels of one shape, and its width and height in inches, with a line for their names."""
+    spots = [Spots(section, s, marker) for section in sections]
+    width, height = (max(sizes) for sizes in zip(*(each.panel for each in spots), strict=True))
+    for each in spots if len(spots) > 1 else ():
+        each.widen(width / height)
+    return spots, (width, height + (NAME_LINE if len(spots) > 1 else 0))
 
 
 def spacing(points: NDArray[np.float64]) -> float:

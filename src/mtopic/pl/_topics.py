@@ -1,15 +1,20 @@
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, record
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
+from mtopic.get._signatures import choose
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
+from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 
 @public
@@ -30,17 +35,22 @@ def topics(
     ncols: int | None = None,
     show: bool | None = None,
     return_fig: bool = False,
+    chosen: str | Sequence[str] | None = None,
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
 ) -> list[Axes] | Figure:
     """Draw where each topic is: a panel for each topic, observations coloured by its proportion, the highest on top.
 
     {Parameters mdata=data:topics x:drawn topics cmap marker s vmin,vmax:panels}
     {fontsize:titles figsize:maps transparent save:markers ncols show return_fig}
+    {chosen=topics:chosen library_key:drawn library_id origin}
 
-    {Returns:panels}
+    {Returns:maps}
 
     {Raises ValueError:limit}
     KeyError
-        If there are no such coordinates or proportions.
+        If there are no such coordinates, proportions, topics or sections.
 
     {Examples:data}
     >>> axes = mt.pl.topics(mdata, x="spatial", topics="true_topics", vmax="p99", show=False)
@@ -56,4 +66,8 @@ def topics(
         "ncols": ncols,
     }
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
-    return maps(mdata, x, table(mdata, topics), lambda values: limits(values, vmin, vmax), **style, **end)
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    values = choose(table(mdata, topics), chosen, f"obsm[{topics!r}]").astype(np.float64)
+    values[is_empty(mdata, topics)] = np.nan
+    panels = sections(mdata, x, record.head_of(topics), where)
+    return maps(panels, values, lambda values: limits(values, vmin, vmax), **style, **end)

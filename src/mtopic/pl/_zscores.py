@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -7,9 +8,11 @@ from matplotlib.figure import Figure
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.slots import modality, table
+from mtopic.get._signatures import choose
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
+from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 
 @public
@@ -31,6 +34,10 @@ def zscores(
     ncols: int | None = None,
     show: bool | None = None,
     return_fig: bool = False,
+    topics: str | Sequence[str] | None = None,
+    library_key: LibraryKey = None,
+    library_id: LibraryId = None,
+    origin: Origin = None,
 ) -> list[Axes] | Figure:
     """Draw where the top features of each topic are expressed: a panel for each topic, the highest scores on top.
 
@@ -47,12 +54,13 @@ def zscores(
     cmap
         Colour map; None is ``"viridis"``. With a diverging one, give limits such as ``vmin=-3, vmax=3``.
     {marker s fontsize:titles figsize:maps transparent save:markers vmin,vmax:panels ncols show return_fig}
+    {topics:chosen library_key:drawn library_id origin}
 
-    {Returns:panels}
+    {Returns:maps}
 
     {Raises ValueError:limit}
     KeyError
-        If there is no such modality, or there are no such coordinates or scores.
+        If there is no such modality, or there are no such coordinates, scores, topics or sections.
 
     {Examples:data}
     >>> mt.tl.zscores(mdata, signatures="true_signatures", mod="rna")
@@ -61,9 +69,12 @@ def zscores(
     ['topic_1', 'topic_2', 'topic_3']
     """
     name, adata = modality(mdata, mod)
-    scores = table(adata, zscores, made_by="mtopic.tl.zscores").reindex(mdata.obs_names)
+    found = table(adata, zscores, made_by="mtopic.tl.zscores")
+    scores = choose(found, topics, f"obsm[{zscores!r}] of modality {name!r}").reindex(mdata.obs_names)
     record.warn_outdated(mdata, f"{name}:obsm:{zscores}")
     style: dict[str, Any] = {"marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize, "ncols": ncols}
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
     colours = "viridis" if cmap is None else cmap
-    return maps(mdata, x, scores, lambda values: limits(values, vmin, vmax), cmap=colours, **style, **end)
+    where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    panels = sections(mdata, x, record.head_of(zscores, "zscores"), where)
+    return maps(panels, scores, lambda values: limits(values, vmin, vmax), cmap=colours, **style, **end)

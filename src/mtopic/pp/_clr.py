@@ -41,10 +41,8 @@ def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: s
     >>> bool((mdata["prot"].X.data > 0).all())
     True
     """
-    target = mdata.copy() if copy else mdata
-    transform_counts(target, mod, "clr", _ratios, batch_key)
-    return target if copy else None
+    return transform_counts(mdata, mod, "clr", _ratios, batch_key, copy=copy)
 
 
-def _ratios(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
-    return log_ratios(x, n_features(adata, mod, batch, adata.var_names))
+def _ratios(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> None:
+    log_ratios(x, n_features(adata, mod, batch, adata.var_names))

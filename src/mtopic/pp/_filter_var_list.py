@@ -5,13 +5,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mtopic import read
 from mtopic._api import public
 from mtopic._data import Data
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import modalities
+from mtopic._files import read
 from mtopic._log import logger
 
 from ._subset import with_counts
@@ -67,7 +67,7 @@ def filter_var_list(
 
 def opened(path: str | PathLike[str] | Data) -> tuple[Data, dict[str, AnnData]]:
     """The data, read if a file is named, and its modalities."""
-    data = path if isinstance(path, AnnData | MuData) else read.h5mu(path)
+    data = path if isinstance(path, AnnData | MuData) else read(path)
     return data, named_once(data)
 
 

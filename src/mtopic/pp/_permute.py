@@ -98,5 +98,7 @@ def _with_counts(
             break
         kept = kept[full]
     if not kept.size:
-        raise ValueError("no observation has counts in all modalities: leave out the modality that is empty")
+        raise ValueError(
+            "no observation has counts in all modalities: leave one of them out, or name the same cells alike in all"
+        )
     return kept, features

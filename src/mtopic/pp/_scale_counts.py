@@ -5,6 +5,7 @@ from mtopic._data import Data
 from mtopic._data.count_matrix import count_matrix
 from mtopic._data.preparation import Preparation, as_real, replace_counts
 from mtopic._data.slots import modalities
+from mtopic._data.writable import writable
 
 from ._prepare import require_memory
 
@@ -41,9 +42,8 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
     """
     if not 0 < counts_per_cell < np.inf:
         raise ValueError(f"counts_per_cell={counts_per_cell}: it must be positive")
-    target = mdata.copy() if copy else mdata
     scaled = {}
-    for mod, adata in modalities(target).items():
+    for mod, adata in modalities(mdata).items():
         require_memory(adata, mod)
         x = as_real(count_matrix(adata, mod))
         total = x.data.sum(dtype=np.float64)
@@ -51,7 +51,9 @@ def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = Fals
             raise ValueError(f"X of modality {mod!r} holds no counts: leave the modality out")
         factor = adata.n_obs * counts_per_cell / total
         x.data *= x.dtype.type(factor)
-        scaled[mod] = adata, x, factor
-    for adata, x, factor in scaled.values():
+        scaled[mod] = x, factor
+    target = writable(mdata, copy=copy)
+    for mod, adata in modalities(target).items():
+        x, factor = scaled[mod]
         replace_counts(adata, x, "scale_counts", scale=float(Preparation.of(adata).scale * factor))
     return target if copy else None

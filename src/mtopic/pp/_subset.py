@@ -1,6 +1,7 @@
 """Data of raw counts with fewer observations or features."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from mtopic._data.count_matrix import CSR
 from mtopic._data.preparation import RECORD
 from mtopic._data.quiet import quiet_mudata
-from mtopic._data.slots import ANNDATA_MODALITY, Data, modalities
+from mtopic._data.slots import ANNDATA_MODALITY, Data, by_position, modalities
 
 Keep = NDArray[np.bool_]
 
@@ -63,11 +64,17 @@ def _tables(holder: Data, axis: str, rows: NDArray[np.intp]) -> dict[str, dict[s
     def taken(value: Any, *index: Any) -> Any:
         return value.iloc[rows] if hasattr(value, "iloc") else value[index]
 
+    names = getattr(holder, f"{axis}_names")
+
     masks = holder.mod if isinstance(holder, MuData) else ()
-    tables = {key: taken(value, rows) for key, value in getattr(holder, f"{axis}m").items() if key not in masks}
+    tables = {
+        key: taken(by_position(value, names), rows)
+        for key, value in getattr(holder, f"{axis}m").items()
+        if key not in masks
+    }
     graphs = {key: value[rows][:, rows] for key, value in getattr(holder, f"{axis}p").items()}
     return {f"{axis}m": tables, f"{axis}p": graphs}
 
 
 def _without_record(holder: Data) -> dict[str, Any]:
-    return {key: value for key, value in holder.uns.items() if key != RECORD}
+    return {key: deepcopy(value) for key, value in holder.uns.items() if key != RECORD}

@@ -1,11 +1,13 @@
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import Data
 from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_observations
-from mtopic._data.preparation import IDF, idf
+from mtopic._data.preparation import idf
 
 from ._prepare import transform_counts
 
@@ -47,13 +49,10 @@ def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key:
     >>> [str(step) for step in mdata["atac"].uns["mtopic"]["steps"]]
     ['tfidf']
     """
-    target = mdata.copy() if copy else mdata
-    transform_counts(target, mod, "tfidf", _weigh, batch_key)
-    return target if copy else None
+    return transform_counts(mdata, mod, "tfidf", _weigh, batch_key, copy=copy)
 
 
-def _weigh(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> CSR:
+def _weigh(x: CSR, adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.float64]:
     weights = idf(x, n_observations(adata, mod, batch))
     x.data *= weights.astype(x.dtype)[x.indices]
-    adata.var[IDF] = weights
-    return x
+    return weights

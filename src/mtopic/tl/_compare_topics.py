@@ -13,8 +13,11 @@ from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
+from mtopic._data.writable import writable
+from mtopic._warn import warn
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
+from mtopic.model.fitted import shares_of_prior
 
 from ._samples import Samples, samples
 from ._welch import adjusted, welch
@@ -52,10 +55,12 @@ def compare_topics(
     samples are compared by Welch's test :cite:p:`welch1947`, which allows for unequal variances. False discoveries are
     controlled by :cite:t:`benjamini1995`.
 
-    *Topics.* The value is :math:`\log_2` of the sample's mean proportion of the topic, because proportions are compared
-    by their ratios :cite:p:`aitchison1986`. A topic whose share grows reduces all others. With ``scale="clr"``, centred
-    log-ratios, topics are compared with the geometric mean of all topics in the sample, and a topic that grows reduces
-    each of the others by 1/K of it only. But a rare topic that some samples lack then disturbs all.
+    *Topics.* The value is :math:`\log_2` of the sample's mean proportion of the topic, because proportions are
+    compared by their ratios :cite:p:`aitchison1986`. The prior adds to a proportion, the more the fewer counts
+    there are. What it adds on average is replaced by the most that it adds in any sample, so that depth makes less
+    of a difference of a topic that is absent. A topic whose share grows reduces all others. With ``scale="clr"``,
+    centred log-ratios, topics are compared with the geometric mean of all topics in the sample, and a topic that
+    grows reduces each of the others by 1/K of it only. But a rare topic that some samples lack then disturbs all.
 
     *Signatures.* Of the counts of feature v in a sample, :math:`n_{kv} = \sum_d x_{dv} r_{dvk}` are expected to be of
     topic k, with the responsibilities :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. With
@@ -138,8 +143,9 @@ def compare_topics(
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
     _require_same_features(data, record.params_if_any(data, head).batch_key, chosen)
     design = samples(data, groupby, group, reference, sample_key, theta.notna().all(axis=1).to_numpy())
-    means = np.array([theta.to_numpy()[rows].mean(axis=0) for rows in design.rows])
-    topics = _topics(means, design, theta.columns, scale, sample_key, level)
+    means = _means(theta.to_numpy(), design)
+    values = _comparable(data, head, theta, design)
+    topics = _topics(means, values, design, theta.columns, scale, sample_key, level)
     signatures = {}
     with Backend(n_jobs) as backend:
         for mod, names in chosen.items():
@@ -151,7 +157,7 @@ def compare_topics(
     numbers = {"n_group": n_group, "n_reference": len(design.names) - n_group, "level": float(level)}
     params = {"groupby": str(groupby), **sides, "sample_key": str(sample_key), "scale": scale, **numbers}
 
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     comparison = {"topics": topics, "signatures": signatures, "params": params}
     record.add(target, head, comparison=comparison)
     return target if copy else None
@@ -209,16 +215,40 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
     return chosen
 
 
+def _means(values: NDArray[np.float64], design: Samples) -> NDArray[np.float64]:
+    """Means over the observations of each sample."""
+    return np.array([values[rows].mean(axis=0) for rows in design.rows])
+
+
+def _comparable(data: Data, head: str, theta: pd.DataFrame, design: Samples) -> NDArray[np.float64]:
+    """Mean proportions of each sample, with the same share of the prior in all."""
+    if "params" not in record.read(data, head):
+        return _means(theta.to_numpy(), design)
+    try:
+        of_prior = shares_of_prior(data, head, theta.columns)
+    except ValueError as error:
+        warn(f"topics that are absent may differ by depth, as the counts of the fit cannot be read: {error}")
+        return _means(theta.to_numpy(), design)
+    told = _means(np.maximum(theta.to_numpy() - of_prior, 0), design)
+    return told + _means(of_prior, design).max(axis=0)
+
+
 def _topics(
-    means: NDArray[np.float64], design: Samples, topics: pd.Index, scale: str, sample_key: str, level: float
+    means: NDArray[np.float64],
+    comparable: NDArray[np.float64],
+    design: Samples,
+    topics: pd.Index,
+    scale: str,
+    sample_key: str,
+    level: float,
 ) -> pd.DataFrame:
-    if not (means > 0).all():
-        sample, topic = np.argwhere(means == 0)[0]
+    if not (comparable > 0).all():
+        sample, topic = np.argwhere(comparable == 0)[0]
         raise ValueError(
             f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to "
             "nothing do not exist: leave the topic or the sample out"
         )
-    values = np.log2(means)
+    values = np.log2(comparable)
     if scale == "clr":
         values -= values.mean(axis=1, keepdims=True)
     table = _with_means(welch(values, design.in_group, level), means, design)

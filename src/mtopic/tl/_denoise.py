@@ -6,14 +6,15 @@ from scipy.sparse import csr_matrix
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.slots import modalities
+from mtopic._data.writable import writable
 from mtopic.model.expected import expected
 
 
 @public
 def denoise(
     data: Data,
-    mod: str | None,
-    features: str | Sequence[str],
+    mod: str | None = None,
+    features: str | Sequence[str] = (),
     *,
     prefix: str | None = None,
     layer: str = "denoised",
@@ -60,7 +61,7 @@ def denoise(
     if layer == "counts" or "/" in layer:
         raise ValueError(f"layer={layer!r}: it is not 'counts', where the raw counts are, and holds no '/'")
     name, values = expected(data, mod, features, prefix, rates)
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     adata = modalities(target)[name]
     columns = adata.var_names.get_indexer(values.columns)
     order = np.argsort(columns)

@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array
 
+from mtopic._api import public
 from mtopic._data.names import absent
 from mtopic._warn import warn
 
@@ -14,9 +15,16 @@ COLUMNS = {
     "end": ("end", "chromend", "gene_end", "txend", "stop"),
     "strand": ("strand",),
 }
+STRANDS = {
+    "+": ("+", "1", "1.0", "+1", "forward", "fwd", "f", "plus", "positive"),
+    "-": ("-", "-1", "-1.0", "−", "reverse", "rev", "r", "minus", "negative"),
+    "": (".", "*", "?", "", "0", "0.0", "nan", "none", "<na>"),
+}
+LITTLE = 0.1
 PEAK = re.compile(r"^(?P<chromosome>.+?)[:\-_](?P<start>\d+)[\-_](?P<end>\d+)$")
 
 
+@public
 def distance_mask(
     data: pd.DataFrame,
     peaks: pd.DataFrame | pd.Index | ArrayLike,
@@ -32,9 +40,10 @@ def distance_mask(
     Parameters
     ----------
     data
-        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand (``+``
-        or ``-``) if it is known. Usual spellings such as ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are
-        understood.
+        Positions of genes by name (the index), in base pairs: columns for chromosome, start and end, and strand
+        (``+`` or ``-``, ``1`` or ``-1``, ``forward`` or ``reverse``) if it is known. Usual spellings such as
+        ``Chromosome``, ``chr``, ``seqname``, ``chromStart`` are understood. Chromosomes may be named as Ensembl
+        does (``1``, ``MT``) or as UCSC (``chr1``, ``chrM``).
     peaks
         Peaks by names such as ``chr1:1000-1500`` (also ``chr1-1000-1500`` and ``chr1_1000_1500``), or a table whose
         index holds such names.
@@ -50,14 +59,16 @@ def distance_mask(
     Warns
     -----
     UserWarning
-        If genes have no position: they have no allowed peaks.
+        If genes have no position: they have no allowed peaks; if few genes and peaks have chromosomes in common, these
+        are named in two ways, or nothing is allowed.
 
     Raises
     ------
     KeyError
         If a column is missing.
     ValueError
-        If the name of a peak is not a position, genes have two positions, or ``window`` is negative.
+        If the name of a peak is not a position, genes have two positions, a strand is not understood, ``window`` is
+        negative, or genes and peaks have no chromosome in common.
 
     Examples
     --------
@@ -78,6 +89,7 @@ def distance_mask(
             f"{(order < 0).sum()} of {len(names)} genes have no position, such as {names[order < 0][0]!r}: nothing "
             "is allowed for them"
         )
+    places["chromosome"], table["chromosome"] = _one_naming(places["chromosome"], table["chromosome"])
     rows = [np.empty(0, np.int64) for _ in names]
     for chromosome, there in places.groupby("chromosome", sort=False):
         low = there.sort_values("start")
@@ -88,6 +100,10 @@ def distance_mask(
             rows[g] = _near(low, longest, start, end, window)
     indptr = np.cumsum([0, *map(len, rows)])
     indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    if not indices.size and len(places) and len(names):
+        warn(
+            f"the mask allows no pair: no peak is within {window:,} base pairs of a gene; check window and genome build"
+        )
     return csc_array((np.ones(indices.size, bool), indices, indptr), shape=(len(places), len(names)))
 
 
@@ -124,7 +140,55 @@ def _positions(data: pd.DataFrame) -> pd.DataFrame:
         twice = data.index[data.index.duplicated()][0]
         raise ValueError(f"positions of genes: {twice!r} is there twice; keep one of them")
     table = pd.DataFrame(columns).dropna(subset=["chromosome", "start", "end"])
+    ends = table[["start", "end"]]
+    table = table.assign(start=ends.min(axis=1), end=ends.max(axis=1))
     if "strand" in table:
-        starts = table["start"].where(table["strand"].astype(str) != "-", table["end"])
-        table = table.assign(start=starts, end=starts)
+        strand = _strands(table["strand"])
+        table["start"], table["end"] = (
+            table["start"].where(strand != "-", table["end"]),
+            table["end"].where(strand != "+", table["start"]),
+        )
     return table.assign(chromosome=table["chromosome"].astype(str))
+
+
+def _strands(given: pd.Series) -> pd.Series:
+    """The strand of each gene as + or -, empty where it is not known."""
+    known = {spelling: strand for strand, spellings in STRANDS.items() for spelling in spellings}
+    texts = given.astype(object).map(str).str.strip().str.lower()
+    strange = ~texts.isin(known.keys())
+    if strange.any():
+        raise ValueError(
+            f"strand {given[strange].iloc[0]!r} of gene {given.index[strange][0]!r} is not understood: write + or -, "
+            "and . where it is not known"
+        )
+    return texts.map(known)
+
+
+def _one_naming(of_peaks: pd.Series, of_genes: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Chromosomes of peaks and genes in one way of naming, if they are named in two."""
+    if not len(of_peaks) or not len(of_genes):
+        return of_peaks, of_genes
+    plain = _plain(of_peaks), _plain(of_genes)
+    before, after = _in_common(of_peaks, of_genes), _in_common(*plain)
+    examples = f"such as {of_genes.iloc[0]!r} of genes and {of_peaks.iloc[0]!r} of peaks"
+    if not after:
+        raise ValueError(f"genes and peaks have no chromosome in common, {examples}: give both the same names")
+    if after > before:
+        warn(f"chromosomes are named in two ways, {examples}: 'chr' and M or MT make no difference here")
+        of_peaks, of_genes = plain
+    if after < LITTLE:
+        warn(
+            f"only {after:.1%} of genes and peaks are on chromosomes that both have, {examples}: check that both are "
+            "named alike"
+        )
+    return of_peaks, of_genes
+
+
+def _plain(chromosomes: pd.Series) -> pd.Series:
+    """Without "chr", in capitals, the mitochondrial one as MT."""
+    return chromosomes.str.upper().str.removeprefix("CHR").replace("M", "MT")
+
+
+def _in_common(a: pd.Series, b: pd.Series) -> float:
+    """The share of one that is on chromosomes of the other, the larger of the two."""
+    return float(max(a.isin(b).mean(), b.isin(a).mean()))

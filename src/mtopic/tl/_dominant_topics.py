@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.category import write_category
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 
 
@@ -20,11 +21,12 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
     None. Sets
 
     ``obs[key_added]`` : categorical
-        The first one of equally large topics. The categories are all topics of the table, in its order; an observation
-        with a missing proportion has none.
+        The first one of equally large topics. The categories are the topics that are dominant somewhere, in the order
+        of the table; an observation with a missing proportion, or without counts in the fit, has none.
     ``uns[f"{key_added}_colors"]`` : list of str
-        A colour for each category: scanpy's default for that number, the same as in `mtopic.pl.dominant_topics`. If
-        there are as many colours as topics already, they are kept.
+        A colour for each category: scanpy's default for the topic's place in the table, the same as in
+        `mtopic.pl.dominant_topics`. Topics keep the colours that they have; if there are as many colours as topics,
+        they are those of the topics.
 
     Raises
     ------
@@ -44,7 +46,8 @@ def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "top
         raise ValueError(f"obsm[{topics!r}] has no columns: name a table with a column for each topic")
     if not names.is_unique:
         raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
-    write_category(data, key_added, _largest(proportions.to_numpy(dtype=np.float64)), names)
+    largest = _largest(proportions.to_numpy(dtype=np.float64))
+    write_category(data, key_added, np.where(is_empty(data, topics), -1, largest), names)
     record.note(data, record.head_of(topics), f"obs:{key_added}")
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 from mtopic import __version__
 from mtopic._api import public
 from mtopic._data import Data, graph, record
+from mtopic._data.empty import mark_empty
 from mtopic._data.names import matched, topic_name
 from mtopic._data.slots import modalities
 from mtopic.model.model import Model
@@ -51,6 +52,8 @@ def export_params(
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
         Share of each modality in the evidence on an observation, its counts × the weight of the modality. Only with
         several modalities.
+    ``obs["mtopic_empty"]`` : bool
+        Which observations have no counts, if any has none: tools that follow leave these out.
     ``uns["mtopic"]`` : dict
         ``params``, ``elbo`` (nats, an entry for each iteration) and ``version``; after several starts also
         ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
@@ -97,8 +100,10 @@ def export_params(
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
     _record(model, mdata, head, order, names)
+    shares = model.modality_shares().iloc[order]
+    mark_empty(mdata, head, shares.isna().all(axis=1).to_numpy())
     if len(parts) > 1:
-        mdata.obsm[f"{head}modality_shares"] = model.modality_shares().iloc[order]
+        mdata.obsm[f"{head}modality_shares"] = shares
 
 
 def _share(values: np.ndarray) -> np.ndarray:

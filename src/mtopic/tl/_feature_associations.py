@@ -3,13 +3,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csc_array, issparse
+from scipy.sparse import csc_array, hstack, issparse
 
+from mtopic._api import public
+from mtopic._data.names import alike_but_for
+from mtopic._progress import progress
 from mtopic.inference.backend import Backend
 
-TOLERANCE = 1e-10
+TOLERANCE, AT_ONCE = 1e-10, 256
 
 
+@public
 def feature_associations(
     A: ArrayLike,
     A_var: pd.DataFrame | ArrayLike,
@@ -24,6 +28,8 @@ def feature_associations(
     normalize: bool | Literal["features"] = True,
     seed: int = 1898,
     n_threads: int = 10,
+    *,
+    verbose: bool = True,
 ) -> pd.DataFrame:
     r"""Explain the signature of each feature of one modality as a mixture of another's: genes by peaks, say.
 
@@ -46,7 +52,8 @@ def feature_associations(
         Annotations of the features, whose index is read, or their names.
     mask
         Features of B × features of A, sparse or dense: which pairs are allowed; None allows all. See
-        `mtopic.tl.distance_mask`. A DataFrame is matched by names.
+        `mtopic.tl.distance_mask`. A DataFrame is matched by names. With a sparse one, memory is in proportion to the
+        pairs that are allowed.
     n_epochs
         Largest number of steps for one feature; some hundreds are usual.
     lambda_reg, lambda_entropy, lambda_spread
@@ -60,10 +67,13 @@ def feature_associations(
         (``benchmarks/associations.py``).
     n_threads
         Number of threads, as joblib's ``n_jobs``; it changes no bit of the result.
+    verbose
+        Show progress of what takes more than some seconds.
 
     Returns
     -------
-    DataFrame, features of B × features of A, float64. A column sums to 1, or is 0 where the mask allows nothing.
+    DataFrame, features of B × features of A, float64. A column sums to 1, or is 0 where the mask allows nothing. Its
+    columns are sparse if the mask was (``.sparse.to_dense()`` makes others of them).
 
     Raises
     ------
@@ -96,8 +106,15 @@ def feature_associations(
         raise ValueError(f"n_epochs={n_epochs}: it must be at least 1")
     allowed = _allowed(mask, names_b, names_a)
     strengths = float(lambda_reg), float(lambda_spread - lambda_entropy)
-    with Backend(n_threads) as backend:
-        found = backend.mixtures(np.ascontiguousarray(a.T), b, allowed, *strengths, n_epochs, TOLERANCE)
+    targets, parts = np.ascontiguousarray(a.T), []
+    with Backend(n_threads) as backend, progress(len(targets), "associations", "feature", verbose=verbose) as bar:
+        for start in range(0, len(targets), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            parts.append(backend.mixtures(targets[part], b, allowed[:, part], *strengths, n_epochs, TOLERANCE))
+            bar.update(len(targets[part]))
+    found = csc_array(hstack(parts, format="csc"))
+    if _is_sparse(mask):
+        return pd.DataFrame.sparse.from_spmatrix(found, index=names_b, columns=names_a)
     return pd.DataFrame(found.toarray(), index=names_b, columns=names_a)
 
 
@@ -138,11 +155,25 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
         for what, wanted, there in (("B", rows, mask.index), ("A", columns, mask.columns)):
             missing = wanted.difference(there)
             if len(missing):
-                raise KeyError(f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}")
-        mask = mask.loc[rows, columns].to_numpy()
+                likeness = alike_but_for(wanted, there)
+                raise KeyError(
+                    f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}{likeness}"
+                )
+        chosen = mask.loc[rows, columns]
+        mask = chosen.sparse.to_coo() if _is_sparse(mask) else chosen.to_numpy()
     allowed = csc_array(mask if issparse(mask) else np.asarray(mask))
     if allowed.shape != shape:
         raise ValueError(f"the mask has shape {allowed.shape}: it is features of B × features of A, {shape}")
     allowed = csc_array(allowed != 0)
     allowed.sum_duplicates()
+    if not allowed.nnz:
+        raise ValueError(
+            "the mask allows no pair, so that there would be no link: check the names in it, or leave it out"
+        )
     return allowed
+
+
+def _is_sparse(mask: Any) -> bool:
+    if isinstance(mask, pd.DataFrame):
+        return all(isinstance(kind, pd.SparseDtype) and not kind.fill_value for kind in mask.dtypes)
+    return issparse(mask)

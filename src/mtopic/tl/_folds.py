@@ -1,6 +1,8 @@
 """Folds of a cross-validation: training data and held-out halves, prepared by the weights of the training data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,26 +11,28 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from mtopic._data import Data
+from mtopic._data import Data, graph
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.measured import MEASURED, batches, in_measured_sets, n_features, n_observations
 from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import coordinates
+from mtopic._data.spatial_graph import points_if_any
 from mtopic.inference.corpus import Corpus
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 
 COUNTS_PER_CELL = 10_000
-PLACE, PRESENT, BATCH = "spatial", "present", "batch"
+PLACE, PRESENT, BATCH, SECTION = "spatial", "present", "batch", "section"
 
 
-def whole_counts(mdata: Data, place: str | None, batch_key: str | None = None) -> MuData:
-    """Raw counts alone, every observation in every modality, with coordinates and batches; they must be whole numbers.
+def whole_counts(mdata: Data, where: Mapping[str, Any], batch_key: str | None = None) -> MuData:
+    """Raw counts alone, every observation in every modality; they must be whole numbers.
 
-    ``obs["present"]`` of a modality says which observations have it.
+    ``obs["present"]`` of a modality says which observations have it. With what says who is a neighbour and who is of
+    which batch come coordinates, graph, sections and batches.
     """
     parts = {}
     for mod, adata in named_once(mdata).items():
@@ -48,9 +52,25 @@ def whole_counts(mdata: Data, place: str | None, batch_key: str | None = None) -
         counts = MuData(parts)
     if batch_key is not None:
         counts.obs[BATCH] = batches(mdata, batch_key)
-    if place is not None:
-        counts.obsm[PLACE] = coordinates(mdata, place)
+    if "library_key" in where:
+        counts.obs[SECTION] = graph.sections(mdata, where["library_key"])
+    if "neighbors_key" in where:
+        stored = graph.find(mdata, where["neighbors_key"])
+        counts.obsp[f"{PLACE}_connectivities"] = stored.connectivities
+        if stored.distances is not None:
+            counts.obsp[f"{PLACE}_distances"] = stored.distances
+    if where:
+        points = (points_if_any if "neighbors_key" in where else coordinates)(mdata, where["spatial_key"])
+        if points is not None:
+            counts.obsm[PLACE] = points
     return counts
+
+
+def in_folds(counts: MuData, where: Mapping[str, Any]) -> dict[str, Any]:
+    """What says who is a neighbour, by the names of `whole_counts`."""
+    names = {"spatial_key": PLACE, "neighbors_key": PLACE, "library_key": SECTION}
+    named = {name: names.get(name, value) for name, value in where.items()}
+    return {name: value for name, value in named.items() if name != "spatial_key" or PLACE in counts.obsm}
 
 
 @dataclass(frozen=True)
@@ -111,8 +131,12 @@ class Fold:
         at = counts.obs_names.get_indexer(training.obs_names)
         if batch is not None:
             training.obs[BATCH] = batch.iloc[at]
+        if SECTION in counts.obs:
+            training.obs[SECTION] = counts.obs[SECTION].iloc[at]
         if PLACE in counts.obsm:
             training.obsm[PLACE] = counts.obsm[PLACE][at]
+        for name, edges in counts.obsp.items():
+            training.obsp[name] = edges[at][:, at]
         return training
 
     def score(self, model: Model) -> dict[str, float]:

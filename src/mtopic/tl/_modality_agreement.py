@@ -9,6 +9,7 @@ from mtopic._data import Data, record
 from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import categories, modalities
+from mtopic._data.writable import writable
 from mtopic._warn import warn
 from mtopic.inference.by_modality import leave_modality_out
 from mtopic.model.fitted import own_posterior
@@ -104,7 +105,7 @@ def modality_agreement(
     if groups is not None:
         results["modality_agreement"] = agreement.groupby(groups, observed=True).mean().rename(index=str)
 
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     target.obsm[f"{head}modality_shares"] = modality_shares(totals, weights)
     target.obsm[f"{head}modality_agreement"] = agreement
     record.drop(target, head, "modality_agreement")

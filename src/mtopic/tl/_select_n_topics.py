@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mtopic._api import public
-from mtopic._cross_validation import one_standard_error, plateau, summary
+from mtopic._cross_validation import verdict
 from mtopic._data import Data
+from mtopic._data.graph import Method
 from mtopic._data.measured import warn_if_ignored
 from mtopic._data.slots import modalities
-from mtopic.model.settings import recipe
 from mtopic.model.stability import of_matched
 
-from ._folds import BATCH, PLACE, Fold, whole_counts
+from ._folds import BATCH, Fold, in_folds, whole_counts
 from ._mtm import MTM
 from ._smtm import sMTM
+from ._topic_model import model_of_raw_counts
 
-RAW = {name: value for name, value in recipe(False).items() if name in ("inference", "alpha", "eta")}
 RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 
@@ -37,20 +37,22 @@ def select_n_topics(
     is_spatial: bool = False,
     spatial_key: str = "coords",
     seed: int = 2291,
-    radius: float = 0.05,
+    radius: float | None = None,
     n_neighbors: int | None = None,
+    neighbors_key: str | None = None,
+    neighbors_method: Method | None = None,
+    library_key: str | None = None,
     batch_key: str | None = None,
-    prepare: bool = True,
+    prepare: bool = False,
     plateau_threshold: float = 0.05,
     verbose: bool = True,
 ) -> None:
     """Cross-validate the number of topics by how well they predict counts that were not part of any fit.
 
-    Observations are divided into folds. For each fold and each K, a model is fitted to the other folds. The counts of
-    each held-out observation are divided at random into halves: topics are inferred from one with the fitted
-    signatures, and the other is scored by the logarithm of the probability that these topics give it (document
-    completion). Both are prepared like the training data, with the weights and the scale of these alone: clr for a
-    modality named ``prot``, tfidf for others, then the same mean total for all.
+    Observations are divided into folds. For each fold and each K, the model that `mtopic.tl.topic_model` makes of the
+    same options is fitted to the other folds. The counts of each held-out observation are divided at random into
+    halves: topics are inferred from one with the fitted signatures, and the other is scored by the logarithm of the
+    probability that these topics give it (document completion).
 
     Parameters
     ----------
@@ -64,18 +66,20 @@ def select_n_topics(
         Largest number of iterations of a fit, which stops when the bound has settled.
     {n_jobs}
     is_spatial
-        Fit `sMTM`. Topics of held-out observations are inferred without neighbours, whose counts may be in the training
-        data.
+        Fit topics that neighbours share. Any of the next six options, given, does so too. Topics of held-out
+        observations are inferred without neighbours, whose counts may be in the training data.
     {spatial_key}
         The default also finds ``spatial``.
-    {radius n_neighbors batch_key:model}
+    {radius n_neighbors neighbors_key neighbors_method}
+        If none of ``radius``, ``n_neighbors``, ``neighbors_key`` and this is given, neighbours are the 6 nearest
+        observations; with ``prepare``, those within a radius of 0.05.
+    {library_key batch_key:model}
     seed
         Seed of folds, halves and fits.
     prepare
-        Prepare counts as above, which suits models that are fitted to prepared counts. False leaves them as they are,
-        for topics of raw counts as `mtopic.tl.topic_model` finds them: collapsed inference and learned priors, all
-        modalities with the same weight. Preparation gives much weight to each count where counts are few, and then
-        favours few topics.
+        Score what the original program's scripts fit: `MTM` or `sMTM` on prepared counts. Preparation is clr for a
+        modality named ``prot`` and tfidf for others, with the weights of the training data, then the same mean total
+        for all. It gives much weight to each count where counts are few, and then favours few topics.
     {plateau_threshold verbose}
 
     Returns
@@ -84,13 +88,15 @@ def select_n_topics(
 
     ``uns["CV_results"]`` : DataFrame
         A row for each K and fold, and for each K the means over folds (``CV`` is ``"total"``); columns ``K``, ``CV``,
-        ``train_time_sec``, ``total`` and one for each modality: mean log-likelihood of a prepared count, in nats.
+        ``train_time_sec``, ``total`` and one for each modality: mean log-likelihood of a count, in nats.
     ``uns["CV_fit_info"]`` : dict
-        ``one_se_K``, the smallest K that is not worse than the best by more than a standard error of the difference
-        over folds: the recommended one; ``best_K``, where the curve ``top - rise · exp(-(K - first) / scale)`` through
-        the means gets flat, with its ``params`` (top, rise, scale, first) and ``r2``; ``scores``, a DataFrame of means,
-        standard errors and the ``stability`` of topics by K: the cosine of signatures of two folds, matched one to one,
-        mean over topics and pairs of folds; and the ``settings``.
+        ``recommended``, the smallest K that is not worse than the best by more than a standard error of the difference
+        over folds. ``plateau``, the first K tried where the curve ``top - rise · exp(-(K - first) / scale)`` through
+        the means is flat, among those not worse than the recommended one by more than such an error; ``params`` (top,
+        rise, scale, first) and ``r2`` are of the curve. Where it misses the means (``r2`` below 0.9) there is none, and
+        the plateau is the recommended K. ``scores``, a DataFrame of means, standard errors and the ``stability`` of
+        topics by K: the cosine of signatures of two folds, matched one to one, mean over topics and pairs of folds. The
+        ``settings``. ``one_se_K`` and ``best_K`` are older names of the first two.
     ``obs["CV_split"]`` : int
         The fold in which an observation was held out.
 
@@ -101,6 +107,8 @@ def select_n_topics(
     ------
     ValueError
         If a number is out of range, counts are not whole, or a fold would be empty.
+    KeyError
+        If there are no such coordinates, graph, batches or sections.
 
     References
     ----------
@@ -108,38 +116,41 @@ def select_n_topics(
 
     {Examples:data}
     >>> mt.tl.select_n_topics(mdata, Ks=(2, 4, 6), n_folds=2, verbose=False)
-    >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["one_se_K"] in (2, 4, 6)
+    >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["recommended"] in (2, 4, 6)
     ((9, 6), True)
     """
     modalities(mdata)  # which says what is no data
     numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
-    fits: dict[str, Any] = {
-        "n_iter": n_iter,
-        "n_jobs": n_jobs,
-        "seed": seed,
-        "spatial": {},
-        "options": ({} if prepare else RAW) | ({} if batch_key is None else {"batch_key": BATCH}),
-    }
     warn_if_ignored(modalities(mdata), batch_key)
-    if is_spatial:
-        fits["spatial"] = {"radius": radius, "n_neighbors": n_neighbors, "spatial_key": PLACE}
-    counts = whole_counts(mdata, spatial_key if is_spatial else None, batch_key)
+    asked = {
+        "radius": radius,
+        "n_neighbors": n_neighbors,
+        "neighbors_key": neighbors_key,
+        "neighbors_method": neighbors_method,
+        "library_key": library_key,
+    }
+    where = {name: value for name, value in asked.items() if value is not None}
+    if is_spatial or where or spatial_key != "coords":
+        where["spatial_key"] = spatial_key
+    counts = whole_counts(mdata, where, batch_key)
+    fits: dict[str, Any] = {"n_iter": n_iter, "prepare": prepare, "where": in_folds(counts, where)}
+    fits["options"] = {"n_jobs": n_jobs, "seed": seed, "batch_key": None if batch_key is None else BATCH}
     split = np.random.default_rng(seed).permutation(mdata.n_obs) % n_folds
     how = {"n_folds": n_folds, "n_iter": n_iter, "seed": seed, "prepare": prepare, "batch_key": batch_key}
-    settings = _settings(counts, **how, **fits["spatial"])
+    settings = _settings(counts, **how, **where)
     rows, stability = _finished(mdata, settings, numbers, n_folds)
     folds = [Fold.of(counts, split == fold, fold, seed, prepare=prepare) for fold in range(n_folds)]
     mdata.obs[SPLIT] = split
     mdata.uns[INFO] = {"settings": settings}
     if stability:
-        mdata.uns[INFO] |= _verdict(pd.DataFrame(rows), stability, plateau_threshold)
+        mdata.uns[INFO] |= verdict(pd.DataFrame(rows), stability, plateau_threshold)
     with tqdm(total=len(numbers) * n_folds, initial=len(stability) * n_folds, disable=not verbose, unit="fit") as bar:
         for K in [K for K in numbers if K not in stability]:
             signatures = []
             for fold, held_out in enumerate(folds):
                 bar.set_description(f"{K} topics")
                 start = perf_counter()
-                model = _fit(held_out.training(counts), K, **fits)
+                model = _fit(held_out.training(counts), K, **fits, quiet=bool(rows))
                 row = {"K": K, "CV": str(fold), "train_time_sec": perf_counter() - start}
                 rows.append(row | held_out.score(model))
                 signatures.append(np.hstack([lam / lam.sum(axis=1, keepdims=True) for lam in model.lambda_.values()]))
@@ -148,7 +159,7 @@ def select_n_topics(
             stability[K] = _stability(signatures)
             rows.append(_total(pd.DataFrame(rows), K))
             mdata.uns[RESULTS] = pd.DataFrame(rows)
-            mdata.uns[INFO] = _verdict(mdata.uns[RESULTS], stability, plateau_threshold) | {"settings": settings}
+            mdata.uns[INFO] = verdict(mdata.uns[RESULTS], stability, plateau_threshold) | {"settings": settings}
 
 
 def _numbers(Ks: Iterable[int], n_folds: int, n_iter: int, threshold: float, n_obs: int) -> list[int]:
@@ -189,12 +200,19 @@ def _finished(
 
 
 def _fit(
-    training: MuData, K: int, *, n_iter: int, n_jobs: int, seed: int, spatial: dict[str, Any], options: dict[str, Any]
+    training: MuData, K: int, *, n_iter: int, prepare: bool, where: dict[str, Any], options: dict[str, Any], quiet: bool
 ) -> MTM | sMTM:
-    kind: Any = sMTM if spatial else MTM
+    """A fit; what it warns of is of all of them, and said once."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        model: MTM | sMTM = kind(training, n_topics=K, seed=seed, n_jobs=n_jobs, verbose=False, **options, **spatial)
+        if quiet:
+            warnings.simplefilter("ignore", UserWarning)
+        model: MTM | sMTM
+        if not prepare:
+            model = model_of_raw_counts(training, K, where, verbose=False, **options)
+        elif where:
+            model = sMTM(training, K, verbose=False, **where, **options)
+        else:
+            model = MTM(training, K, verbose=False, **options)
     model.VI(n_iter=n_iter)
     if model.interrupted:
         raise KeyboardInterrupt
@@ -211,9 +229,3 @@ def _total(rows: pd.DataFrame, K: int) -> dict[str, Any]:
     """The row of means over the folds of one K."""
     means = rows[rows["K"] == K].drop(columns=["K", "CV"]).mean()
     return {"K": K, "CV": "total", **{str(name): float(value) for name, value in means.items()}}
-
-
-def _verdict(results: pd.DataFrame, stability: dict[int, float], threshold: float) -> dict[str, Any]:
-    scores = summary(results)
-    scores["stability"] = pd.Series(stability)
-    return {"one_se_K": one_standard_error(scores), **plateau(scores, threshold), "scores": scores}

@@ -5,6 +5,7 @@ from mtopic._api import public
 from mtopic._check import level_given
 from mtopic._data import Data, record
 from mtopic._data.slots import modalities
+from mtopic._data.writable import writable
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.model.fitted import own_posterior_as_observed
@@ -65,7 +66,7 @@ def signature_uncertainty(
         worth = np.fmin(1, 1 / dispersion(fitted))
     variance = signature_variance(fitted, worth)
 
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     parts = modalities(target)
     for block, (mod, features) in zip(fitted.corpus.blocks, counts.features.items(), strict=True):
         share = fitted.lam[block] / fitted.lam[block].sum(axis=0)

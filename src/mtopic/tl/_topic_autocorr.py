@@ -22,6 +22,7 @@ def topic_autocorr(
     two_tailed: bool = False,
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
+    verbose: bool = True,
 ) -> None:
     """Test whether neighbours have similar proportions of each topic: Moran's I and Geary's C, by squidpy.
 
@@ -37,6 +38,8 @@ def topic_autocorr(
     two_tailed
         p-values of both sides, not only of similarity.
     {rng:permutations n_jobs:permutations}
+    verbose
+        Show progress of the permutations.
 
     Returns
     -------
@@ -70,12 +73,12 @@ def topic_autocorr(
             "larger radius"
         )
     private = AnnData(theta.iloc[known][varying], obsp={"spatial_connectivities": csr_matrix(weights)})
-    options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs}
+    shows = verbose and n_perms is not None
+    options = {"n_perms": n_perms, "two_tailed": two_tailed, "n_jobs": n_jobs, "show_progress_bar": shows}
     seed = int(np.random.default_rng(rng).integers(2**31))
     with graph.quiet_squidpy() as sq:
         found = {
-            mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, show_progress_bar=False, **options)
-            for mode in STATISTICS
+            mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, **options) for mode in STATISTICS
         }
     data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(theta.columns)
     record.note(data, record.head_of(topics), f"uns:{key_added}")

@@ -8,11 +8,15 @@ import numpy as np
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.graph import Method
+from mtopic._data.slots import modalities
+from mtopic._data.writable import writable
+from mtopic._log import logger
 from mtopic.model.monitor import Callback
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import recipe
 
 from ._export_params import export_params
+from ._load_model import load_model
 from ._mtm import MTM
 from ._smtm import sMTM
 
@@ -68,8 +72,10 @@ def topic_model(
         None: ``"auto"`` for cells and 0.01 for tissue.
     {modality_weights n_init}
         The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
-    {batch_key:model callback checkpoint}
-        After a crash, `load_model` with the data, `MTM.VI` and `export_params` do what is left.
+    {batch_key:model callback}
+    checkpoint
+        File to which the model is saved during the fit and at its end. If it is there, the fit goes on from it, to the
+        same bits, with the data and options of the call that began it; other ones are refused.
     {checkpoint_every}
     key_added
         With a key P, all names written begin with ``P_``.
@@ -102,12 +108,42 @@ def topic_model(
     asked: dict[str, Any] = {"inference": inference, "eta": eta}
     options |= {name: value for name, value in asked.items() if value is not None}
     options |= {"batch_key": batch_key, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
-    model = model_of_raw_counts(data, n_topics, where, how, **options)
     record.require_writable(data, record.head(key_added), "key_added", key_added)
-    target = data.copy() if copy else data  # now, as a backed object has no copy
+    model = model_of_raw_counts(data, n_topics, where, how, **options)
+    target = writable(data, copy=copy)  # now, as a backed object has no copy
+    if verbose and not any(value is not None for value in where.values()):
+        _tell_of_coordinates(data)
+    if checkpoint is not None and os.path.exists(checkpoint):
+        model = _resumed(model, data, checkpoint)
+        if n_iter < len(model.elbo):
+            raise ValueError(
+                f"n_iter={n_iter}: the fit in checkpoint={str(checkpoint)!r} has had {len(model.elbo)} iterations; "
+                "give more, or the name of another file"
+            )
+        n_iter -= len(model.elbo)
     model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
     export_params(model, target, key_added)
     return target if copy else None
+
+
+def _tell_of_coordinates(data: Data) -> None:
+    parts = modalities(data)
+    holders = [*parts.values()] if "spatial" in parts else [data, *parts.values()]
+    if any("spatial" in holder.obsm for holder in holders):
+        logger.info("obsm['spatial'] is not used: with spatial_key='spatial', neighbours share their topics")
+
+
+def _resumed(model: MTM | sMTM, data: Data, path: str | os.PathLike[str]) -> MTM | sMTM:
+    """The fit that an earlier call with the same data and options has left in a file, in place of a new one."""
+    way_out = "name another file, or remove this one to fit anew"
+    try:
+        left = load_model(path, data)
+    except ValueError as error:
+        raise ValueError(f"checkpoint: {error}; {way_out}") from error
+    if left.asked != model.asked:
+        raise ValueError(f"checkpoint={str(path)!r} holds a fit with other options: {way_out}")
+    left.n_jobs, left.verbose = model.n_jobs, model.verbose
+    return left
 
 
 def model_of_raw_counts(

@@ -18,7 +18,7 @@ def topic_neighborhoods(
     n_perms: int = 1000,
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
-    verbose: bool = False,
+    verbose: bool = True,
 ) -> None:
     """Test which dominant topics are neighbours more or less often than by chance: squidpy's neighbourhood enrichment.
 

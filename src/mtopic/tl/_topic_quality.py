@@ -1,15 +1,15 @@
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, csr_array
 from scipy.special import entr
 
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, raw_counts
-from mtopic._data.slots import find_signatures, modalities, table
+from mtopic._data.measured import batches, measured_where, warn_if_ignored
+from mtopic._data.proportions import proportions
+from mtopic._data.slots import find_signatures, with_signatures
 
 
 @public
@@ -20,6 +20,7 @@ def topic_quality(
     *,
     n_top: int = 10,
     key_added: str = "topic_quality",
+    batch_key: str | None = None,
 ) -> None:
     """Measure how coherent, how different and how much used the topics are.
 
@@ -49,7 +50,7 @@ def topic_quality(
         Modalities without are left out.
     n_top
         Number of features of each topic, 2 or more; all of them where there are fewer.
-    {key_added:uns}
+    {key_added:uns batch_key:scored}
 
     Returns
     -------
@@ -66,7 +67,7 @@ def topic_quality(
         As given.
 
     Observations whose proportions are missing do not count in proportions and numbers of topics. The coherence of a
-    modality with one feature is NaN.
+    modality with one feature is NaN. A pair of features is scored by the observations that have measured both.
 
     Raises
     ------
@@ -94,17 +95,22 @@ def topic_quality(
     """
     if n_top < 2:
         raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")
-    proportions = table(data, topics)
-    shares = _shares(proportions, topics)
-    by_topic = pd.DataFrame({"proportion": shares.mean(axis=0)}, index=proportions.columns)
+    known = proportions(data, topics).dropna()
+    shares = known.to_numpy()
+    by_topic = known.mean().to_frame("proportion")
+    head = record.head_of(topics)
+    key = batch_key or record.params_if_any(data, head).batch_key
+    batch = batches(data, key)
     by_modality = {}
-    for mod in _scored(data, signatures):
+    for mod in with_signatures(data, signatures):
         name, adata, weights = find_signatures(data, mod, signatures)
-        phi = _distributions(weights, proportions.columns, name, signatures)
+        phi = _distributions(weights, known.columns, name, signatures)
         top = np.argsort(-phi, axis=0, kind="stable")[:n_top].T
         counts = raw_counts(adata, name)
-        record.warn_other_raw_counts(data, record.head_of(topics), name, counts)
-        measures = {"coherence": _coherence(counts, top), "exclusivity": _exclusivity(phi, top)}
+        record.warn_other_raw_counts(data, head, name, counts)
+        warn_if_ignored({name: adata}, key)
+        coherence = _coherence(counts, top, *measured_where(adata, name, batch))
+        measures = {"coherence": coherence, "exclusivity": _exclusivity(phi, top)}
         for measure, values in measures.items():
             by_topic[f"{name}:{measure}"] = values
         means = {measure: float(values.mean()) for measure, values in measures.items()}
@@ -116,31 +122,7 @@ def topic_quality(
         "effective_n_topics_per_observation": float(_effective_number(shares).mean()),
         "n_top": int(n_top),
     }
-    record.note(data, record.head_of(topics), f"uns:{key_added}")
-
-
-def _shares(proportions: pd.DataFrame, key: str) -> NDArray[np.float64]:
-    """The proportions of observations that have them, rows scaled to sum 1."""
-    values = proportions.to_numpy(dtype=np.float64)
-    values = values[~np.isnan(values).any(axis=1)]
-    if not values.size:
-        raise ValueError(
-            f"obsm[{key!r}] holds no proportions: they are missing for all observations; "
-            "name a table that mtopic.tl.export_params wrote"
-        )
-    total = values.sum(axis=1, keepdims=True)
-    if (values < 0).any() or not np.isfinite(total).all() or not (total > 0).all():
-        raise ValueError(
-            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.export_params wrote"
-        )
-    return values / total
-
-
-def _scored(data: Data, key: str) -> list[str]:
-    """The modalities with signatures; one without, to be complained of, if there are none."""
-    parts = modalities(data)
-    return [mod for mod, adata in parts.items() if key in adata.varm] or list(parts)[:1]
+    record.note(data, head, f"uns:{key_added}")
 
 
 def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) -> NDArray[np.float64]:
@@ -158,24 +140,38 @@ def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) 
     return values / total
 
 
-def _coherence(counts: CSR, top: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Mean NPMI over the pairs of each topic's top features (topics × features)."""
+def _coherence(
+    counts: CSR, top: NDArray[np.intp], batch: NDArray[np.intp], measured: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean NPMI over the pairs of each topic's top features (topics × features).
+
+    ``measured`` says of which features (features × batches) a zero is a count.
+    """
     chosen, places = np.unique(top, return_inverse=True)
     seen = csc_array(counts[:, chosen] > 0, dtype=np.float64)
-    scores = [
-        _npmi((part.T @ part).toarray() / counts.shape[0]) for part in (seen[:, k] for k in places.reshape(top.shape))
-    ]
-    return np.array([values.mean() if values.size else np.nan for values in scores])
+    of_batch = csr_array((np.ones(batch.size), batch, np.arange(batch.size + 1)), shape=(batch.size, measured.shape[1]))
+    sizes, times = of_batch.sum(axis=0), (seen.T @ of_batch).toarray()
+    scores = []
+    for k in places.reshape(top.shape):
+        part, where = seen[:, k], measured[chosen[k]].astype(np.float64)
+        values = _npmi((part.T @ part).toarray(), (times[k] * where) @ where.T, (where * sizes) @ where.T)
+        scores.append(values.mean() if values.size else np.nan)
+    return np.array(scores)
 
 
-def _npmi(joint: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NPMI of all pairs, from the probabilities of being counted together (the diagonal: at all)."""
-    pairs = np.array(list(combinations(range(len(joint)), 2)), dtype=np.intp).reshape(-1, 2)
-    i, j = pairs.T
-    both, p = joint[i, j], joint.diagonal()
+def _npmi(together: NDArray[np.float64], alone: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NPMI of all pairs i < j that were measured together.
+
+    Among so many observations both were counted together, and the first (``alone[i, j]``) or second
+    (``alone[j, i]``) at all.
+    """
+    i, j = np.triu_indices(len(among), k=1)
+    i, j = i[among[i, j] > 0], j[among[i, j] > 0]
+    n = among[i, j]
+    both, p = together[i, j] / n, alone[i, j] / n * (alone[j, i] / n)
     scores = np.where(both > 0, 0.0, -1.0)
     some = (both > 0) & (both < 1)
-    scores[some] = np.log(both[some] / (p[i] * p[j])[some]) / -np.log(both[some])
+    scores[some] = np.log(both[some] / p[some]) / -np.log(both[some])
     return scores
 
 

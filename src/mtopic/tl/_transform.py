@@ -3,17 +3,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mudata import MuData
 
 from mtopic import __version__
 from mtopic._api import public
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, graph, record
 from mtopic._data.counts import Counts
+from mtopic._data.empty import mark_empty
 from mtopic._data.graph import Method
 from mtopic._data.record import Params
 from mtopic._data.slots import modalities
 from mtopic._data.spatial_graph import SpatialGraph
+from mtopic._data.writable import writable
 from mtopic._log import logger
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
@@ -84,6 +85,8 @@ def transform(
 
     ``obsm[key_added]`` : DataFrame, observations × topics, float64
         Topic proportions, rows sum to 1, columns named as in the fit.
+    ``obs["mtopic_empty"]`` : bool
+        Which observations have no counts, if any has none: tools that follow leave these out.
     ``uns["mtopic"]`` : dict
         ``params`` of the fit as far as they were used, with ``n_topics``, ``n_counts`` and ``transformed``, which is
         True; ``features``, a DataFrame with a row for each modality: how many were ``trained``, are ``missing``, with
@@ -125,7 +128,7 @@ def transform(
         library_key=library_key,
     )
     around = _spatial_graph(fitted, data, where)
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
     with posterior.backend:
@@ -134,6 +137,7 @@ def transform(
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
 
     target.obsm[key_added] = proportions
+    mark_empty(target, head, np.asarray(corpus.totals == 0))
     _write(target, head, _record(fitted, new, posterior, around, batch_key), around)
     if verbose:
         _say(new.matched)
@@ -143,10 +147,7 @@ def transform(
 def _require_free(data: Data, key: str, head: str) -> None:
     parts = modalities(data)
     record.require_writable(data, head, "key_added", key)
-    if isinstance(data, MuData) and key in data.mod:
-        raise ValueError(
-            f"key_added={key!r}: obsm[{key!r}] says which observations modality {key!r} has, give another name"
-        )
+    record.require_no_modality(data, key)
     for mod, adata in parts.items():
         if f"{head}signatures" in adata.varm:
             raise ValueError(

@@ -23,7 +23,7 @@ def umap(
     *,
     metric: str = "euclidean",
 ) -> None:
-    """Embed the observations by UMAP of their topic proportions.
+    """Embed the observations by UMAP of their topic proportions, with scanpy's neighbours and embedding.
 
     {Parameters mdata=data:topics}
     x
@@ -38,9 +38,9 @@ def umap(
         Number of nearest observations, itself included, whose nearness to an observation is kept.
     {seed=rng}
     n_jobs
-        Without effect: umap-learn computes a reproducible embedding in one thread.
+        Without effect: a reproducible embedding is computed in one thread.
     metric
-        Distance between rows of the table, by umap-learn's names. ``"euclidean"`` is the original program's;
+        Distance between rows of the table, by scikit-learn's names. ``"euclidean"`` is the original program's;
         ``"hellinger"`` is a distance between distributions.
 
     Returns
@@ -61,8 +61,8 @@ def umap(
     KeyError
         If there is no such table.
     ValueError
-        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1 or ``n_components`` less than 1; if
-        ``umap`` is the name of a modality; or if umap-learn refuses ``min_dist`` or ``metric``.
+        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1, ``n_components`` less than 1 or
+        ``min_dist`` not from 0 to 1; if ``umap`` is the name of a modality; or if there is no such ``metric``.
 
     Notes
     -----
@@ -89,13 +89,27 @@ def umap(
         )
     if n_components < 1:
         raise ValueError(f"n_components={n_components}: an embedding has at least 1 dimension")
-    from umap import UMAP
-
+    if not 0 <= min_dist <= 1:
+        raise ValueError(f"min_dist={min_dist}: choose a distance from 0 to 1")
     random_state = int(seed.integers(2**32)) if isinstance(seed, np.random.Generator) else seed
+    points = _embedded(values, n_neighbors, metric, n_components, min_dist, random_state)
     options = {"n_neighbors": n_neighbors, "min_dist": min_dist, "metric": metric, "random_state": random_state}
-    points = UMAP(n_components=n_components, n_jobs=1, **options).fit_transform(values)
-    _write(mdata, name, np.asarray(points, dtype=np.float32), {**options, "use_rep": x})
+    _write(mdata, name, points, {**options, "use_rep": x})
     record.note(mdata, record.head_of(x), f"obsm:{name}", f"obsm:X_{name}")
+
+
+def _embedded(
+    values: NDArray[np.float32], n_neighbors: int, metric: str, n_components: int, min_dist: float, random_state: int
+) -> NDArray[np.float32]:
+    """Points near one another where rows are; rows of square roots are as far apart as Hellinger has distributions."""
+    import scanpy as sc
+
+    if metric == "hellinger":
+        values, metric = np.sqrt(values / values.sum(axis=1, keepdims=True)), "euclidean"
+    private = AnnData(values)
+    sc.pp.neighbors(private, n_neighbors, use_rep="X", metric=metric, transformer="sklearn", random_state=random_state)
+    sc.tl.umap(private, n_components=n_components, min_dist=min_dist, random_state=random_state)
+    return np.asarray(private.obsm["X_umap"], dtype=np.float32)
 
 
 def _finite(proportions: pd.DataFrame, key: str) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from mtopic._api import public
 from mtopic._check import level_given
 from mtopic._data import Data, record
 from mtopic._data.spatial_graph import weights_of_fit
+from mtopic._data.writable import writable
 from mtopic.inference.backend import Array
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.posterior import Posterior
@@ -70,7 +71,7 @@ def uncertainty(
     fitted.pseudocounts = _pseudocounts(data, head, fitted)
     mean, variance = moments(fitted)
 
-    target = data.copy() if copy else data
+    target = writable(data, copy=copy)
     results = {"sd": np.sqrt(variance)}
     results["low"], results["high"] = limits(mean, variance, level)
     for name, values in results.items():

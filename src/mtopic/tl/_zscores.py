@@ -3,13 +3,15 @@ from os import PathLike
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic import read
 from mtopic._api import public
 from mtopic._data import Data, record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
-from mtopic._data.slots import find_signatures, modality
+from mtopic._data.measured import batches, measured_where, warn_if_ignored
+from mtopic._data.slots import find_signatures, modalities, modality, with_signatures
+from mtopic._files import read
 
 SCALE = 10_000
 
@@ -23,28 +25,33 @@ def zscores(
     n_top: int = 10,
     thr: float | None = 5,
     out_key: str = "zscores",
+    *,
+    batch_key: str | None = None,
 ) -> None:
     """Score the expression of each topic's top features in each observation.
 
     Raw counts are scaled to 10,000 per observation and log1p-transformed, then standardised over all features of the
     observation (population standard deviation) and clipped to ±``thr``. A topic's score is the mean over its ``n_top``
-    features of highest signature weight.
+    features of highest signature weight. Features that an observation's batch has not measured take no part.
 
     {Parameters mdata=data:signatures}
     raw_data_path
-        A h5mu file with the raw counts of ``mod`` in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
-    {signatures mod}
-        For an AnnData, the modality of the file.
+        A file (h5mu or h5ad) with the raw counts in ``X``, matched by name. If None, ``layers["counts"]``, else ``X``.
+    {signatures}
+    mod
+        The modality; all that have signatures if None. For an AnnData, the modality of the file.
     {n_top}
         All of them where there are fewer.
     thr
         Where z-scores are clipped; None does not clip.
     out_key
         Key of the scores in ``obsm``.
+    {batch_key:scored}
 
     Returns
     -------
-    None. Sets ``mdata[mod].obsm[out_key]``: DataFrame, observations × topics, float64.
+    None. Sets ``mdata[mod].obsm[out_key]``: DataFrame, observations × topics, float64; NaN where none of a topic's top
+    features were measured.
 
     Raises
     ------
@@ -59,42 +66,64 @@ def zscores(
     >>> mdata["rna"].obsm["zscores"].shape
     (200, 3)
     """
-    name, adata, weights = find_signatures(mdata, None if isinstance(mdata, AnnData) else mod, signatures)
-    if not len(weights):
-        raise ValueError(f"modality {name!r} has no features: there is nothing to score")
     if n_top < 1:
         raise ValueError(f"n_top={n_top}: a topic is scored by at least 1 feature")
     if thr is not None and not thr > 0:
         raise ValueError(f"thr={thr}: z-scores are clipped at a positive value, or None")
-    if raw_data_path is None:
-        counts = raw_counts(adata, name)
-        record.warn_other_raw_counts(mdata, record.head_of(signatures, "signatures"), name, counts)
-    else:
-        counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
-    logs, mean, sd = _standard(counts)
+    head, chosen = record.head_of(signatures, "signatures"), None if isinstance(mdata, AnnData) else mod
+    key = batch_key or record.params_if_any(mdata, head).batch_key
+    batch, limit = batches(mdata, key), np.inf if thr is None else thr
     scores = {}
-    for topic in weights.columns:
-        top = np.argsort(-weights[topic].to_numpy(), kind="stable")[:n_top]
-        z = (logs[:, top].toarray() - mean[:, None]) / sd[:, None]
-        scores[topic] = (z if thr is None else np.clip(z, -thr, thr)).mean(axis=1)
-    adata.obsm[out_key] = pd.DataFrame(scores, index=adata.obs_names)
-    record.note(mdata, record.head_of(signatures, "signatures"), f"{name}:obsm:{out_key}")
+    for one in with_signatures(mdata, signatures) if chosen is None else [chosen]:
+        name, adata, weights = find_signatures(mdata, one, signatures)
+        if not len(weights):
+            raise ValueError(f"modality {name!r} has no features: there is nothing to score")
+        if raw_data_path is None:
+            counts = raw_counts(adata, name)
+            record.warn_other_raw_counts(mdata, head, name, counts)
+        else:
+            counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
+        warn_if_ignored({name: adata}, key)
+        scores[name] = _scores(counts, weights, n_top, limit, *measured_where(adata, name, batch))
+    for name, table in scores.items():
+        modalities(mdata)[name].obsm[out_key] = table.set_axis(modalities(mdata)[name].obs_names)
+        record.note(mdata, head, f"{name}:obsm:{out_key}")
 
 
-def _standard(counts: CSR) -> tuple[csr_array, np.ndarray, np.ndarray]:
-    """log1p of counts scaled to 10,000 an observation; their mean and standard deviation over all features."""
+def _scores(
+    counts: CSR,
+    weights: pd.DataFrame,
+    n_top: int,
+    limit: float,
+    batch: NDArray[np.intp],
+    measured: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Mean z-scores of each topic's top features, of those that an observation's batch has measured."""
+    order = np.argsort(-weights.to_numpy(), axis=0, kind="stable")[:n_top]
+    top = np.zeros(weights.shape)
+    np.put_along_axis(top, order, 1, axis=0)
+    logs = _logs(counts)
+    n = measured.sum(axis=0)[batch]
+    mean = logs.sum(axis=1) / n
+    sd = np.sqrt(np.maximum(logs.multiply(logs).sum(axis=1) / n - mean**2, 0))
+    sd = np.where(sd > 0, sd, 1)
+    zero, rows = np.clip(-mean / sd, -limit, limit), np.repeat(np.arange(len(n)), np.diff(logs.indptr))
+    logs.data = np.clip((logs.data - mean[rows]) / sd[rows], -limit, limit) - zero[rows]
+    of_top = (measured.T.astype(np.float64) @ top)[batch]
+    values = logs @ top / np.where(of_top > 0, of_top, np.nan) + zero[:, None]
+    return pd.DataFrame(values, columns=weights.columns)
+
+
+def _logs(counts: CSR) -> csr_array:
+    """log1p of counts scaled to 10,000 an observation."""
     x = csr_array(counts, dtype=np.float64, copy=True)
     total = x.sum(axis=1)
     x.data *= np.repeat(SCALE / np.where(total > 0, total, 1), np.diff(x.indptr))
-    logs = x.log1p()
-    mean = logs.sum(axis=1) / x.shape[1]
-    squares = logs.multiply(logs).sum(axis=1) / x.shape[1]
-    sd = np.sqrt(np.maximum(squares - mean**2, 0))
-    return logs, mean, np.where(sd > 0, sd, 1)
+    return x.log1p()
 
 
 def _counts_of_file(path: str | PathLike[str], mod: str | None, adata: AnnData) -> CSR:
-    mod, raw = modality(read.h5mu(path), mod)
+    mod, raw = modality(read(path), mod)
     parts = {"observations": (raw.obs_names, adata.obs_names), "features": (raw.var_names, adata.var_names)}
     for what, (there, wanted) in parts.items():
         missing = wanted.difference(there)

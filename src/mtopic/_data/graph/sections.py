@@ -6,7 +6,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._data import Data
-from mtopic._data.names import absent
+from mtopic._data.names import absent, as_text
 from mtopic._data.slots import modalities
 
 
@@ -30,20 +30,24 @@ def sections(data: Data, library_key: str) -> pd.CategoricalIndex:
 def _labels(data: Data, key: str) -> pd.Series:
     parts = {} if isinstance(data, AnnData) else modalities(data)
     mod, _, column = key.partition(":")
-    columns = [holder.obs[key] for holder in (data, *parts.values()) if key in holder.obs]
+    holders = (data,) if key in data.obs and data.obs[key].notna().all() else (data, *parts.values())
+    columns = [holder.obs[key] for holder in holders if key in holder.obs]
     if mod in parts and column in parts[mod].obs:
         columns.append(parts[mod].obs[column])
     if not columns:
         known = {name for holder in (data, *parts.values()) for name in holder.obs}
         raise KeyError(absent(key, sorted(known), "column", "obs of the data and of its modalities"))
-    first, *others = (_texts(column).reindex(data.obs_names) for column in columns)
+    first, *others = (as_text(column, f"obs[{key!r}]").reindex(data.obs_names) for column in columns)
     for other in others:
+        differ = first.notna() & other.notna() & (first != other)
+        if differ.any():
+            names = " or ".join(repr(f"{mod}:{key}") for mod, part in parts.items() if key in part.obs)
+            raise ValueError(
+                f"modalities name different sections obs[{key!r}] of {differ.sum()} observations, the first is "
+                f"{differ.idxmax()!r}: say which are meant, {names}"
+            )
         first = first.where(first.notna(), other)
     return first
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    return column.astype(object).map(str, na_action="ignore")
 
 
 def split(sections: pd.CategoricalIndex | None, n_obs: int) -> dict[str | None, NDArray[np.intp]]:
