@@ -28,7 +28,11 @@ def as_annotated(name: str, value: Any, annotation: Any) -> Any:
         value = _seed(name, value, int if np.random.Generator not in types else np.random.Generator)
     if not plain or isinstance(value, str) and (words or str in types) or value is None and types != {int}:
         return value
-    if isinstance(value, float) and int in types and float not in types and value.is_integer():
+    if any(value is word for word in words):
+        return value
+    if isinstance(value, float) and int in types and float not in types:
+        if not value.is_integer():
+            raise ValueError(f"{name}={value}: give a whole number")
         return int(value)
     if isinstance(value, bool):
         fits = bool in types
