@@ -67,10 +67,12 @@ class Threads:
 
         for _ in self._helpers:
             self._calls.put(drain)
-        drain()
-        for outcome in [self._outcomes.get() for _ in self._helpers]:
-            if outcome is not None:
-                raise outcome
+        try:
+            drain()
+        finally:  # none may still work on what the caller goes on with
+            outcomes = [self._outcomes.get() for _ in self._helpers]
+        for outcome in filter(None, outcomes):
+            raise outcome
 
     def _balanced_edges(self, work: int | Work) -> list[int]:
         n_blocks = self.count * BLOCKS_PER_THREAD if self._helpers else 1

@@ -339,10 +339,9 @@ class Model:
         self.counts_summary = counts.summary
 
     def _progress(self, total: int, unit: str) -> tqdm:
-        name = type(self).__name__
-        if self._run.starts is not None:
-            name += f", start {self._run.starts.number + 1} of {self.n_init}"
-        return tqdm(total=total, disable=not self.verbose, desc=name, unit=unit)
+        starts = self._run.starts
+        which = "" if starts is None else f", start {starts.number + 1} of {self.n_init}"
+        return tqdm(total=total, disable=not self.verbose, desc=type(self).__name__ + which, unit=unit)
 
     def __repr__(self) -> str:
         return summary.line(self)
