@@ -6,7 +6,8 @@ from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
 from mtopic._check import SEEDS, as_annotated
-from mtopic._data.slots import its_table
+from mtopic._data import Data
+from mtopic._data.slots import its_table, modalities
 from mtopic._docs import shared_docs
 
 P = ParamSpec("P")
@@ -44,4 +45,8 @@ def _by_own_names(kwargs: dict[str, Any], parameters: Mapping[str, Parameter]) -
 
 def _meant(name: str, value: Any, parameters: Mapping[str, Parameter]) -> Any:
     value = its_table(value)
-    return as_annotated(name, value, parameters[name].annotation) if name in parameters else value
+    if name not in parameters:
+        return value
+    if parameters[name].annotation == Data:
+        modalities(value)  # which says what is no data
+    return as_annotated(name, value, parameters[name].annotation)

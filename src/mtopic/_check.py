@@ -26,7 +26,7 @@ def as_annotated(name: str, value: Any, annotation: Any) -> Any:
     plain = [text for kind, text in PLAIN.items() if kind in types]
     if name in SEEDS and int in types:
         value = _seed(name, value, int if np.random.Generator not in types else np.random.Generator)
-    if not plain or isinstance(value, str) and (words or str in types) or value is None and types != {int}:
+    if not plain or isinstance(value, str) and (words or str in types) or value is None and types not in ({int}, {str}):
         return value
     if any(value is word for word in words):
         return value

@@ -219,7 +219,7 @@ def test_a_callback_that_fails_leaves_a_whole_iteration(tissue, n_jobs):
     [
         ({"callback": 3}, TypeError, "callback=3: give a function"),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every=0: it must be at least 1"),
-        ({"checkpoint_every": 2.5}, TypeError, "checkpoint_every=2.5: give a whole number"),
+        ({"checkpoint_every": 2.5}, ValueError, "checkpoint_every=2.5: give a whole number"),
         ({"checkpoint": "nowhere/model.h5"}, FileNotFoundError, "there is no folder"),
     ],
 )

@@ -119,7 +119,6 @@ def select_n_topics(
     >>> mdata.uns["CV_results"].shape, mdata.uns["CV_fit_info"]["recommended"] in (2, 4, 6)
     ((9, 6), True)
     """
-    modalities(mdata)  # which says what is no data
     numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
     warn_if_ignored(modalities(mdata), batch_key)
     asked = {
