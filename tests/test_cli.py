@@ -117,15 +117,14 @@ def test_fit_and_report_of_an_anndata(raw, tmp_path, capsys):
     np.testing.assert_array_equal(read_h5ad(tmp_path / "out.h5ad").obsm["topics"], adata.obsm["topics"])
 
 
-@pytest.mark.parametrize("encoding", ["cp437", "ascii", "cp932"])
-def test_standard_output_that_lacks_signs(raw, tmp_path, encoding):
-    for command in (["--help"], ["fit", "--help"], ["fit", raw, "-o", tmp_path / "out.h5mu", "--n-topics", 3]):
-        environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+def test_standard_output_that_lacks_signs(raw, tmp_path):
+    for command in (["fit", "--help"], ["fit", raw, "-o", tmp_path / "out.h5mu", "--n-topics", 3, "--n-iter", 3]):
+        environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
         done = subprocess.run(
             [sys.executable, "-m", "mtopic", *map(str, command)], env=environment, capture_output=True
         )
         assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].decode(encoding).startswith("written to")
+    assert done.stdout.splitlines()[-1].startswith(b"written to")
 
 
 def test_logger_on_standard_output_that_lacks_signs(monkeypatch):
