@@ -232,7 +232,7 @@ def test_fewer_domains_than_asked_for():
     ("options", "message"),
     [
         ({"n_domains": 1}, "n_domains: 1 is no number of domains"),
-        ({"n_domains": 2.5}, "n_domains: 2.5 is no number"),
+        ({"n_domains": 2.5}, "n_domains=2.5: give a whole number"),
         ({"n_domains": 400}, "n_domains: 400 .* at most the 324 observations"),
         ({"candidates": [1, 2]}, "candidates: 1 is no number"),
         ({"candidates": []}, "candidates is empty"),

