@@ -85,14 +85,14 @@ class Settings:
 
     def check(self) -> None:
         """Refuse values that no data could make right."""
-        if not isinstance(self.n_topics, int | np.integer) or self.n_topics < 2:
+        if self.n_topics < 2:
             raise ValueError(f"n_topics={self.n_topics}: a topic model has 2 topics or more")
         n_jobs_given(self.n_jobs)
         if self.spatial is not None:
             self.spatial.check()
         look_up(DTYPES, np.dtype(self.dtype).name, "dtype", "the supported precisions")
         look_up(FAMILIES, self.inference, "inference", "the families of updates")
-        if not isinstance(self.n_init, int | np.integer) or self.n_init < 1:
+        if self.n_init < 1:
             raise ValueError(f"n_init={self.n_init!r}: give a number of starts, 1 or more")
         if self.modality_weights not in ("auto", "equal") and not isinstance(self.modality_weights, Mapping):
             raise ValueError(
