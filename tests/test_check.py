@@ -27,35 +27,35 @@ TRUTH = [key for key, types in PARAMETERS.items() if types <= {bool, NoneType} a
 NAMES = [key for key, types in PARAMETERS.items() if types <= {str, NoneType} and str in types]
 
 
-def refused(function, parameter, value, said, error=TypeError):
+def assert_refused(function, parameter, value, said, error=TypeError):
     with pytest.raises(error, match=rf"^{parameter}=.*{said}"):
         CALLABLES[function](**{parameter: value})
 
 
 @pytest.mark.parametrize(("function", "parameter"), WHOLE)
 def test_whole_numbers(function, parameter):
-    refused(function, parameter, "20", "text is no number, give a whole number")
-    refused(function, parameter, 2.5, "give a whole number", ValueError)
-    refused(function, parameter, True, "give a whole number")
-    refused(function, parameter, np.float32("nan"), "give a whole number", ValueError)
+    assert_refused(function, parameter, "20", "text is no number, give a whole number")
+    assert_refused(function, parameter, 2.5, "give a whole number", ValueError)
+    assert_refused(function, parameter, True, "give a whole number")
+    assert_refused(function, parameter, np.float32("nan"), "give a whole number", ValueError)
 
 
 @pytest.mark.parametrize(("function", "parameter"), REAL)
 def test_numbers(function, parameter):
-    refused(function, parameter, "0.5", "text is no number, give a number")
-    refused(function, parameter, np.True_, "give a number")
-    refused(function, parameter, [0.5], "give a number")
+    assert_refused(function, parameter, "0.5", "text is no number, give a number")
+    assert_refused(function, parameter, np.True_, "give a number")
+    assert_refused(function, parameter, [0.5], "give a number")
 
 
 @pytest.mark.parametrize(("function", "parameter"), TRUTH)
 def test_truth_values(function, parameter):
-    refused(function, parameter, "False", "give True or False")
+    assert_refused(function, parameter, "False", "give True or False")
 
 
 @pytest.mark.parametrize(("function", "parameter"), NAMES)
 def test_names(function, parameter):
-    refused(function, parameter, ["rna"], "give a name")
-    refused(function, parameter, 1, "give a name")
+    assert_refused(function, parameter, ["rna"], "give a name")
+    assert_refused(function, parameter, 1, "give a name")
 
 
 @pytest.fixture

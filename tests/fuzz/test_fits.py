@@ -80,6 +80,7 @@ def test_topic_model(case, n_topics):
         assert (np.isfinite(signatures) & (signatures > 0)).all(axis=None)
         del adata.varm["signatures"]
     del data.obsm["topics"], data.uns["mtopic"]
+    data.obs.drop(columns="mtopic_empty", errors="ignore", inplace=True)
     if len(case.parts) > 1:
         shares = data.obsm["modality_shares"].dropna()
         np.testing.assert_allclose(shares.sum(axis=1), 1)
