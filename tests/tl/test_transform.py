@@ -422,7 +422,7 @@ def test_bad_input_changes_nothing(reference, cells, fingerprint):
 def test_bad_references(reference, cells):
     new = cells[1].copy()
     for source, options, kind, message in (
-        (cells[0], {}, KeyError, "no signatures 'signatures' in varm of modality 'rna'.*topic_model .or export_params. writes them"),
+        (cells[0], {}, KeyError, "no signatures 'signatures' in varm of modality 'rna'.*export_params. writes them"),
         (reference, {"prefix": "mine"}, KeyError, "no signatures 'mine_signatures'"),
         (mt.tl.MTM(cells[0], 5, verbose=False), {}, ValueError, "this MTM is not fitted yet"),
         (mt.tl.MTM(cells[0], 5, verbose=False), {"prefix": "mine"}, ValueError, "prefix='mine'.*a model has none"),
