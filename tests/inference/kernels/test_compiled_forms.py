@@ -96,7 +96,7 @@ def in_a_process(script, cache, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.weekly)])
 def test_no_kernel_has_more_than_two_forms(dtype, tmp_path):
     """A form is a combination of types that a kernel was compiled for, or loaded from the cache in, by one process.
 

@@ -27,7 +27,7 @@ print("done", mt.__file__)
 
 @pytest.mark.slow
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
-@pytest.mark.parametrize("temporary", [True, False])
+@pytest.mark.parametrize("temporary", [pytest.param(True, marks=pytest.mark.weekly), False])
 def test_installation_and_home_that_cannot_be_written(tmp_path, temporary):
     """Not even those of scanpy, squidpy and umap-learn; without a temporary folder, too, cells are fitted."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
