@@ -97,8 +97,5 @@ def _seed(name: str, value: Any, kind: type) -> Any:
         return value
     if kind is int:
         return int(value.integers(2**32))
-    return (
-        value
-        if hasattr(value.bit_generator.seed_seq, "spawn")
-        else np.random.default_rng(value.integers(2**31, size=8))
-    )
+    spawns = hasattr(value.bit_generator.seed_seq, "spawn")
+    return value if spawns else np.random.default_rng(value.integers(2**31, size=8))

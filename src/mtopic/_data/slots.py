@@ -94,24 +94,23 @@ def basis(data: Data, key: str, *, of_one: bool = False) -> tuple[str, pd.DataFr
     """
     parts: dict[str, AnnData] = {} if isinstance(data, AnnData) else modalities(data)
     mod, _, rest = key.partition(":")
-    places = [(slot, holders) for slot in _spellings(key) for holders in ({"": data}, parts)]
+    places = [(slot, named) for slot in _spellings(key) for named in ({"": data}, parts)]
     if mod in parts:
         places += [(slot, {mod: parts[mod]}) for slot in _spellings(rest)]
-    for slot, holders in places:
-        tables = {name: _rows(holder, slot) for name, holder in holders.items() if _is_table(holder, slot)}
+    for slot, named in places:
+        tables = {name: _rows(holder, slot) for name, holder in named.items() if _is_table(holder, slot)}
         if tables:
             record.warn_outdated(data, f"obsm:{slot}")
             _require_one_basis(data, tables, slot)
-            return slot, _merge(tables, data.obs_names, slot, whole=not (of_one and list(holders) == [mod]))
-    known = {name for holder in (data, *parts.values()) for name in holder.obsm if _is_table(holder, name)}
+            return slot, _merge(tables, data.obs_names, slot, whole=not (of_one and list(named) == [mod]))
+    known = {name for holder in holders(data) for name in holder.obsm if _is_table(holder, name)}
     raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
 
 
 def is_embedding(data: Data, slot: str) -> bool:
     """Whether coordinates of this name are places in an embedding and not in a tissue."""
     name = slot.removeprefix("X_")
-    holders = [data] if isinstance(data, AnnData) else [data, *data.mod.values()]
-    as_scanpy = any(f"X_{name}" in holder.obsm for holder in holders)
+    as_scanpy = any(f"X_{name}" in holder.obsm for holder in holders(data))
     return as_scanpy and not name.startswith(IN_TISSUE) or any(kind in name.lower() for kind in EMBEDDINGS)
 
 
@@ -229,7 +228,6 @@ def _is_no_grouping(given: pd.Series, n: int) -> bool:
 
 def table(data: Data, key: str, *, made_by: str = "mtopic.tl.topic_model (or export_params)") -> pd.DataFrame:
     """The table ``obsm[key]`` with named columns."""
-    modalities(data)
     known = [name for name in data.obsm if _is_table(data, name)]
     if key not in known:
         raise KeyError(f"{absent(key, known, 'table', 'obsm of the data')}; {made_by} writes it")

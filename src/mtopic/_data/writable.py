@@ -13,9 +13,9 @@ def writable(data: Data, *, copy: bool = False) -> Data:
     Tables get the names that their observations have now, without which older versions of mudata make no copy. A backed
     object has no copy in memory and stays what it is.
     """
-    for values in () if data.is_view else data.obsm.values():
+    for key, values in () if data.is_view else list(data.obsm.items()):
         if isinstance(values, pd.DataFrame) and not values.index.equals(data.obs_names):
-            values.index = data.obs_names
+            data.obsm[key] = values.set_axis(data.obs_names)
     with quiet_mudata():
         if copy:
             return data.copy()

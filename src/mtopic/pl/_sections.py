@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtopic._data import Data, graph, record
 from mtopic._data.names import absent
-from mtopic._data.slots import basis, categories, is_embedding, modalities
+from mtopic._data.slots import basis, categories, holders, is_embedding
 from mtopic._warn import warn
 
 LibraryKey = str | Literal[False] | None
@@ -86,10 +86,9 @@ def _basis(data: Data, x: str) -> tuple[str, pd.DataFrame]:
 
 def _maps(data: Data) -> list[str]:
     """Names of arrays of two or three columns, as scanpy keeps embeddings."""
-    holders = [data, *modalities(data).values()]
     found = [
         name.removeprefix("X_")
-        for holder in holders
+        for holder in holders(data)
         for name in holder.obsm
         if np.ndim(holder.obsm[name]) == 2
         and holder.obsm[name].shape[1] in (2, 3)
@@ -103,10 +102,10 @@ def _is_upper(data: Data, slot: str, points: NDArray[np.float64], origin: Origin
         raise ValueError(f"origin={origin!r}: choose 'lower' or 'upper'")
     if origin is not None:
         return origin == "upper"
-    holders = [holder for holder in (data, *modalities(data).values()) if _has_image(holder)]
-    if not holders or is_embedding(data, slot):
+    with_image = [holder for holder in holders(data) if _has_image(holder)]
+    if not with_image or is_embedding(data, slot):
         return False
-    return slot == "spatial" or any(_equals(holder, data.obs_names, points) for holder in holders)
+    return slot == "spatial" or any(_equals(holder, data.obs_names, points) for holder in with_image)
 
 
 def _has_image(holder: Data) -> bool:

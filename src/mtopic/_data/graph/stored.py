@@ -7,7 +7,7 @@ from scipy.sparse import csr_array, csr_matrix
 
 from mtopic._data import Data
 from mtopic._data.names import absent, unique
-from mtopic._data.slots import modalities
+from mtopic._data.slots import holders
 
 from .neighbours import Graph
 
@@ -19,8 +19,7 @@ def find(data: Data, key: str) -> Graph:
     """
     slot, distance_slot = f"{key}_connectivities", f"{key}_distances"
     unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
-    holders = [data, *modalities(data).values()]
-    found = [holder for holder in holders if slot in holder.obsp]
+    found = [holder for holder in holders(data) if slot in holder.obsp]
     for holder in found:
         order = holder.obs_names.get_indexer(data.obs_names)
         if (order >= 0).all():
@@ -31,7 +30,7 @@ def find(data: Data, key: str) -> Graph:
     if found:
         lacking = len(data.obs_names.difference(found[0].obs_names))
         raise ValueError(f"obsp[{slot!r}] lacks {lacking} observations of the data: build it on all of them")
-    known = {k.removesuffix("_connectivities") for h in holders for k in h.obsp if k.endswith("_connectivities")}
+    known = {k.removesuffix("_connectivities") for h in holders(data) for k in h.obsp if k.endswith("_connectivities")}
     raise KeyError(absent(key, sorted(known), "neighbour graph", "obsp (neighbors_key=…)"))
 
 
