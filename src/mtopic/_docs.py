@@ -69,8 +69,9 @@ TEXTS = {
     "n_neighbors": "If given, the number of nearest observations that are neighbours; ``radius`` then has no effect.",
     "spatial_key": "Key of the coordinates in ``obsm`` of the data or of its modalities, an array or a DataFrame.",
     "neighbors_key": """Use the graph that squidpy stored under this key (``obsp["{key}_connectivities"]`` of the data
-        or of a modality); all other options for neighbours then have no effect. Data without coordinates may be fitted
-        this way: stored distances, else connectivities, then say how much a neighbour weighs.""",
+        or of a modality, ``"mod:key"`` of one that is named); all other options for neighbours then have no effect.
+        Data without coordinates may be fitted this way: stored distances, else connectivities, then say how much a
+        neighbour weighs.""",
     "neighbors_method": """``"delaunay"``: neighbours are corners of the same triangles; ``"grid"``: adjacent places of
         a grid, 6 or ``n_neighbors``. ``radius`` then has no effect.""",
     "library_key": """Column of ``obs`` of the data or of its modalities with the section of each observation.

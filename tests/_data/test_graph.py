@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mudata import MuData
 from scipy.sparse import csr_array, csr_matrix
 
+import mtopic as mt
 from mtopic._data import graph as _graph
 
 METHODS = {
@@ -459,3 +460,20 @@ class TestStored:
         adata = AnnData(np.ones((3, 1)))
         adata.obsp["ring_connectivities"] = csr_matrix(np.roll(np.eye(3), 1, axis=1))
         np.testing.assert_array_equal(_graph.find(adata, "ring").weights(None).toarray(), np.roll(np.eye(3), 1, axis=1))
+
+
+def test_different_graphs_of_modalities_are_asked_about():
+    data = mt.datasets.simulate(n_obs=40, n_topics=2, modalities={"rna": 20, "atac": 20})
+    for shift, adata in enumerate(data.mod.values(), 1):
+        adata.obsp["mine_connectivities"] = csr_matrix(np.roll(np.eye(40), shift, axis=1))
+    with pytest.raises(ValueError, match="different graphs obsp.*neighbors_key='rna:mine' or 'atac:mine'"):
+        _graph.find(data, "mine")
+    for mod in data.mod:
+        found = _graph.find(data, f"{mod}:mine").connectivities
+        assert (found != csr_array(data[mod].obsp["mine_connectivities"])).nnz == 0
+        where = {"neighbors_key": f"{mod}:mine", "strength": 1.0}
+        mt.tl.topic_model(data, 2, n_iter=20, n_jobs=1, verbose=False, key_added=mod.upper(), **where)
+    mt.tl.uncertainty(data, prefix="RNA")
+    assert not np.allclose(data.obsm["RNA_topics"], data.obsm["ATAC_topics"])
+    data["atac"].obsp["mine_connectivities"] = data["rna"].obsp["mine_connectivities"]
+    assert (_graph.find(data, "mine").connectivities != _graph.find(data, "rna:mine").connectivities).nnz == 0

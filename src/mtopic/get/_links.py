@@ -40,13 +40,12 @@ def links(data: pd.DataFrame, n_top: int | None = 10, *, min_weight: float = 0.0
         raise ValueError(f"n_top={n_top}: choose at least 1 link a feature, or None for all")
     if all(isinstance(kind, pd.SparseDtype) and kind.fill_value == 0 for kind in data.dtypes):
         pairs = data.sparse.to_coo()
-        row, column, weight = pairs.row, pairs.col, pairs.data.astype(np.float64)
+        enough = pairs.data > min_weight
+        row, column, weight = pairs.row[enough], pairs.col[enough], pairs.data[enough].astype(np.float64)
     else:
         values = data.to_numpy(dtype=np.float64)
         column, row = np.nonzero(values.T > min_weight)
         weight = values[row, column]
-    enough = weight > min_weight
-    row, column, weight = row[enough], column[enough], weight[enough]
     order = np.lexsort((row, -weight, column))
     row, column, weight = row[order], column[order], weight[order]
     rank = np.arange(len(order)) - np.searchsorted(column, column) + 1
