@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
 from mtopic._check import SEEDS, as_annotated
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.slots import its_table, modalities
 from mtopic._docs import shared_docs
 
@@ -47,6 +47,6 @@ def _meant(name: str, value: Any, parameters: Mapping[str, Parameter]) -> Any:
     value = its_table(value)
     if name not in parameters:
         return value
-    if parameters[name].annotation == Data:
+    if parameters[name].annotation == DataLike:
         modalities(value)  # which says what is no data
     return as_annotated(name, value, parameters[name].annotation)

@@ -14,7 +14,7 @@ import pandas as pd
 from anndata import AnnData
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
 from mtopic._files import access
 
@@ -59,7 +59,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; } td.names { 
 
 @public
 def report(
-    data: Data,
+    data: DataLike,
     path: str | PathLike[str] | None = None,
     *,
     title: str = "Topics",

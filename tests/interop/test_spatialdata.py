@@ -113,6 +113,14 @@ def test_coordinates_are_the_centroids_of_the_shapes(counts):
 
 
 @pytest.mark.parametrize("name", TAKE_DATA)
+def test_a_type_checker_lets_it_pass_wherever_data_are_taken(name):
+    parameters = inspect.signature(CALLABLES[name]).parameters
+    for taken in TAKE_DATA[name]:
+        annotation = str(parameters[taken].annotation)
+        assert "SpatialData" in annotation or "DataLike" in annotation, taken
+
+
+@pytest.mark.parametrize("name", TAKE_DATA)
 def test_several_tables_are_named_wherever_data_are_taken(counts, name):
     sdata = spatial_data(counts, counts)
     function = CALLABLES[name]

@@ -1,8 +1,21 @@
 """All that touches AnnData and MuData."""
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from anndata import AnnData
 from mudata import MuData
 
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+else:
+
+    class SpatialData(Protocol):
+        """Stands for spatialdata's, as importing that takes seconds."""
+
+        tables: Mapping[str, AnnData]
+
+
 Data: TypeAlias = AnnData | MuData
+DataLike: TypeAlias = Data | SpatialData
+"""What public functions take: a SpatialData stands for its one table."""

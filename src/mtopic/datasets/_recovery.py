@@ -3,12 +3,12 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.slots import table
 
 
 @public
-def recovery(data: Data, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
+def recovery(data: DataLike, *, topics: str = "topics", truth: str = "true_topics") -> pd.DataFrame:
     """Match found topics with known ones and say how well each came back.
 
     Topics are paired one to one so that the sum of the Pearson correlations of their proportions is largest.

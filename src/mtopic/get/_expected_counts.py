@@ -3,13 +3,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic.model.expected import expected
 
 
 @public
 def expected_counts(
-    data: Data,
+    data: DataLike,
     mod: str | None = None,
     features: str | Sequence[str] = (),
     *,

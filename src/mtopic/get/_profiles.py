@@ -5,12 +5,12 @@ import pandas as pd
 from anndata import AnnData
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.slots import find_signatures
 
 
 @public
-def profiles(data: Data, mod: str | None = None, *, key: str = "signatures") -> AnnData:
+def profiles(data: DataLike, mod: str | None = None, *, key: str = "signatures") -> AnnData:
     r"""The signatures as an AnnData whose observations are the topics, for enrichment of gene sets and for heatmaps.
 
     ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells in which gene sets each topic is enriched.

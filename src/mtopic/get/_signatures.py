@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.names import absent
 from mtopic._data.slots import find_signatures
 
 
 @public
 def signatures(
-    data: Data,
+    data: DataLike,
     mod: str | None = None,
     *,
     key: str = "signatures",

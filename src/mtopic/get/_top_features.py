@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.names import absent
 from mtopic._data.slots import find_signatures
 
@@ -24,7 +24,7 @@ CERTAIN = 1e12
 
 @public
 def top_features(
-    data: Data,
+    data: DataLike,
     mod: str | None = None,
     *,
     n_top: int = 10,

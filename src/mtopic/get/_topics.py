@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import by_position, coordinates, modalities, table
 from mtopic._warn import warn
 
@@ -18,7 +18,7 @@ SPATIAL = "spatial"
 
 
 @public
-def topics(data: Data, *, key: str = "topics") -> AnnData:
+def topics(data: DataLike, *, key: str = "topics") -> AnnData:
     """The topic proportions as an AnnData of its own, for scanpy, squidpy and muon to plot and analyse.
 
     {Parameters data:topics}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.names import absent
 
 from ._figure import Limit, Save, limits
@@ -24,7 +24,7 @@ SIZE = 1.75
 
 @public
 def borders(
-    data: Data,
+    data: DataLike,
     x: str = "coords",
     key: str = "topic_border",
     *,

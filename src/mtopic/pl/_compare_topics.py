@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import CARETLEFT, CARETRIGHT, MarkerStyle
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._palette import Palette, stored_or
 
 from ._figure import Save, page
@@ -21,7 +21,7 @@ WIDEST = 3.0
 
 @public
 def compare_topics(
-    data: Data,
+    data: DataLike,
     *,
     prefix: str | None = None,
     max_q: float = 0.05,

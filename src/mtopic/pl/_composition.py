@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import categories
 from mtopic._palette import Palette, stored_or
@@ -20,7 +20,7 @@ from ._figure import legend as draw_legend
 
 @public
 def composition(
-    data: Data,
+    data: DataLike,
     groupby: str,
     topics: str = "topics",
     *,

@@ -9,7 +9,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 
 from ._figure import Save, page
 
@@ -22,7 +22,7 @@ MARKED = 100
 
 @public
 def convergence(
-    model_or_data: "Model | Data",
+    model_or_data: "Model | DataLike",
     *,
     key: str = "mtopic",
     fontsize: float = 10,

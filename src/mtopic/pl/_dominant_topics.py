@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.empty import is_empty
 from mtopic._data.names import absent
 from mtopic._data.slots import table
@@ -22,7 +22,7 @@ from ._spots import panels_of
 
 @public
 def dominant_topics(
-    mdata: Data,
+    mdata: DataLike,
     x: str = "coords",
     topics: str = "topics",
     palette: Palette = None,

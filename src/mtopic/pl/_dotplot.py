@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.names import look_up
 from mtopic._data.slots import find_signatures, modalities
 from mtopic.get import signatures as top_features
@@ -24,7 +24,7 @@ LEGEND_SIZES = (0.25, 0.5, 1.0)
 
 @public
 def dotplot(
-    data: Data,
+    data: DataLike,
     mod: str | Sequence[str] | None = None,
     *,
     signatures: str = "signatures",

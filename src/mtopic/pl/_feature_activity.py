@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.count_matrix import loaded
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import modalities
@@ -22,7 +22,7 @@ from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 @public
 def feature_activity(
-    mdata: Data,
+    mdata: DataLike,
     x: str = "coords",
     features: str | Sequence[str] = (),
     cmap: str | Colormap = "gnuplot",

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.slots import categories, table
 from mtopic._palette import Palette, colours
 
@@ -25,7 +25,7 @@ WIDTH = 0.8
 
 @public
 def modality_agreement(
-    data: Data,
+    data: DataLike,
     groupby: str | None = None,
     *,
     prefix: str | None = None,

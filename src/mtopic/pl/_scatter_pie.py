@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
@@ -30,7 +30,7 @@ Window: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 @public
 def scatter_pie(
-    mdata: Data,
+    mdata: DataLike,
     topics: str = "topics",
     x: str = "coords",
     radius: float | None = 0.005,

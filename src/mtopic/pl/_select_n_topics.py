@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mtopic._api import public
 from mtopic._cross_validation import by_fold, saturating, verdict
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.names import look_up
 
 from ._figure import Save, page
@@ -15,7 +15,7 @@ from ._figure import Save, page
 
 @public
 def select_n_topics(
-    mdata: Data,
+    mdata: DataLike,
     *,
     plateau_threshold: float = 0.05,
     figsize: tuple[float, float] = (6, 4),

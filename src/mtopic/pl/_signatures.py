@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic.get import signatures as top_features
 
 from ._figure import SMALL, Save, colour_map, page
@@ -21,7 +21,7 @@ LETTER_WIDTH = 0.62
 
 @public
 def signatures(
-    mdata: Data,
+    mdata: DataLike,
     mod: str | None = None,
     signatures: str = "signatures",
     n_top: int = 30,

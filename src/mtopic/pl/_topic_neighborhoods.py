@@ -7,7 +7,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.names import absent
 
 from ._figure import Limit, Save, page
@@ -18,7 +18,7 @@ LABEL = "neighbourhood enrichment (z-score)"
 
 @public
 def topic_neighborhoods(
-    data: Data,
+    data: DataLike,
     key: str = "topic_neighborhoods",
     *,
     cmap: str | Colormap = "RdBu_r",

@@ -7,7 +7,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 from mtopic.get._signatures import choose
@@ -19,7 +19,7 @@ from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 @public
 def topics(
-    mdata: Data,
+    mdata: DataLike,
     x: str = "coords",
     topics: str = "topics",
     cmap: str | Colormap = "gnuplot",

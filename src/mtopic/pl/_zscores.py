@@ -6,7 +6,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.slots import modality, table
 from mtopic.get._signatures import choose
 
@@ -17,7 +17,7 @@ from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 
 @public
 def zscores(
-    mdata: Data,
+    mdata: DataLike,
     mod: str | None = None,
     x: str = "coords",
     zscores: str = "zscores",

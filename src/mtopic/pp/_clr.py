@@ -2,7 +2,7 @@ import pandas as pd
 from anndata import AnnData
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_features
 from mtopic._data.preparation import log_ratios
@@ -11,7 +11,7 @@ from ._prepare import transform_counts
 
 
 @public
-def clr(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
+def clr(mdata: DataLike, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Centred log-ratio of each observation, kept non-negative: log1p(x / g).
 
     g = expm1(mean over all features of log1p(x)) + 1e-6 stands for the observation's geometric mean. Zeros stay zeros.

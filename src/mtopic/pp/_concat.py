@@ -8,6 +8,7 @@ from mudata import MuData
 from scipy.sparse import csr_matrix
 
 from mtopic._api import public
+from mtopic._data import DataLike
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import MEASURED
 from mtopic._data.names import alike_but_for, unique
@@ -22,7 +23,7 @@ LITTLE = 0.05
 
 @public
 def concat(
-    data: Mapping[str, Data] | Sequence[Data],
+    data: Mapping[str, DataLike] | Sequence[DataLike],
     *,
     label: str = "batch",
     keys: Sequence[str] | None = None,

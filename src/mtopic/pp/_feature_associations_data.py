@@ -5,13 +5,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.slots import find_signatures
 
 
 @public
 def feature_associations_data(
-    mdata: Data, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
+    mdata: DataLike, mod_list: Iterable[str], normalize: bool = True, *, signatures: str = "signatures"
 ) -> dict[str, tuple[NDArray[np.float64], pd.DataFrame]]:
     """Signatures and annotations of features, as `mtopic.tl.feature_associations` takes them.
 

@@ -3,7 +3,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.names import look_up
 from mtopic._knee import importance, knee
 from mtopic._warn import warn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @public
 def filter_var_knee(
-    path: str | PathLike[str] | Data,
+    path: str | PathLike[str] | DataLike,
     model: "Model",
     knee_sensitivity: float | Mapping[str, float] = 5,
     *,

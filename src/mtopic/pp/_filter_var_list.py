@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
 from mtopic._data.names import absent, look_up
@@ -19,7 +19,7 @@ from ._subset import with_counts
 
 @public
 def filter_var_list(
-    path: str | PathLike[str] | Data, var: Iterable[str] | Mapping[str, Iterable[str]], *, verbose: bool = True
+    path: str | PathLike[str] | DataLike, var: Iterable[str] | Mapping[str, Iterable[str]], *, verbose: bool = True
 ) -> Data:
     """Keep the features that are listed.
 

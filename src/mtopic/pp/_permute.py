@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.names import unique
 from mtopic._data.slots import modalities
@@ -16,7 +16,7 @@ from ._subset import Keep, become, with_counts
 
 @public
 def permute(
-    mdata: Data, subset: int | None = None, seed: int = 2291, copy: bool = False, sparse_mode: bool = False
+    mdata: DataLike, subset: int | None = None, seed: int = 2291, copy: bool = False, sparse_mode: bool = False
 ) -> Data | None:
     """Permute the counts of each feature over all observations, independently of the other features.
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.count_matrix import count_matrix
 from mtopic._data.preparation import Preparation, as_real, replace_counts
 from mtopic._data.slots import modalities
@@ -11,7 +11,7 @@ from ._prepare import require_memory
 
 
 @public
-def scale_counts(mdata: Data, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
+def scale_counts(mdata: DataLike, counts_per_cell: float = 10_000, copy: bool = False) -> Data | None:
     """Scale each modality as a whole so that its observations have ``counts_per_cell`` on average.
 
     Each modality has one factor, n_obs · counts_per_cell / total: differences in depth between observations stay.

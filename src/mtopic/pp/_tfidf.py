@@ -4,7 +4,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.count_matrix import CSR
 from mtopic._data.measured import n_observations
 from mtopic._data.preparation import idf
@@ -13,7 +13,7 @@ from ._prepare import transform_counts
 
 
 @public
-def tfidf(mdata: Data, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
+def tfidf(mdata: DataLike, mod: str | None = None, copy: bool = False, *, batch_key: str | None = None) -> Data | None:
     """Weigh features by how few observations have them: x · (ln(D / df) + 1).
 
     df is the number of the modality's D observations in which the feature was counted (0 counts as 1). Observations are

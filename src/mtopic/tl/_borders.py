@@ -3,13 +3,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mtopic._api import public
-from mtopic._data import Data, graph, record
+from mtopic._data import DataLike, graph, record
 from mtopic._data.proportions import proportions
 
 
 @public
 def borders(
-    data: Data, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
+    data: DataLike, topics: str = "topics", *, neighbors_key: str = "spatial", key_added: str = "topic_border"
 ) -> None:
     """Measure how much the topics change around each observation: high at borders, low inside regions.
 

@@ -8,7 +8,7 @@ from scipy.sparse import csc_array
 
 from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
@@ -33,7 +33,7 @@ ROUNDS, PRIOR_COUNTS = 30, 100
 
 @public
 def compare_topics(
-    data: Data,
+    data: DataLike,
     groupby: str,
     group: str,
     *,

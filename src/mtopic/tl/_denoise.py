@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
 from mtopic.model.expected import expected
@@ -12,7 +12,7 @@ from mtopic.model.expected import expected
 
 @public
 def denoise(
-    data: Data,
+    data: DataLike,
     mod: str | None = None,
     features: str | Sequence[str] = (),
     *,

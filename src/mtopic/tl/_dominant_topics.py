@@ -2,14 +2,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.category import write_category
 from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 
 
 @public
-def dominant_topics(data: Data, topics: str = "topics", *, key_added: str = "topic") -> None:
+def dominant_topics(data: DataLike, topics: str = "topics", *, key_added: str = "topic") -> None:
     """Write each observation's topic of largest proportion as a category, with colours for scanpy, squidpy and muon.
 
     {Parameters data:topics topics}

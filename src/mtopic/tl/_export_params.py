@@ -5,7 +5,7 @@ import pandas as pd
 
 from mtopic import __version__
 from mtopic._api import public
-from mtopic._data import Data, graph, record
+from mtopic._data import Data, DataLike, graph, record
 from mtopic._data.empty import mark_empty
 from mtopic._data.names import matched, topic_name
 from mtopic._data.slots import modalities
@@ -17,7 +17,7 @@ WAY_OUT = "export to the data that the model was fitted to"
 @public
 def export_params(
     model: Model,
-    mdata: Data,
+    mdata: DataLike,
     prefix: str | None = None,
     filter_topics: bool = True,
     filter_threshold: float = 0.01,

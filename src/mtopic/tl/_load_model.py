@@ -1,7 +1,7 @@
 import os
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic.model import state
 from mtopic.model.file import incomplete, read
 
@@ -12,7 +12,7 @@ MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
 @public
-def load_model(path: str | os.PathLike[str], data: Data | None = None) -> MTM | sMTM:
+def load_model(path: str | os.PathLike[str], data: DataLike | None = None) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 
     Without the data, the model can be exported, read and saved again. With them, it can also be fitted further, and

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import categories, modalities
@@ -21,7 +21,7 @@ SEED = 2291
 
 @public
 def modality_agreement(
-    data: Data, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
     """Measure how much each modality tells about every topic and observation, and whether the modalities agree.
 

@@ -4,7 +4,7 @@ from typing import Literal
 import numpy as np
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._docs import shared_docs
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
@@ -46,7 +46,7 @@ class MTM(Model):
     @public
     def __init__(
         self,
-        mdata: Data,
+        mdata: DataLike,
         n_topics: int = 20,
         seed: int | np.random.Generator = 2291,
         n_jobs: int = 10,

@@ -3,7 +3,7 @@ import pandas as pd
 
 from mtopic._api import public
 from mtopic._check import n_jobs_given
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
@@ -12,8 +12,8 @@ from mtopic.model.new_counts import NewCounts
 
 @public
 def perplexity(
-    model_or_reference: Model | Data,
-    data: Data,
+    model_or_reference: Model | DataLike,
+    data: DataLike,
     *,
     prefix: str | None = None,
     batch_key: str | None = None,

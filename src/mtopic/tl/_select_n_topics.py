@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mtopic._api import public
 from mtopic._cross_validation import verdict
-from mtopic._data import Data
+from mtopic._data import Data, DataLike
 from mtopic._data.graph import Method
 from mtopic._data.measured import warn_if_ignored
 from mtopic._data.slots import modalities
@@ -28,7 +28,7 @@ RESULTS, INFO, SPLIT = "CV_results", "CV_fit_info", "CV_split"
 
 @public
 def select_n_topics(
-    mdata: Data,
+    mdata: DataLike,
     Ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
     *,
     n_folds: int = 5,

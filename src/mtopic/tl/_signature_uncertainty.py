@@ -3,7 +3,7 @@ import pandas as pd
 
 from mtopic._api import public
 from mtopic._check import level_given
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
 from mtopic.inference.learn.weights import dispersion
@@ -15,7 +15,7 @@ from ._intervals import limits
 
 @public
 def signature_uncertainty(
-    data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
     """Measure how certain the signatures are: standard deviations of the features' shares, and limits of intervals.
 

@@ -4,7 +4,7 @@ from typing import Literal
 import numpy as np
 
 from mtopic._api import public
-from mtopic._data import Data
+from mtopic._data import DataLike
 from mtopic._data.graph import Method
 from mtopic._docs import shared_docs
 from mtopic.model.model import Model
@@ -64,7 +64,7 @@ class sMTM(Model):
     @public
     def __init__(
         self,
-        mdata: Data,
+        mdata: DataLike,
         n_topics: int = 20,
         radius: float = 0.05,
         n_neighbors: int | None = None,

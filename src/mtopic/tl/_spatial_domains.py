@@ -6,7 +6,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, graph, record
+from mtopic._data import Data, DataLike, graph, record
 from mtopic._data.category import write_category
 from mtopic._data.proportions import proportions
 from mtopic._warn import warn
@@ -20,7 +20,7 @@ VARIANCE_KEPT = 0.99
 
 @public
 def spatial_domains(
-    data: Data,
+    data: DataLike,
     n_domains: int | None = None,
     *,
     topics: str = "topics",

@@ -4,7 +4,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic._api import public
-from mtopic._data import Data, graph, record
+from mtopic._data import DataLike, graph, record
 from mtopic._data.proportions import proportions
 from mtopic._progress import MANY
 
@@ -14,7 +14,7 @@ STATISTICS = {"moran": ("I", "moranI"), "geary": ("C", "gearyC")}
 
 @public
 def topic_autocorr(
-    data: Data,
+    data: DataLike,
     topics: str = "topics",
     *,
     neighbors_key: str = "spatial",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.graph import Method
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
@@ -23,7 +23,7 @@ from ._smtm import sMTM
 
 @public
 def topic_model(
-    data: Data,
+    data: DataLike,
     n_topics: int = 20,
     *,
     spatial_key: str | None = None,

@@ -4,14 +4,14 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from mtopic._api import public
-from mtopic._data import Data, graph, record
+from mtopic._data import DataLike, graph, record
 from mtopic._data.proportions import proportions
 from mtopic._progress import MANY
 
 
 @public
 def topic_neighborhoods(
-    data: Data,
+    data: DataLike,
     topics: str = "topics",
     *,
     neighbors_key: str = "spatial",

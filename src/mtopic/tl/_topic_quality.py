@@ -5,7 +5,7 @@ from scipy.sparse import csc_array, csr_array
 from scipy.special import entr
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.count_matrix import CSR, raw_counts
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
 from mtopic._data.proportions import proportions
@@ -14,7 +14,7 @@ from mtopic._data.slots import find_signatures, with_signatures
 
 @public
 def topic_quality(
-    data: Data,
+    data: DataLike,
     topics: str = "topics",
     signatures: str = "signatures",
     *,

@@ -7,7 +7,7 @@ import pandas as pd
 from mtopic import __version__
 from mtopic._api import public
 from mtopic._check import n_jobs_given
-from mtopic._data import Data, graph, record
+from mtopic._data import Data, DataLike, graph, record
 from mtopic._data.counts import Counts
 from mtopic._data.empty import mark_empty
 from mtopic._data.graph import Method
@@ -28,8 +28,8 @@ TAKEN_OVER = ("model", "alpha", "eta", "inference", "dtype", "raw", "modality_we
 
 @public
 def transform(
-    model_or_reference: Model | Data,
-    data: Data,
+    model_or_reference: Model | DataLike,
+    data: DataLike,
     *,
     prefix: str | None = None,
     spatial_key: str | None = None,

@@ -6,13 +6,13 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import modalities, table
 
 
 @public
 def umap(
-    mdata: Data,
+    mdata: DataLike,
     x: str = "topics",
     umap: str = "umap",
     n_components: int = 2,

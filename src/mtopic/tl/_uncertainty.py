@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._check import level_given
-from mtopic._data import Data, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.spatial_graph import weights_of_fit
 from mtopic._data.writable import writable
 from mtopic.inference.backend import Array
@@ -19,7 +19,7 @@ from ._intervals import limits
 
 @public
 def uncertainty(
-    data: Data, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
 ) -> Data | None:
     """Measure how certain the topic proportions are: standard deviations, and the limits of an interval for each.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mtopic._api import public
-from mtopic._data import Data, record
+from mtopic._data import DataLike, record
 from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
 from mtopic._data.slots import find_signatures, modalities, modality, with_signatures
@@ -18,7 +18,7 @@ SCALE = 10_000
 
 @public
 def zscores(
-    mdata: Data,
+    mdata: DataLike,
     raw_data_path: str | PathLike[str] | None = None,
     signatures: str = "signatures",
     mod: str | None = None,
