@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from mtopic._api import public
 from mtopic._data import Data, DataLike
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
 from mtopic._files import access
 
@@ -123,8 +124,11 @@ def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None,
         f'<section id="{heading.lower()}"><h2>{heading}</h2>{parts}</section>' for heading, parts in shown.items()
     )
     sizes = ", ".join(f"{adata.n_vars:,}{_name(mdata, mod, ' ')}" for mod, adata in modalities(mdata).items())
+    empty = int(is_empty(mdata, "topics").sum())
+    without = f", {empty:,} of them without counts," if empty else ""
     summary = (
-        f"{proportions.shape[1]} topics of {len(proportions):,} observations × {sizes} features; mtopic {__version__}"
+        f"{proportions.shape[1]} topics of {len(proportions):,} observations{without} × {sizes} features; "
+        f"mtopic {__version__}"
     )
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     return (

@@ -1,4 +1,5 @@
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,24 @@ def test_coordinates_images_and_colours_of_a_modality():
     assert list(adata.uns["rna:kind_colors"]) == ["#000000", "#ffffff"]
     adata.uns["spatial"]["slide"]["images"]["hires"][:] = 1
     assert mdata["rna"].uns["spatial"]["slide"]["images"]["hires"].sum() == 0
+
+
+def test_images_of_several_modalities():
+    mdata = mtopic.datasets.simulate(50, 3, modalities={"rna": 20, "prot": 6})
+    one, other = {"images": {"hires": np.zeros((4, 4))}, "scale": 1.0}, {"images": {"hires": np.ones((4, 4))}}
+    mdata["rna"].uns["spatial"], mdata["prot"].uns["spatial"] = {"a": one}, {"a": deepcopy(one), "b": other}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert set(mtopic.get.topics(mdata, key="true_topics").uns["spatial"]) == {"a", "b"}
+    mdata["prot"].uns["spatial"]["a"] = other
+    with pytest.warns(
+        UserWarning, match=r"'rna' and 'prot' have different images uns\['spatial'\]\['a'\].*that of 'rna'"
+    ):
+        assert mtopic.get.topics(mdata, key="true_topics").uns["spatial"]["a"]["scale"] == 1
+    mdata.uns["spatial"] = {"a": other}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert "scale" not in mtopic.get.topics(mdata, key="true_topics").uns["spatial"]["a"]
 
 
 def test_no_coordinates():

@@ -69,6 +69,17 @@ def test_each_place_is_taken_once(plot, mdata):
         assert len(np.unique(places, axis=0)) == len(places)
 
 
+def test_panels_of_one_shape(plot, mdata):
+    """Sections that are long in one way or the other."""
+    mdata.obsm["coords"] *= np.repeat([[1, 4], [4, 1], [1, 1]], N_OBS // 3, axis=0)
+    axes = plot[0](mdata)
+    shapes = [float(np.divide(*(np.ptp(limits) for limits in (ax.get_xlim(), ax.get_ylim())))) for ax in axes]
+    np.testing.assert_allclose(shapes, shapes[0])
+    axes[0].figure.canvas.draw()
+    sizes = [ax.get_window_extent().size for ax in axes]
+    np.testing.assert_allclose(sizes, np.broadcast_to(sizes[0], (len(sizes), 2)), rtol=0.01)
+
+
 @pytest.mark.parametrize("name", ["topics", "zscores", "feature_activity", "borders"])
 def test_one_scale_and_one_bar_for_all_sections_of_a_topic(mdata, name):
     axes = MAPS[name][0](mdata)

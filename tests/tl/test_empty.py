@@ -123,6 +123,53 @@ def test_maps_draw_them_grey(adata):
     assert len(pies.get_paths()) == len(all_pies.get_paths())
 
 
+def test_an_embedding_has_no_place_for_them(adata):
+    alone = adata[~EMPTY].copy()
+    for data in (adata, alone):
+        mt.tl.umap(data, n_neighbors=10)
+    np.testing.assert_array_equal(adata.obsm["X_umap"][~EMPTY], alone.obsm["X_umap"])
+    assert np.isnan(adata.obsm["X_umap"][EMPTY]).all()
+    mt.tl.dominant_topics(adata)
+    assert len(mt.pl.topics(adata, x="umap", show=False)[0].collections[0].get_offsets()) == N_OBS - N_EMPTY
+    assert len(mt.pl.dominant_topics(adata, x="umap", show=False).collections[0].get_offsets()) == N_OBS - N_EMPTY
+    assert mt.get.topics(adata).obsm["X_umap"].shape == (N_OBS, 2)
+    with pytest.raises(ValueError, match="n_neighbors=100: of 100 observations choose from 2 to 99"):
+        mt.tl.umap(adata, n_neighbors=100)
+
+
+def test_scores_of_features_are_missing(adata):
+    alone = adata[~EMPTY].copy()
+    for data in (adata, alone):
+        mt.tl.zscores(data)
+    pd.testing.assert_frame_equal(adata.obsm["zscores"][~EMPTY], alone.obsm["zscores"])
+    assert adata.obsm["zscores"][EMPTY].isna().all(axis=None)
+
+
+@pytest.mark.filterwarnings("ignore:.*no counts")
+def test_a_topic_is_not_kept_for_them():
+    adata = without_counts()
+    model = mt.tl.MTM(adata, 3, verbose=False)
+    model.VI(5)
+    theta = model.gamma / model.gamma.sum(axis=1, keepdims=True)
+    theta[EMPTY] = 0
+    threshold = float(np.sort(theta.max(axis=0))[0]) + 1e-4
+    model.gamma[EMPTY] = np.eye(3)[np.arange(N_EMPTY) % 3] + 1e-3
+    mt.tl.export_params(model, adata, filter_threshold=threshold)
+    assert adata.obsm["topics"].shape[1] == 2
+    label = mt.pl.filter_topics(model, filter_threshold=threshold, show=False).get_legend().get_texts()[0].get_text()
+    assert label.endswith("2 of 3 topics kept")
+
+
+def test_recovery_is_of_the_others(adata):
+    adata.obsm["true_topics"] = adata.obsm["topics"].sample(frac=1, random_state=1).to_numpy()
+    expected = mt.datasets.recovery(adata[~EMPTY].copy())
+    pd.testing.assert_frame_equal(mt.datasets.recovery(adata), expected)
+
+
+def test_a_report_counts_them(adata):
+    assert "3 topics of 120 observations, 20 of them without counts, ×" in mt.report(adata)
+
+
 def test_no_mark_without_them():
     adata = without_counts(np.zeros(N_OBS, bool))
     mt.tl.topic_model(adata, 3, n_iter=2, verbose=False)

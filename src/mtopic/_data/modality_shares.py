@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .counts import Counts
 
@@ -20,3 +21,8 @@ def modality_shares(totals: pd.DataFrame, weights: Mapping[str, float]) -> pd.Da
     """
     evidence = totals * [float(weights.get(mod, 1.0)) for mod in totals.columns]
     return evidence.div(evidence.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def without_evidence(shares: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which observations have no counts that tell of topics."""
+    return np.asarray(shares.isna().all(axis=1))

@@ -90,7 +90,8 @@ def coordinates(data: Data, key: str) -> NDArray[np.float64]:
 def basis(data: Data, key: str, *, of_one: bool = False) -> tuple[str, pd.DataFrame]:
     """Name of the slot that `coordinates` come from, and these.
 
-    If they are ``of_one`` modality, those of observations that it lacks may be NaN.
+    If they are ``of_one`` modality, those of observations that it lacks may be NaN; so may be those of observations
+    without a place in an embedding.
     """
     parts: dict[str, AnnData] = {} if isinstance(data, AnnData) else modalities(data)
     mod, _, rest = key.partition(":")
@@ -102,7 +103,8 @@ def basis(data: Data, key: str, *, of_one: bool = False) -> tuple[str, pd.DataFr
         if tables:
             record.warn_outdated(data, f"obsm:{slot}")
             _require_one_basis(data, tables, slot)
-            return slot, _merge(tables, data.obs_names, slot, whole=not (of_one and list(named) == [mod]))
+            merged = _merge(tables, data.obs_names, slot, whole=not (of_one and list(named) == [mod]))
+            return slot, _finite(merged, tables, slot, part=of_one and is_embedding(data, slot))
     known = {name for holder in holders(data) for name in holder.obsm if _is_table(holder, name)}
     raise KeyError(absent(key, sorted(known), "coordinates", "obsm of the data and of its modalities"))
 
@@ -146,13 +148,19 @@ def _merge(tables: dict[str, pd.DataFrame], names: pd.Index, slot: str, *, whole
             f"obsm[{slot!r}] has no coordinates for {(~covered).sum()} observations, the first is "
             f"{names[~covered][0]!r}"
         )
-    bad = covered & ~np.isfinite(first).all(axis=1).to_numpy()
+    return first
+
+
+def _finite(points: pd.DataFrame, tables: dict[str, pd.DataFrame], slot: str, *, part: bool) -> pd.DataFrame:
+    """The points, finite where a table has the observation, or missing as a whole if ``part`` may be."""
+    bad = ~np.isfinite(points).all(axis=1)
+    bad &= points.notna().any(axis=1) if part else points.index.isin(np.concatenate([t.index for t in tables.values()]))
     if bad.any():
         raise ValueError(
-            f"obsm[{slot!r}] is not finite for {bad.sum()} observations, the first is {names[bad][0]!r}: "
+            f"obsm[{slot!r}] is not finite for {bad.sum()} observations, the first is {points.index[bad][0]!r}: "
             "drop these observations or mend their coordinates"
         )
-    return first
+    return points
 
 
 def _require_one_basis(data: Data, tables: dict[str, pd.DataFrame], slot: str) -> None:

@@ -4,6 +4,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mtopic._api import public
 from mtopic._data import DataLike
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 
 
@@ -12,6 +13,7 @@ def recovery(data: DataLike, *, topics: str = "topics", truth: str = "true_topic
     """Match found topics with known ones and say how well each came back.
 
     Topics are paired one to one so that the sum of the Pearson correlations of their proportions is largest.
+    Observations without counts in the fit do not count.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def recovery(data: DataLike, *, topics: str = "topics", truth: str = "true_topic
     """
     found = table(data, topics)
     known = table(data, truth, made_by="mtopic.datasets.simulate")
-    correlation = _correlations(known.to_numpy(), found.to_numpy())
+    there = ~is_empty(data, topics)
+    correlation = _correlations(known.to_numpy()[there], found.to_numpy()[there])
     rows, columns = linear_sum_assignment(correlation, maximize=True)
     pairs = {"truth": known.columns[rows], "topic": found.columns[columns]}
     return pd.DataFrame(pairs | {"correlation": correlation[rows, columns]})

@@ -1,5 +1,6 @@
 """Topics as an AnnData."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def topics(data: DataLike, *, key: str = "topics") -> AnnData:
         ``uns`` and the other tables of ``obsm``: a change of one object does not change the other. Besides,
 
         - ``obsm["spatial"]`` is a float array of the coordinates, if ``obsm["spatial"]`` or ``obsm["coords"]`` of the
-          data or of its modalities holds them; ``uns["spatial"]`` comes from the modalities where the data have none,
+          data or of its modalities holds them; ``uns["spatial"]`` has the images of all modalities where the data have
+          none,
         - a basis in a table of two or three numeric columns, such as ``obsm["umap"]``, is an array and is also found as
           ``obsm["X_umap"]``,
         - colours of a modality's categories (``uns["cell_type_colors"]``) are found under the name that mudata gives
@@ -103,12 +105,33 @@ def _coordinates(data: Data) -> NDArray[np.float64] | None:
 
 def _uns(data: Data, obs: pd.DataFrame) -> dict[str, Any]:
     """``uns`` of the data, with the images and the colours that only a modality holds."""
-    uns = dict(data.uns)
+    uns = {**_images(data), **data.uns}
     for mod, adata in modalities(data).items():
-        if SPATIAL in adata.uns:
-            uns.setdefault(SPATIAL, adata.uns[SPATIAL])
         for name in adata.uns:
             column = f"{mod}:{name.removesuffix('_colors')}"
             if name.endswith("_colors") and column in obs:
                 uns.setdefault(f"{column}_colors", adata.uns[name])
     return uns
+
+
+def _images(data: Data) -> dict[str, Any]:
+    """``uns["spatial"]`` of all modalities, where the data have none; it has images by library."""
+    libraries: dict[str, Any] = {}
+    owner: dict[str, str] = {}
+    for mod, adata in modalities(data).items() if SPATIAL not in data.uns else ():
+        for name, library in adata.uns.get(SPATIAL, {}).items():
+            if owner.setdefault(name, mod) == mod:
+                libraries[name] = library
+            elif not _equal(libraries[name], library):
+                warn(
+                    f"modalities {owner[name]!r} and {mod!r} have different images uns['spatial'][{name!r}]: the "
+                    f"topics come with that of {owner[name]!r}; put the one that is meant into uns['spatial'] of the "
+                    "data"
+                )
+    return {SPATIAL: libraries} if libraries else {}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
+    return bool(np.array_equal(one, other))

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtopic._api import public
+from mtopic._data.modality_shares import without_evidence
 from mtopic._data.names import topic_name
 
 from ._figure import Save, page
@@ -29,7 +30,7 @@ def filter_topics(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
-    """Draw each topic's largest proportion over the observations: which topics `mtopic.tl.export_params` drops.
+    """Draw each topic's largest proportion over observations with counts: which `mtopic.tl.export_params` drops.
 
     {Parameters model s:points figsize fontsize transparent save}
     filter_threshold
@@ -54,7 +55,7 @@ def filter_topics(
     if not 0 < filter_threshold < 1:
         raise ValueError(f"filter_threshold={filter_threshold}: it is a share, between 0 and 1")
     gamma = np.asarray(model.gamma, dtype=np.float64)
-    largest = (gamma / gamma.sum(axis=1, keepdims=True)).max(axis=0)
+    largest = (gamma / gamma.sum(axis=1, keepdims=True))[~without_evidence(model.modality_shares())].max(axis=0)
     order = np.argsort(-largest, kind="stable")
     kept = largest[order] > filter_threshold
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:

@@ -14,8 +14,9 @@ from mtopic._data.empty import is_empty
 from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
 
-from ._figure import Save, page
+from ._figure import Save, grown, page
 from ._figure import legend as draw_legend
+from ._frames import Frame, of_one_shape
 from ._sections import LibraryId, LibraryKey, Origin, Section, Where, sections
 from ._spots import spacing
 
@@ -101,10 +102,11 @@ def scatter_pie(
     shares[is_empty(mdata, topics)] = 0
     names = [str(name) for name in proportions.columns]
     colour = stored_or(mdata, names, palette)
-    with page(len(parts), group=len(parts), fontsize=fontsize, figsize=figsize, ax=ax, compressed=True) as sheet:
-        owners = [
-            _draw(panel, part, window, shares[part.rows], colour) for part, panel in zip(parts, sheet.axes, strict=True)
-        ]
+    frames, panel_size = of_one_shape([_frame(part, window) for part in parts])
+    size = grown(figsize, panel_size, len(parts))
+    with page(len(parts), group=len(parts), fontsize=fontsize, figsize=size, ax=ax, compressed=True) as sheet:
+        drawn = zip(sheet.axes, parts, frames, strict=True)
+        owners = [_draw(panel, part, frame, shares[part.rows], colour) for panel, part, frame in drawn]
         if legend:
             seen = np.unique(np.concatenate(owners))
             scale = legend_markersize / (0.75 * fontsize)
@@ -132,15 +134,14 @@ def _inside(part: Section, window: Window, radius: float | None) -> Pies:
 
 
 def _draw(
-    ax: Axes, part: Pies, window: Window, shares: NDArray[np.float64], colour: NDArray[np.float64]
+    ax: Axes, part: Pies, frame: Frame, shares: NDArray[np.float64], colour: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """Draw the pies; return the topics of their slices."""
     slices, owners = _slices(part.points, shares, part.radius)
     pies = PolyCollection(slices, facecolors=colour[owners], edgecolors="face", linewidths=0.1, rasterized=True)
     ax.add_collection(pies, autolim=False)
-    if part.rows.size:
-        across, up = (_margin(part.points[:, i], window[i], part.radius) for i in (0, 1))
-        ax.set(xlim=across, ylim=up[::-1] if part.upper else up)
+    across, up = zip(*frame, strict=True)
+    ax.set(xlim=across, ylim=up[::-1] if part.upper else up)
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
     if part.name is not None:
@@ -155,9 +156,12 @@ def _window(given: Sequence[float], name: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _margin(values: NDArray[np.float64], window: tuple[float, float], radius: float) -> tuple[float, float]:
-    """What the pies of the window reach to."""
-    return max(values.min(), window[0]) - 1.5 * radius, min(values.max(), window[1]) + 1.5 * radius
+def _frame(part: Pies, window: Window) -> Frame:
+    """What the pies of the window reach to; the window if there are none."""
+    low, high = np.transpose(window)
+    if part.rows.size:
+        low, high = np.maximum(low, part.points.min(axis=0)), np.minimum(high, part.points.max(axis=0))
+    return low - 1.5 * part.radius, high + 1.5 * part.radius
 
 
 def _slices(

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ._figure import marker_line, marker_width
+from ._frames import Frame, of_one_shape
 from ._sections import Section
-
-PANEL_SIDE = 2.0
-"""Side of a square panel, in inches; others have the same area."""
 
 DISCERNIBLE, OVERLAP = 4.0, 1.2
 """Markers this many points wide touch their neighbours. Smaller ones, too small to be told
@@ -24,10 +22,6 @@ NEIGHBOURS = 4
 
 SMALLEST, LARGEST = 0.7, 1 / 4
 """Bounds of the width of a marker: in points, and as a share of the panel."""
-
-
-NAME_LINE = 0.2
-"""Height in inches of the line with a section's name."""
 
 
 class Spots:
@@ -43,21 +37,8 @@ class Spots:
         self.s = s
         self.marker = marker
         self._spacing = spacing(self.points)
-        self._low, self._high = self._frame()
+        self.frame = self._around()
         self._drawn: list[tuple[Axes, PathCollection]] = []
-
-    @property
-    def panel(self) -> tuple[float, float]:
-        """Width and height of a panel in inches that suit the tissue's shape."""
-        width, height = self._high - self._low
-        stretch = np.sqrt(np.clip(width / height, 0.25, 4))
-        return float(PANEL_SIDE * stretch), float(PANEL_SIDE / stretch)
-
-    def widen(self, ratio: float) -> None:
-        """Leave room around the observations so that the panel's width is its height × ``ratio``."""
-        width, height = size = self._high - self._low
-        room = (np.maximum(size, (height * ratio, width / ratio)) - size) / 2
-        self._low, self._high = self._low - room, self._high + room
 
     def entitle(self, ax: Axes, title: str | None) -> None:
         """Write the title and, below it, the section."""
@@ -74,8 +55,8 @@ class Spots:
         drawn = ax.scatter(x, y, c=colours[own], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
         drawn.set(linewidth=marker_line(self.marker), rasterized=True, in_layout=False)
         ax.set(xticks=[], yticks=[], aspect="equal")
-        edges = (self._low[1], self._high[1])
-        ax.set(xlim=(self._low[0], self._high[0]), ylim=edges[::-1] if self._upper else edges)
+        across, up = zip(*self.frame, strict=True)
+        ax.set(xlim=across, ylim=up[::-1] if self._upper else up)
         ax.spines[:].set_visible(False)
         self._drawn.append((ax, drawn))
         return drawn
@@ -88,25 +69,25 @@ class Spots:
             ax.apply_aspect()
             box = ax.get_window_extent()
             points_per_pixel = 72 / ax.figure.dpi
-            per_unit = points_per_pixel * box.width / (self._high - self._low)[0]
+            per_unit = points_per_pixel * box.width / (self.frame[1] - self.frame[0])[0]
             largest = LARGEST * points_per_pixel * min(box.width, box.height)
             width = self._spacing * per_unit
             width = np.clip(width if width >= DISCERNIBLE else OVERLAP * width, SMALLEST, max(SMALLEST, largest))
             drawn.set_sizes([(width / marker_width(self.marker)) ** 2])
 
-    def _frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _around(self) -> Frame:
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         margin = max(self._spacing, 0.01 * float((high - low).max())) or 1.0
         return low - margin, high + margin
 
 
 def panels_of(sections: Sequence[Section], s: float | None, marker: str) -> tuple[list[Spots], tuple[float, float]]:
-    """The sections' spots, in panels of one shape, and its width and height in inches, with a line for their names."""
+    """The sections' spots, in panels of one shape, and its width and height in inches."""
     spots = [Spots(section, s, marker) for section in sections]
-    width, height = (max(sizes) for sizes in zip(*(each.panel for each in spots), strict=True))
-    for each in spots if len(spots) > 1 else ():
-        each.widen(width / height)
-    return spots, (width, height + (NAME_LINE if len(spots) > 1 else 0))
+    frames, size = of_one_shape([each.frame for each in spots])
+    for each, frame in zip(spots, frames, strict=True):
+        each.frame = frame
+    return spots, size
 
 
 def spacing(points: NDArray[np.float64]) -> float:

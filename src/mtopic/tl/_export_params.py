@@ -7,6 +7,7 @@ from mtopic import __version__
 from mtopic._api import public
 from mtopic._data import Data, DataLike, graph, record
 from mtopic._data.empty import mark_empty
+from mtopic._data.modality_shares import without_evidence
 from mtopic._data.names import matched, topic_name
 from mtopic._data.slots import modalities
 from mtopic.model.model import Model
@@ -34,8 +35,8 @@ def export_params(
     prefix
         With a prefix P, all names begin with ``P_``.
     filter_topics
-        Leave out topics whose share is not above ``filter_threshold`` in any observation; the others keep their
-        numbers.
+        Leave out topics whose share is not above ``filter_threshold`` in any observation with counts; the others keep
+        their numbers.
     filter_threshold
         A share of an observation's topics, 0 to 1.
     normalize
@@ -85,7 +86,9 @@ def export_params(
     order = matched(model.barcodes, mdata.obs_names, "observations", WAY_OUT)
     gamma = model.gamma.astype(np.float64)[order]
     proportions = gamma / gamma.sum(axis=1, keepdims=True)
-    kept = proportions.max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
+    shares = model.modality_shares().iloc[order]
+    empty = without_evidence(shares)
+    kept = proportions[~empty].max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
     if not kept.any():
         raise ValueError(f"no observation has more than {filter_threshold} of any topic: use filter_topics=False")
     names = pd.Index([topic_name(int(k)) for k in np.flatnonzero(kept)])
@@ -100,8 +103,7 @@ def export_params(
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
     _record(model, mdata, head, order, names)
-    shares = model.modality_shares().iloc[order]
-    mark_empty(mdata, head, shares.isna().all(axis=1).to_numpy())
+    mark_empty(mdata, head, empty)
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = shares
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import Data, DataLike, record
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import modalities, table
 
 
@@ -50,7 +51,8 @@ def umap(
     ``obsm["umap"]`` : DataFrame, n_obs × n_components, float32
         Columns ``umap_1``, ``umap_2``, … Only in a MuData.
     ``obsm["X_umap"]`` : array, n_obs × n_components, float32
-        The same numbers.
+        The same numbers. NaN for observations without counts in the fit (``obs["mtopic_empty"]``), which are no
+        neighbours of others.
     ``uns["umap"]["params"]``
         Settings of the embedding, as scanpy stores them, unless there is something else under this name.
 
@@ -61,8 +63,9 @@ def umap(
     KeyError
         If there is no such table.
     ValueError
-        If the table is not finite; if ``n_neighbors`` is not from 2 to n_obs - 1, ``n_components`` less than 1 or
-        ``min_dist`` not from 0 to 1; if ``umap`` is the name of a modality; or if there is no such ``metric``.
+        If the table is not finite; if ``n_neighbors`` is not from 2 to one less than there are observations with
+        counts, ``n_components`` less than 1 or ``min_dist`` not from 0 to 1; if ``umap`` is the name of a modality; or
+        if there is no such ``metric``.
 
     Notes
     -----
@@ -79,7 +82,8 @@ def umap(
     >>> list(mdata.obsm["umap"].columns), mdata.obsm["X_umap"].shape
     (['umap_1', 'umap_2'], (200, 2))
     """
-    values = _finite(table(mdata, x), x)
+    known = ~is_empty(mdata, x)
+    values = _finite(table(mdata, x)[known], x)
     name = umap.removeprefix("X_")
     if not isinstance(mdata, AnnData) and name in modalities(mdata):
         raise ValueError(f"umap={umap!r} is a modality, whose observations obsm[{name!r}] marks: give another name")
@@ -92,7 +96,8 @@ def umap(
     if not 0 <= min_dist <= 1:
         raise ValueError(f"min_dist={min_dist}: choose a distance from 0 to 1")
     random_state = int(seed.integers(2**32)) if isinstance(seed, np.random.Generator) else seed
-    points = _embedded(values, n_neighbors, metric, n_components, min_dist, random_state)
+    points = np.full((mdata.n_obs, n_components), np.nan, np.float32)
+    points[known] = _embedded(values, n_neighbors, metric, n_components, min_dist, random_state)
     options = {"n_neighbors": n_neighbors, "min_dist": min_dist, "metric": metric, "random_state": random_state}
     _write(mdata, name, points, {**options, "use_rep": x})
     record.note(mdata, record.head_of(x), f"obsm:{name}", f"obsm:X_{name}")
