@@ -26,6 +26,9 @@ class Backend(Threads):
     are.
     """
 
+    watch: Callable[[int], object] | None = None
+    """Told of rows of matrices as they are done."""
+
     def e_step(
         self, counts: csr_array, signatures: Array, prior: Array, start: Array, rounds: int, atol: float, rtol: float
     ) -> tuple[Array, Double]:
@@ -178,10 +181,12 @@ class Backend(Threads):
     def _over(self, kernel: Callable[..., None], counts: Sparse, *args: Any) -> None:
         """Run a kernel over the rows of a CSR matrix, or over the columns of a CSC one."""
         matrix = in_one_form(counts)
-        self._run(kernel, matrix.indptr, matrix.indptr, matrix.indices, matrix.data, *args)
+        self._run(kernel, matrix.indptr, matrix.indptr, matrix.indices, matrix.data, *args, tell=self.watch)
 
-    def _run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
-        self.run(kernel, work, *map(_in_one_order, args))
+    def _run(
+        self, kernel: Callable[..., None], work: int | Work, *args: Any, tell: Callable[[int], object] | None = None
+    ) -> None:
+        self.run(kernel, work, *map(_in_one_order, args), tell=tell)
 
     def _sum(self, kernel: Callable[..., None], values: Array, *args: Any) -> float:
         """Sum, in double precision, of what a kernel writes for each row."""

@@ -15,6 +15,8 @@ Work: TypeAlias = NDArray[np.integer]
 
 BLOCKS_PER_THREAD = 8
 """So that a thread whose blocks are done early has others to take."""
+TOLD = 20
+"""Blocks at least where somebody is told of each."""
 REMEMBERED = 8
 """Arrays of work whose blocks are remembered: those of an iteration."""
 
@@ -29,7 +31,7 @@ class Threads:
     def __init__(self, n_jobs: int = 1) -> None:
         self.count = max(1, min(effective_n_jobs(n_jobs), cpu_count()))
         self._helpers: list[Thread] = []
-        self._edges: deque[tuple[Work, list[int]]] = deque(maxlen=REMEMBERED)
+        self._edges: deque[tuple[Work, int, list[int]]] = deque(maxlen=REMEMBERED)
 
     def __enter__(self) -> Self:
         if self.count > 1:
@@ -49,13 +51,16 @@ class Threads:
             self._helpers = []
             del self._calls, self._outcomes
 
-    def run(self, kernel: Callable[..., None], work: int | Work, *args: Any) -> None:
+    def run(
+        self, kernel: Callable[..., None], work: int | Work, *args: Any, tell: Callable[[int], object] | None = None
+    ) -> None:
         """Call ``kernel(start, stop, *args)`` on blocks that cover all rows; return when all are done.
 
         A kernel releases the interpreter's lock and writes the rows ``start`` to ``stop`` of its output. ``work`` is
         the number of rows, or the cumulative work before each, as ``indptr`` of a CSR matrix; blocks get equal shares.
+        ``tell`` is called with the number of rows of each block that is done.
         """
-        blocks = deque(pairwise(self._balanced_edges(work)))
+        blocks = deque(pairwise(self._balanced_edges(work, TOLD if tell is not None else 1)))
 
         def drain() -> None:
             while True:
@@ -64,6 +69,8 @@ class Threads:
                 except IndexError:
                     return
                 kernel(start, stop, *args)
+                if tell is not None:
+                    tell(stop - start)
 
         for _ in self._helpers:
             self._calls.put(drain)
@@ -74,15 +81,15 @@ class Threads:
         for outcome in filter(None, outcomes):
             raise outcome
 
-    def _balanced_edges(self, work: int | Work) -> list[int]:
-        n_blocks = self.count * BLOCKS_PER_THREAD if self._helpers else 1
+    def _balanced_edges(self, work: int | Work, least: int) -> list[int]:
+        n_blocks = max(least, self.count * BLOCKS_PER_THREAD if self._helpers else 1)
         if n_blocks == 1 or isinstance(work, int):
             return balanced_edges(work, n_blocks)
-        for known, edges in self._edges:
-            if known is work:
+        for known, number, edges in self._edges:
+            if known is work and number == n_blocks:
                 return edges
-        self._edges.append((work, balanced_edges(work, n_blocks)))
-        return self._edges[-1][1]
+        self._edges.append((work, n_blocks, balanced_edges(work, n_blocks)))
+        return self._edges[-1][2]
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:

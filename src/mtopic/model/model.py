@@ -211,7 +211,7 @@ class Model:
         chosen = self._run.checked_schedule(schedule)
         schedules.tolerance(tol, "bound")
         monitor = Monitor(self, callback, checkpoint, checkpoint_every, "iterations")
-        spatial = self._run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save)
+        spatial = self._run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save, verbose=self.verbose)
         last = self._run.fit.iterations + n_iter
 
         def climb() -> bool:
@@ -314,7 +314,7 @@ class Model:
             )
         schedules.tolerance(tol, "batches")
         monitor = Monitor(self, callback, checkpoint, checkpoint_every, "steps")
-        spatial = run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save)
+        spatial = run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save, verbose=self.verbose)
         with monitor, run.fit.posterior.backend, self._progress(n_batches, "batch") as bar:
             if schedule == "original":
                 steps = svi.steps_of_the_original(run.fit, run.rng, batch_size, rate, max_iter_d)

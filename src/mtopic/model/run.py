@@ -7,6 +7,7 @@ import numpy as np
 
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
+from mtopic._progress import watched
 from mtopic.inference import Corpus, Double, Fit, SpatialTerm, initial
 from mtopic.inference import schedule as schedules
 from mtopic.inference.learn.weights import learned_weights
@@ -17,6 +18,7 @@ from .smoothing import NoSmoothing
 from .stability import stability
 from .starts import Starts
 
+BEFORE = "weights and strength"
 WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
 
 
@@ -62,13 +64,16 @@ class Run:
             )
         return chosen
 
-    def prepare(self, name: str, dtype: np.dtype, n_jobs: int, save: Callable[[], None]) -> SpatialTerm | None:
+    def prepare(
+        self, name: str, dtype: np.dtype, n_jobs: int, save: Callable[[], None], *, verbose: bool
+    ) -> SpatialTerm | None:
         """Have precision, scale, weights and strength as a schedule needs them; return what neighbours do."""
         scale = self.smoothing.count_scale(name)
         self.fit.configure(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
         self.schedule = name
         learns_weights, learns_strength = self.modality_weights is None, self.smoothing.learns(name)
-        with self.fit.posterior.backend:
+        shows = verbose and (learns_weights or learns_strength)
+        with self.fit.posterior.backend as backend, watched(backend, None, BEFORE, "row", verbose=shows):
             if learns_weights:
                 self._learn_weights()
             if learns_strength:

@@ -1,12 +1,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
+from mtopic._data.empty import is_empty
 from mtopic._data.slots import modality, table
 from mtopic.get._signatures import choose
 
@@ -71,6 +73,7 @@ def zscores(
     name, adata = modality(mdata, mod)
     found = table(adata, zscores, made_by="mtopic.tl.zscores")
     scores = choose(found, topics, f"obsm[{zscores!r}] of modality {name!r}").reindex(mdata.obs_names)
+    scores[is_empty(mdata, f"{record.head_of(zscores, 'zscores')}topics")] = np.nan
     record.warn_outdated(mdata, f"{name}:obsm:{zscores}")
     style: dict[str, Any] = {"marker": marker, "s": s, "fontsize": fontsize, "figsize": figsize, "ncols": ncols}
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
+from tqdm import tqdm
 
 from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
@@ -14,6 +15,7 @@ from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
 from mtopic._data.writable import writable
+from mtopic._progress import progress
 from mtopic._warn import warn
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
@@ -46,6 +48,7 @@ def compare_topics(
     level: float = 0.95,
     prefix: str | None = None,
     n_jobs: int = -1,
+    verbose: bool = True,
     copy: bool = False,
 ) -> Data | None:
     r"""Compare the topics of two groups of observations, with samples as the replicates.
@@ -94,7 +97,7 @@ def compare_topics(
         A sample with fewer expected counts of a topic in a modality has no value for its signature.
     level
         Confidence of the intervals, between 0 and 1.
-    {prefix n_jobs copy}
+    {prefix n_jobs verbose copy}
 
     Returns
     -------
@@ -147,9 +150,10 @@ def compare_topics(
     values = _comparable(data, head, theta, design)
     topics = _topics(means, values, design, theta.columns, scale, sample_key, level)
     signatures = {}
-    with Backend(n_jobs) as backend:
+    n_steps = len(chosen) * len(design.names)
+    with Backend(n_jobs) as backend, progress(n_steps, "signatures", "sample", verbose=verbose) as bar:
         for mod, names in chosen.items():
-            counts = _counts_by_topic(data, mod, f"{head}signatures", theta, design, names, backend)
+            counts = _counts_by_topic(data, mod, f"{head}signatures", theta, design, names, backend, bar)
             signatures[mod] = _signatures(*counts, design, theta.columns, names, min_counts, level)
     _adjust_together(signatures)
     sides = {"group": str(group), "reference": "rest" if reference is None else str(reference)}
@@ -265,7 +269,14 @@ def _with_means(table: pd.DataFrame, values: NDArray[np.float64], design: Sample
 
 
 def _counts_by_topic(
-    data: Data, mod: str, key: str, theta: pd.DataFrame, design: Samples, names: list[str], backend: Backend
+    data: Data,
+    mod: str,
+    key: str,
+    theta: pd.DataFrame,
+    design: Samples,
+    names: list[str],
+    backend: Backend,
+    bar: tqdm,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected counts in each sample: of named features, samples × features × topics; of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
@@ -280,6 +291,7 @@ def _counts_by_topic(
         counts = _shared_out(csc_array(x[places[present]], dtype=np.float32), t[present], beta, backend)
         of_features.append(counts[chosen])
         of_all.append(counts.sum(axis=0))
+        bar.update()
     return np.array(of_features), np.array(of_all)
 
 

@@ -90,13 +90,13 @@ def distance_mask(
             "is allowed for them"
         )
     places["chromosome"], table["chromosome"] = _one_naming(places["chromosome"], table["chromosome"])
-    rows = [np.empty(0, np.int64) for _ in names]
+    rows, intervals = [np.empty(0, np.int64) for _ in names], table[["start", "end"]].to_numpy()
     for chromosome, there in places.groupby("chromosome", sort=False):
         low = there.sort_values("start")
         longest = int((low["end"] - low["start"]).max())
         of_genes = np.flatnonzero((order >= 0) & (table["chromosome"].to_numpy()[order] == chromosome))
         for g in of_genes:
-            start, end = table[["start", "end"]].to_numpy()[order[g]]
+            start, end = intervals[order[g]]
             rows[g] = _near(low, longest, start, end, window)
     indptr = np.cumsum([0, *map(len, rows)])
     indices = np.concatenate(rows) if rows else np.empty(0, np.int64)

@@ -10,6 +10,7 @@ from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import categories, modalities
 from mtopic._data.writable import writable
+from mtopic._progress import watched
 from mtopic._warn import warn
 from mtopic.inference.by_modality import leave_modality_out
 from mtopic.model.fitted import own_posterior
@@ -21,7 +22,13 @@ SEED = 2291
 
 @public
 def modality_agreement(
-    data: DataLike, groupby: str | None = None, *, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike,
+    groupby: str | None = None,
+    *,
+    prefix: str | None = None,
+    n_jobs: int = -1,
+    verbose: bool = True,
+    copy: bool = False,
 ) -> Data | None:
     """Measure how much each modality tells about every topic and observation, and whether the modalities agree.
 
@@ -43,7 +50,7 @@ def modality_agreement(
     groupby
         Column of ``obs`` such as the sample, or ``"mod:column"`` for a column of a modality. Agreement is averaged over
         its groups, and a warning names groups whose modalities do not belong together.
-    {prefix n_jobs copy}
+    {prefix n_jobs verbose copy}
 
     Returns
     -------
@@ -93,7 +100,8 @@ def modality_agreement(
     if fitted.n_topics < 2:
         raise ValueError(f"obsm['{head}topics'] has one topic: there is nothing to agree on")
     totals = modality_totals(counts)
-    found = leave_modality_out(fitted, np.random.default_rng(SEED))
+    with watched(fitted.backend, None, "agreement", "row", verbose=verbose):
+        found = leave_modality_out(fitted, np.random.default_rng(SEED))
     pairs = {
         mod: Pairs.of(one, other, _known(totals, mod))
         for mod, one, other in zip(totals.columns, found.alone, found.others, strict=True)

@@ -12,6 +12,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from mtopic._progress import progress
+
 Points: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.intp]
 Partitions: TypeAlias = dict[int, Labels]
@@ -92,7 +94,14 @@ def _search(communities: Callable[[float], Labels], number: int) -> Labels:
 
 
 def stability(
-    points: Points, numbers: Sequence[int], cut: Partition, *, n_runs: int, rng: np.random.Generator, n_jobs: int
+    points: Points,
+    numbers: Sequence[int],
+    cut: Partition,
+    *,
+    n_runs: int,
+    rng: np.random.Generator,
+    n_jobs: int,
+    verbose: bool,
 ) -> pd.DataFrame:
     """How alike are partitions of resampled points, by adjusted Rand index on the points that two resamples share.
 
@@ -103,7 +112,12 @@ def stability(
     samples = [np.sort(rng.choice(len(points), size, replace=False)) for _ in range(n_runs)]
     seeds = rng.integers(2**31, size=n_runs).tolist()
     jobs = zip(samples, seeds, strict=True)
-    runs = Parallel(n_jobs)(delayed(cut)(points[sample], numbers, seed) for sample, seed in jobs)
+    calls = (delayed(cut)(points[sample], numbers, seed) for sample, seed in jobs)
+    runs = []
+    with progress(n_runs, "stability", "resample", verbose=verbose) as bar:
+        for run in Parallel(n_jobs, return_as="generator")(calls):
+            runs.append(run)
+            bar.update()
     pairs = list(_pairs(samples, runs))
     same = [_likeness(pairs, number, number) for number in numbers]
     following = [_likeness(pairs, *two) for two in pairwise(numbers)] + [np.nan]

@@ -4,6 +4,7 @@ import pandas as pd
 from mtopic._api import public
 from mtopic._check import n_jobs_given
 from mtopic._data import DataLike
+from mtopic._progress import watched
 from mtopic.model.completion import completed, halves, require_whole
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
@@ -19,6 +20,7 @@ def perplexity(
     batch_key: str | None = None,
     rng: int | np.random.Generator = 2291,
     n_jobs: int = -1,
+    verbose: bool = True,
 ) -> pd.DataFrame:
     """Measure how well the topics of a fit predict the counts of new observations: document completion.
 
@@ -34,7 +36,7 @@ def perplexity(
     {prefix batch_key:model}
     rng
         Seed or generator of the halves.
-    {n_jobs}
+    {n_jobs verbose}
 
     Returns
     -------
@@ -70,6 +72,9 @@ def perplexity(
             )
         require_whole(x, mod)
         given[mod], scored[mod] = halves(x, generator)
-    found = completed(new.posterior(new.corpus(given), n_jobs), new.corpus(scored), list(new.parts))
+    posterior, hidden = new.posterior(new.corpus(given), n_jobs), new.corpus(scored)
+    n_rows = posterior.corpus.n_obs * (1 + len(hidden.column_blocks))
+    with watched(posterior.backend, n_rows, "perplexity", "observation", verbose=verbose):
+        found = completed(posterior, hidden, list(new.parts))
     found.insert(1, "perplexity", np.exp(-found["log_likelihood"]))
     return found

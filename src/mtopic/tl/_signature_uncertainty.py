@@ -6,6 +6,7 @@ from mtopic._check import level_given
 from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
+from mtopic._progress import watched
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.uncertainty import signature_variance
 from mtopic.model.fitted import own_posterior_as_observed
@@ -15,7 +16,13 @@ from ._intervals import limits
 
 @public
 def signature_uncertainty(
-    data: DataLike, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike,
+    *,
+    level: float = 0.9,
+    prefix: str | None = None,
+    n_jobs: int = -1,
+    verbose: bool = True,
+    copy: bool = False,
 ) -> Data | None:
     """Measure how certain the signatures are: standard deviations of the features' shares, and limits of intervals.
 
@@ -30,7 +37,7 @@ def signature_uncertainty(
 
     {Parameters data:fit}
         It also has the counts of the fit.
-    {level prefix n_jobs copy}
+    {level prefix n_jobs verbose copy}
 
     Returns
     -------
@@ -64,7 +71,9 @@ def signature_uncertainty(
     topics = data.obsm[f"{head}topics"].columns
     with np.errstate(divide="ignore", invalid="ignore"):  # a modality of one feature, which does not vary
         worth = np.fmin(1, 1 / dispersion(fitted))
-    variance = signature_variance(fitted, worth)
+    n_features = fitted.corpus.one_modality_per_set.n_features
+    with watched(fitted.backend, n_features, "uncertainty", "feature", verbose=verbose):
+        variance = signature_variance(fitted, worth)
 
     target = writable(data, copy=copy)
     parts = modalities(target)

@@ -33,6 +33,7 @@ def spatial_domains(
     key_added: str = "domain",
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
+    verbose: bool = True,
 ) -> None:
     """Divide a tissue into domains: regions whose observations have similar topics, and similar topics around them.
 
@@ -66,6 +67,7 @@ def spatial_domains(
     {rng}
     n_jobs
         Number of processes for the resamples; it does not change the result.
+    {verbose}
 
     Returns
     -------
@@ -123,7 +125,8 @@ def spatial_domains(
     params: dict[str, Any] = {"topics": topics, "neighbors_key": neighbors_key, "n_rings": n_rings, "method": method}
     result: dict[str, Any] = {"params": params}
     if n_domains is None:
-        result["stability"] = stability(points, numbers, cut, n_runs=n_runs, rng=generator, n_jobs=n_jobs)
+        options: dict[str, Any] = {"n_runs": n_runs, "rng": generator, "n_jobs": n_jobs, "verbose": verbose}
+        result["stability"] = stability(points, numbers, cut, **options)
         n_domains = _most_stable(result["stability"])
     else:
         (n_domains,) = numbers

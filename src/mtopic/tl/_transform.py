@@ -16,6 +16,7 @@ from mtopic._data.slots import modalities
 from mtopic._data.spatial_graph import SpatialGraph
 from mtopic._data.writable import writable
 from mtopic._log import logger
+from mtopic._progress import watched
 from mtopic.inference.fold_in import fold_in
 from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
@@ -76,7 +77,7 @@ def transform(
         ``P_``.
     {n_jobs}
     verbose
-        Say how many features of each modality were matched.
+        Say how many features of each modality were matched, and show progress.
     {copy}
 
     Returns
@@ -131,8 +132,10 @@ def transform(
     target = writable(data, copy=copy)
     Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
-    with posterior.backend:
-        fold_in(posterior, _prior(fitted, around))
+    neighbours = _prior(fitted, around)
+    total = data.n_obs if neighbours is None else None
+    with posterior.backend, watched(posterior.backend, total, "topics", "observation", verbose=verbose):
+        fold_in(posterior, neighbours)
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
 

@@ -9,6 +9,9 @@ from mtopic._api import public
 from mtopic._data import Data, DataLike, record
 from mtopic._data.empty import is_empty
 from mtopic._data.slots import modalities, table
+from mtopic._log import logger
+
+MANY = 10_000
 
 
 @public
@@ -23,6 +26,7 @@ def umap(
     n_jobs: int = 10,
     *,
     metric: str = "euclidean",
+    verbose: bool = True,
 ) -> None:
     """Embed the observations by UMAP of their topic proportions, with scanpy's neighbours and embedding.
 
@@ -43,6 +47,8 @@ def umap(
     metric
         Distance between rows of the table, by scikit-learn's names. ``"euclidean"`` is the original program's;
         ``"hellinger"`` is a distance between distributions.
+    verbose
+        Say that it takes a while, where there are many observations.
 
     Returns
     -------
@@ -95,6 +101,8 @@ def umap(
         raise ValueError(f"n_components={n_components}: an embedding has at least 1 dimension")
     if not 0 <= min_dist <= 1:
         raise ValueError(f"min_dist={min_dist}: choose a distance from 0 to 1")
+    if verbose and len(values) >= MANY:
+        logger.info(f"UMAP of {len(values):,} observations takes a while, the first in a session longer")
     random_state = int(seed.integers(2**32)) if isinstance(seed, np.random.Generator) else seed
     points = np.full((mdata.n_obs, n_components), np.nan, np.float32)
     points[known] = _embedded(values, n_neighbors, metric, n_components, min_dist, random_state)

@@ -7,6 +7,7 @@ from mtopic._check import level_given
 from mtopic._data import Data, DataLike, record
 from mtopic._data.spatial_graph import weights_of_fit
 from mtopic._data.writable import writable
+from mtopic._progress import watched
 from mtopic.inference.backend import Array
 from mtopic.inference.learn.weights import dispersion
 from mtopic.inference.posterior import Posterior
@@ -19,7 +20,13 @@ from ._intervals import limits
 
 @public
 def uncertainty(
-    data: DataLike, *, level: float = 0.9, prefix: str | None = None, n_jobs: int = -1, copy: bool = False
+    data: DataLike,
+    *,
+    level: float = 0.9,
+    prefix: str | None = None,
+    n_jobs: int = -1,
+    verbose: bool = True,
+    copy: bool = False,
 ) -> Data | None:
     """Measure how certain the topic proportions are: standard deviations, and the limits of an interval for each.
 
@@ -35,7 +42,7 @@ def uncertainty(
 
     {Parameters data:fit}
         It also has the counts of the fit.
-    {level prefix n_jobs copy}
+    {level prefix n_jobs verbose copy}
 
     Returns
     -------
@@ -69,7 +76,8 @@ def uncertainty(
     topics = data.obsm[f"{head}topics"].columns
     fitted.corpus = fitted.corpus.with_weights(_worth(fitted))
     fitted.pseudocounts = _pseudocounts(data, head, fitted)
-    mean, variance = moments(fitted)
+    with watched(fitted.backend, data.n_obs, "uncertainty", "observation", verbose=verbose):
+        mean, variance = moments(fitted)
 
     target = writable(data, copy=copy)
     results = {"sd": np.sqrt(variance)}

@@ -51,7 +51,7 @@ def zscores(
     Returns
     -------
     None. Sets ``mdata[mod].obsm[out_key]``: DataFrame, observations × topics, float64; NaN where none of a topic's top
-    features were measured, and for observations without counts.
+    features were measured.
 
     Raises
     ------
@@ -111,7 +111,6 @@ def _scores(
     logs.data = np.clip((logs.data - mean[rows]) / sd[rows], -limit, limit) - zero[rows]
     of_top = (measured.T.astype(np.float64) @ top)[batch]
     values = logs @ top / np.where(of_top > 0, of_top, np.nan) + zero[:, None]
-    values[mean == 0] = np.nan
     return pd.DataFrame(values, columns=weights.columns)
 
 
