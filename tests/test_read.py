@@ -172,3 +172,40 @@ def test_incomplete(written, tmp_path, part):
 def test_real_data(shared):
     mdata = mtopic.read.h5mu(shared / "data" / "cite_pbmc1k_small.h5mu")
     assert {mod: adata.shape for mod, adata in mdata.mod.items()} == {"rna": (892, 2000), "prot": (892, 10)}
+
+
+FULL = """
+import resource, signal, sys
+import matplotlib
+matplotlib.use("Agg")
+import mtopic as mt
+
+data = mt.datasets.simulate(200, 3)
+model = mt.tl.MTM(data, 3, verbose=False)
+model.VI(2)
+mt.tl.export_params(model, data)
+writers = {
+    "model.h5": model.save,
+    "map.png": lambda path: mt.pl.topics(data, "spatial", save=path),
+    "map.pdf": lambda path: mt.pl.topics(data, "spatial", save=path),
+    "page.html": lambda path: mt.report(data, path),
+}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+for name, write in writers.items():
+    for path in (f"{sys.argv[1]}/{name}", f"{sys.argv[1]}/none/{name}"):
+        try:
+            write(path)
+        except OSError as error:
+            print(f"{name}|{error}", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of files")
+def test_files_that_have_no_room_or_folder(tmp_path):
+    run = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True)
+    said = [line.partition("|") for line in run.stdout.splitlines()]
+    assert [name for name, _, _ in said[::2]] == ["model.h5", "map.png", "map.pdf", "page.html"]
+    assert all(f"{name}' cannot be written: File too large" in message for name, _, message in said[::2])
+    assert all("reate it first" in message for _, _, message in said[1::2])
+    assert run.returncode == 0 and not (tmp_path / "model.h5").exists()

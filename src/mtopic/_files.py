@@ -1,6 +1,7 @@
 """Files, and what is said of one that is missing, holds something else, is damaged, or cannot be opened."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -18,8 +19,8 @@ from mtopic._data.quiet import quiet_mudata
 def read(path: str | os.PathLike[str]) -> Data:
     """The MuData or AnnData that a file holds, whatever its name."""
     path = Path(path)
-    _require_file(path)
     with access(path, "read"):
+        _require_file(path)
         try:
             reader = mudata.read_h5mu if _holds_modalities(path) else anndata.read_h5ad
             with quiet_mudata():
@@ -72,11 +73,20 @@ def access(path: str | os.PathLike[str], how: Literal["read", "written"]) -> Ite
         if not of_the_system(error):
             raise
         raise type(error)(f"{str(path)!r} cannot be {how}: {_reason(error)}") from error
+    except RuntimeError as error:
+        of_hdf5 = re.search("error message = '([^']+)'", str(error))
+        if of_hdf5 is None:
+            raise
+        raise OSError(f"{str(path)!r} cannot be {how}: {of_hdf5[1]}") from error
 
 
-def of_the_system(error: Exception) -> bool:
+def of_the_system(error: BaseException | None) -> bool:
     """Whether it is the system that refuses a file, and not the contents that are wrong."""
-    return isinstance(error, OSError) and (error.errno is not None or _is_locked(error))
+    return (
+        isinstance(error, PermissionError)
+        or isinstance(error, OSError)
+        and (error.errno is not None or _is_locked(error))
+    )
 
 
 def _is_locked(error: OSError) -> bool:
@@ -91,4 +101,6 @@ def _reason(error: OSError) -> str:
         )
     if isinstance(error, PermissionError):
         return "there is no permission. Ask the owner for it, or use a copy or a folder of your own"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such folder. Create it first"
     return error.strerror or str(error)

@@ -128,7 +128,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     from . import datasets, pl, pp, tl
 
     out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    with access(out, "written"):
+        out.mkdir(parents=True, exist_ok=True)
     n_topics = 10
     print("Simulating a tissue: 2,000 spots with counts of 600 genes and 1,200 peaks, drawn from 10 known topics …")
     mdata = datasets.simulate(2000, n_topics, modalities={"rna": 600, "atac": 1200})
@@ -150,7 +151,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         pl.corr_heatmap(
             mdata.obsm["topics"], mdata[mod].obsm["zscores"], "topics", f"{mod} z-scores", save=out / f"corr_{mod}.png"
         )
-    mdata.write(out / "trained.h5mu")
+    _write_whole(mdata.write, out / "trained.h5mu")
     correlation = datasets.recovery(mdata)["correlation"]
     print(
         f"Known topics that came back: mean correlation {correlation.mean():.3f}, lowest {correlation.min():.3f} "
@@ -205,8 +206,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
     _require_writable(arguments.output)
     data, title = read(arguments.input), arguments.title or arguments.input.stem
-    options = {"title": title, "x": arguments.x, "groupby": arguments.groupby, "n_top": arguments.n_top}
-    _write_whole(lambda path: report(data, path, **options), arguments.output)
+    page = report(data, title=title, x=arguments.x, groupby=arguments.groupby, n_top=arguments.n_top) or ""
+    _write_whole(lambda draft: draft.write_text(page, encoding="utf-8"), arguments.output)
     print(f"written to {arguments.output}")
 
 

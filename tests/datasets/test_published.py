@@ -148,6 +148,17 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(zenodo, tmp_path, body):
     assert (tmp_path / TONSIL).read_bytes() == body
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
+def test_a_folder_that_the_system_refuses(zenodo, tmp_path, monkeypatch, error):
+    def refuse(*args, **options):
+        raise error
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    said = "cannot be written: (there is no permission|No space left).*cache_dir or in the environment variable MTOPIC"
+    with pytest.raises(type(error), match=said):
+        mt.datasets.human_tonsil(cache_dir=tmp_path)
+
+
 def test_offline(zenodo, tmp_path, monkeypatch):
     zenodo.server_close()
     with pytest.raises(OSError, match="could not be fetched.*Download it by other means and put it into"):

@@ -5,6 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from mtopic._files import access, of_the_system
 from mtopic._warn import warn
 
 RECORDS = "https://zenodo.org/records"
@@ -42,10 +43,13 @@ def fetch(name: str, cache_dir: str | PathLike[str] | None) -> Path:
             raise ValueError(f"{received:,} bytes came in place of {size:,}")
 
     try:
-        file.unlink(missing_ok=True)
-        source = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
-        return Path(source.fetch(name, downloader=download))
+        with access(file, "written"):
+            file.unlink(missing_ok=True)
+            source = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=RETRIES)
+            return Path(source.fetch(name, downloader=download))
     except (OSError, ValueError) as error:
+        if of_the_system(error.__cause__):
+            raise type(error)(f"{error}; name it as cache_dir or in the environment variable {DATA_DIR}") from error
         raise OSError(
             f"{url} could not be fetched: {error}. Download it by other means and put it into {str(folder)!r}, "
             f"or name the folder that has it as cache_dir or in the environment variable {DATA_DIR}"

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 import h5py
@@ -32,17 +33,24 @@ class State:
 
 
 def write(path: str | os.PathLike[str], state: State) -> None:
-    """Write beside the target, then put in its place: there is always the whole earlier file or the whole new one."""
+    """Write beside the target, then put in its place: there is always the whole earlier file or the whole new one.
+
+    HDF5 makes the file in memory, as it takes Python down where a disk is full.
+    """
     target = require_folder(path)
     draft = target.with_name(f".{target.name}-{uuid4().hex[:8]}.part")
     with access(path, "written"):
         try:
-            with h5py.File(draft, "x", userblock_size=BLOCK) as file:
+            with h5py.File(made := BytesIO(), "w", userblock_size=BLOCK) as file:
                 file.attrs["schema_version"] = SCHEMA
                 file["settings"] = json.dumps(state.settings, default=_plain)
                 for name, values in state.arrays.items():
                     _put(file, name, values)
-            _seal(draft)
+            with made.getbuffer()[BLOCK:] as contents, draft.open("xb") as written:
+                written.write(_block(hashlib.sha256(contents).hexdigest()))
+                written.write(contents)
+                written.flush()
+                os.fsync(written.fileno())
             os.replace(draft, target)
         finally:
             draft.unlink(missing_ok=True)
@@ -52,8 +60,8 @@ def write(path: str | os.PathLike[str], state: State) -> None:
 def read(path: str | os.PathLike[str]) -> State:
     """All of a file that `write` has written."""
     path = Path(path)
-    _require_file(path)
     with access(path, "read"):
+        _require_file(path)
         _require_sealed(path)
         try:
             with h5py.File(path) as file:
@@ -118,19 +126,8 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
-def _seal(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(BLOCK)
-        block = _block(file)
-        file.seek(0)
-        file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _block(file: BinaryIO) -> bytes:
-    """What stands before the rest of a file: the digest of this."""
-    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+def _block(digest: str) -> bytes:
+    """What stands before the rest of a file, of which it has the digest."""
     return (SEAL + digest.encode() + b"\n").ljust(BLOCK, b"\0")
 
 
@@ -160,7 +157,7 @@ def _require_sealed(path: Path) -> None:
         if block[: len(SEAL)] != SEAL[: len(block)]:
             hint = ": mtopic.read.h5mu reads an h5mu" if h5py.is_hdf5(path) else ""
             raise ValueError(f"{str(path)!r} is not a model that model.save wrote{hint}")
-        if block != _block(file):
+        if block != _block(hashlib.file_digest(file, "sha256").hexdigest()):
             _require_closed(path)
             raise ValueError(
                 f"{str(path)!r} was cut short or changed since it was written: load an earlier copy, or fit anew"

@@ -21,6 +21,7 @@ from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_trans
 from numpy.typing import ArrayLike, NDArray
 
 from mtopic._data.names import look_up
+from mtopic._files import access
 
 T = TypeVar("T")
 
@@ -130,7 +131,8 @@ class Page:
         """Save and show as asked; give back what was drawn, or the figure."""
         self.settle()
         if save is not None:
-            self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight" if self._crop else None)
+            with access(save, "written"):
+                self.figure.savefig(save, dpi=DPI, transparent=transparent, bbox_inches="tight" if self._crop else None)
         if show is None:
             show = plt.isinteractive() and self.owned and save is None and not return_fig
         if show:
