@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import anndata
 import h5py
@@ -73,20 +73,21 @@ def access(path: str | os.PathLike[str], how: Literal["read", "written"]) -> Ite
         if not of_the_system(error):
             raise
         raise type(error)(f"{str(path)!r} cannot be {how}: {_reason(error)}") from error
-    except RuntimeError as error:
-        of_hdf5 = re.search("error message = '([^']+)'", str(error))
-        if of_hdf5 is None:
+    except (RuntimeError, AttributeError) as error:  # HDF5 and Matplotlib stumble over what the system has said
+        before, of_hdf5 = error.__context__, re.search("error message = '([^']+)'", str(error))
+        if of_hdf5 is not None:
+            reason = of_hdf5[1]
+        elif of_the_system(before):
+            reason = _reason(before)
+        else:
             raise
-        raise OSError(f"{str(path)!r} cannot be {how}: {of_hdf5[1]}") from error
+        raise OSError(f"{str(path)!r} cannot be {how}: {reason}") from error
 
 
-def of_the_system(error: BaseException | None) -> bool:
+def of_the_system(error: BaseException | None) -> TypeGuard[OSError]:
     """Whether it is the system that refuses a file, and not the contents that are wrong."""
-    return (
-        isinstance(error, PermissionError)
-        or isinstance(error, OSError)
-        and (error.errno is not None or _is_locked(error))
-    )
+    known = isinstance(error, OSError) and (error.errno is not None or _is_locked(error))
+    return known or isinstance(error, PermissionError)
 
 
 def _is_locked(error: OSError) -> bool:
