@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import h5py
@@ -46,11 +46,9 @@ def write(path: str | os.PathLike[str], state: State) -> None:
                 file["settings"] = json.dumps(state.settings, default=_plain)
                 for name, values in state.arrays.items():
                     _put(file, name, values)
-            with made.getbuffer()[BLOCK:] as contents, draft.open("xb") as written:
-                written.write(_block(hashlib.sha256(contents).hexdigest()))
+            with made.getbuffer() as contents, draft.open("xb") as written:
                 written.write(contents)
-                written.flush()
-                os.fsync(written.fileno())
+            _seal(draft)
             os.replace(draft, target)
         finally:
             draft.unlink(missing_ok=True)
@@ -126,8 +124,19 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
-def _block(digest: str) -> bytes:
-    """What stands before the rest of a file, of which it has the digest."""
+def _seal(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(BLOCK)
+        block = _block(file)
+        file.seek(0)
+        file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _block(file: BinaryIO) -> bytes:
+    """What stands before the rest of a file: the digest of this."""
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     return (SEAL + digest.encode() + b"\n").ljust(BLOCK, b"\0")
 
 
@@ -157,7 +166,7 @@ def _require_sealed(path: Path) -> None:
         if block[: len(SEAL)] != SEAL[: len(block)]:
             hint = ": mtopic.read.h5mu reads an h5mu" if h5py.is_hdf5(path) else ""
             raise ValueError(f"{str(path)!r} is not a model that model.save wrote{hint}")
-        if block != _block(hashlib.file_digest(file, "sha256").hexdigest()):
+        if block != _block(file):
             _require_closed(path)
             raise ValueError(
                 f"{str(path)!r} was cut short or changed since it was written: load an earlier copy, or fit anew"
