@@ -150,7 +150,7 @@ def _quick_start() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage less often, and not among what was imported, which takes a twentieth of the time of all tests."""
+    """Look for garbage less often, and not among what was imported: that takes a twentieth of the time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
