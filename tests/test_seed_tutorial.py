@@ -42,7 +42,7 @@ def test_on_a_tissue_of_two_modalities(shared, p22_like, tmp_path):
     assert mt.datasets.recovery(trained)["correlation"].median() > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_on_real_data(shared, tmp_path):
     path = shared / "data" / "her2st_H1_twoview_pseudo.h5mu"
     options = ["--x", "spatial", "--mods", "view_a:tfidf,view_b:tfidf", "--topics", "12"]

@@ -60,7 +60,13 @@ def plain_zscores(adata, n_top):
     return np.column_stack([z[:, np.argsort(-w, kind="stable")[:n_top]].mean(axis=1) for w in weights.T])
 
 
+# The plots of cells are those of snareseq_small, whatever was measured.
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "trained",
+    ["snareseq_small", pytest.param("cite_pbmc1k_small", marks=pytest.mark.weekly), "her2st_H1"],
+    indirect=True,
+)
 def test_plots(trained, fingerprint):
     data, groups = trained
     first, adata = next(iter(parts_of(data).items()))

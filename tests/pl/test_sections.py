@@ -179,12 +179,14 @@ def begins_above(ax):
 
 @pytest.mark.parametrize("of", ["data", "modality"])
 def test_coordinates_of_an_image_begin_at_its_upper_edge(plot, mdata, of):
-    draw = plot[0]
+    def draw(data, **options):
+        return plot[0](data, library_id="left", **options)
+
     assert not any(map(begins_above, np.atleast_1d(draw(mdata, x="spatial"))))
     image(mdata if of == "data" else mdata["rna"])
     if of == "modality":
         mdata["rna"].obsm["spatial"] = mdata.obsm.pop("spatial")
-    assert all(map(begins_above, np.atleast_1d(draw(mdata, x="spatial"))))
+    assert all(map(begins_above, plot[0](mdata, x="spatial")))
     assert all(map(begins_above, np.atleast_1d(draw(mdata)))), "the same coordinates under another name"
     assert not any(map(begins_above, np.atleast_1d(draw(mdata, x="spatial", origin="lower"))))
     mdata.obsm["coords"] = -mdata.obsm["coords"]
