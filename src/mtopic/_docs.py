@@ -52,6 +52,9 @@ TEXTS = {
     "n_jobs": "Number of threads; -1 for all cores. It changes no bit of the result.",
     "verbose": "Show progress.",
     "rng": "Seed or generator; the same seed gives the same result.",
+    "by:dominant": """``"deviation"``: the topic whose proportion is farthest above its mean over the observations of
+        the fit, both as square roots. A topic that all have in common is then not everybody's. ``"proportion"``: the
+        topic of largest proportion.""",
     "copy": "Return a copy with the results and leave the data as they are.",
     "verbose:dropped": "Say how many features are dropped.",
     "cache_dir": """Folder that keeps the file. None: that of the environment variable ``MTOPIC_DATA_DIR``, else pooch's

@@ -16,7 +16,7 @@ from ._files import access, read
 
 DEMO = """Written to {out}/, look first at the top:
   topics.png                   how much of each topic every spot has
-  dominant_topics.png          the largest topic of every spot
+  dominant_topics.png          the topic that dominates in every spot
   signatures_rna.png, _atac    the genes and the peaks that make up each topic
   corr_rna.png, _atac          topics beside the z-scores of their top features: the diagonal should be red
   convergence.png              the objective of the fit, which levels off

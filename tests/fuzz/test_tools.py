@@ -30,7 +30,7 @@ def zscores(data):
 
 
 def dominant_topics(data):
-    mt.tl.dominant_topics(data)
+    mt.tl.dominant_topics(data, by="proportion")
     empty = data.obs["mtopic_empty"] if "mtopic_empty" in data.obs else np.zeros(data.n_obs, bool)
     largest = data.obsm["topics"].idxmax(axis=1).mask(empty)
     assert data.obs["topic"].astype(object).equals(largest.astype(object))

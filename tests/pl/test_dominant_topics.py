@@ -1,6 +1,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 from scanpy.plotting import palettes
@@ -21,8 +22,13 @@ def drawn_colours(ax):
     return {tuple(p): tuple(c) for p, c in zip(spots(ax).get_offsets(), spots(ax).get_facecolors(), strict=True)}
 
 
-def expected_colours(data, palette):
-    dominant = data.obsm["topics"].idxmax(axis=1)
+def above_the_mean(proportions):
+    roots = np.sqrt(proportions)
+    return roots - roots.mean()
+
+
+def expected_colours(data, palette, of=above_the_mean):
+    dominant = of(data.obsm["topics"]).idxmax(axis=1)
     places = map(tuple, data.obsm["coords"].to_numpy())
     return {place: to_rgba(palette[topic]) for place, topic in zip(places, dominant, strict=True)}
 
@@ -41,10 +47,11 @@ def n_columns(ax):
 
 
 @pytest.mark.parametrize("data", ["mdata", "adata"])
-def test_colour_of_the_largest_proportion(data, request):
+@pytest.mark.parametrize(("by", "of"), [("deviation", above_the_mean), ("proportion", pd.DataFrame)])
+def test_colour_of_the_dominant_topic(data, by, of, request):
     data = request.getfixturevalue(data)
-    ax = mt.pl.dominant_topics(data, palette=PALETTE)
-    assert drawn_colours(ax) == expected_colours(data, PALETTE)
+    ax = mt.pl.dominant_topics(data, palette=PALETTE, by=by)
+    assert drawn_colours(ax) == expected_colours(data, PALETTE, of)
     assert labels(ax) == ["topic_1", "topic_2", "topic_3", "topic_4"]
     assert legend_colours(ax) == [to_rgba(PALETTE[topic]) for topic in labels(ax)]
     assert ax.get_aspect() == 1 and len(ax.get_xticks()) == 0

@@ -27,15 +27,56 @@ def everywhere(n_topics):
     return data
 
 
-def test_the_largest(tissue, fingerprint):
+def above_the_mean(proportions):
+    roots = np.sqrt(proportions)
+    return roots - roots.mean()
+
+
+@pytest.mark.parametrize(("options", "of"), [({}, above_the_mean), ({"by": "proportion"}, pd.DataFrame)])
+def test_what_dominates(tissue, fingerprint, options, of):
     before = fingerprint(tissue.mod)
-    mt.tl.dominant_topics(tissue, TOPICS)
+    mt.tl.dominant_topics(tissue, TOPICS, **options)
     topic = tissue.obs["topic"]
     assert isinstance(topic.dtype, pd.CategoricalDtype)
-    assert list(topic) == list(tissue.obsm[TOPICS].idxmax(axis=1))
+    assert list(topic) == list(of(tissue.obsm[TOPICS]).idxmax(axis=1))
     assert list(topic.cat.categories) == ["topic_1", "topic_2", "topic_3", "topic_4"]
     assert tissue.uns["topic_colors"] == palettes.default_20[:4]
     assert before == fingerprint(tissue.mod)
+
+
+def test_a_topic_that_all_have_in_common_is_not_everybodys(tissue):
+    own = tissue.obsm[TOPICS]
+    mt.tl.dominant_topics(tissue, TOPICS)
+    before = tissue.obs["topic"].astype(str)
+    common = own * 0.3
+    common["common"] = 0.7
+    tissue.obsm["topics"] = common
+    mt.tl.dominant_topics(tissue)
+    assert (tissue.obs["topic"].astype(str) == before).mean() == 1
+    mt.tl.dominant_topics(tissue, by="proportion")
+    assert set(tissue.obs["topic"]) == {"common"}
+
+
+def test_scale_of_rows_and_rounding_do_not_matter(tissue):
+    mt.tl.dominant_topics(tissue, TOPICS)
+    before = tissue.obs["topic"].copy()
+    tissue.obsm["topics"] = tissue.obsm[TOPICS].mul(np.linspace(1, 9, tissue.n_obs), axis=0).astype(np.float32)
+    mt.tl.dominant_topics(tissue)
+    assert (tissue.obs["topic"] == before).mean() > 0.99
+    tissue.obsm["topics"].iloc[:] = [0.2, 0.3, 0.4, 0.1]  # all alike: no deviation but by rounding
+    mt.tl.dominant_topics(tissue)
+    assert set(tissue.obs["topic"]) == {"topic_3"}
+
+
+def test_deviations_of_what_is_no_proportion(tissue):
+    tissue.obsm["topics"] = -tissue.obsm[TOPICS]
+    with pytest.raises(ValueError, match=r"obsm\['topics'\] holds values that are no proportions.*by='proportion'"):
+        mt.tl.dominant_topics(tissue)
+    assert "topic" not in tissue.obs
+    mt.tl.dominant_topics(tissue, by="proportion")
+    assert list(tissue.obs["topic"]) == list(tissue.obsm[TOPICS].idxmin(axis=1))
+    with pytest.raises(KeyError, match="by 'largest'"):
+        mt.tl.dominant_topics(tissue, TOPICS, by="largest")
 
 
 def test_topics_that_occur_are_categories_in_the_order_of_the_table(tissue):
@@ -53,7 +94,7 @@ def test_of_equals_the_first_and_of_missing_none(tissue):
     tissue.obsm["topics"].iloc[0] = [0.1, 0.4, 0.1, 0.4]
     tissue.obsm["topics"].iloc[1] = np.nan
     tissue.obsm["topics"].iloc[2, 0] = np.nan
-    mt.tl.dominant_topics(tissue)
+    mt.tl.dominant_topics(tissue, by="proportion")
     topic = tissue.obs["topic"]
     assert topic.iloc[0] == "topic_2"
     assert topic.isna().sum() == 2 and topic.isna().iloc[1] and topic.isna().iloc[2]
@@ -133,9 +174,21 @@ def test_anndata_and_a_view(tissue):
     part = adata[:20]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mt.tl.dominant_topics(part, key_added="again")
-    assert list(part.obs["again"]) == list(adata.obs["topic"][:20])
+        mt.tl.dominant_topics(part, key_added="again", by="proportion")
+    assert list(part.obs["again"]) == list(tissue.obsm[TOPICS][:20].idxmax(axis=1))
     assert "again" not in adata.obs
+
+
+def test_a_part_of_a_fit_has_the_topics_that_it_has_in_the_whole():
+    data = mt.datasets.simulate(n_obs=200, n_topics=4)
+    mt.tl.topic_model(data, 4, spatial_key="spatial", verbose=False)
+    mt.tl.dominant_topics(data)
+    corner = data[data.obsm["spatial"].sum(axis=1) < np.median(data.obsm["spatial"].sum(axis=1))].copy()
+    mt.tl.dominant_topics(corner, key_added="again")
+    assert list(corner.obs["again"]) == list(corner.obs["topic"])
+    mt.tl.topic_model(corner, 4, spatial_key="spatial", verbose=False)
+    roots = np.sqrt(corner.obsm["topics"])
+    np.testing.assert_allclose(corner.uns["mtopic"]["mean_roots"]["mean_root"], roots.mean(), rtol=1e-6)
 
 
 def test_survives_a_file(tissue, tmp_path):

@@ -22,7 +22,8 @@ def test_counts_and_scores(fitted, fingerprint):
     mt.tl.topic_neighborhoods(fitted)
     result = fitted.uns["topic_neighborhoods"]
     names = list(fitted.obsm["topics"].columns)
-    dominant = fitted.obsm["topics"].idxmax(axis=1).to_numpy()
+    roots = np.sqrt(fitted.obsm["topics"])
+    dominant = (roots - roots.mean()).idxmax(axis=1).to_numpy()
     adjacency = (fitted.obsp["spatial_connectivities"].toarray() > 0).astype(int)
     count = pairs(dominant, names, adjacency)
     rng = np.random.default_rng(1)
@@ -31,7 +32,7 @@ def test_counts_and_scores(fitted, fingerprint):
     assert list(result["count"].index) == list(result["count"].columns) == names
     np.testing.assert_array_equal(result["count"], count)
     np.testing.assert_allclose(result["zscore"], zscore, rtol=0.15, atol=0.3)
-    assert result["params"] == {"topics": "topics", "neighbors_key": "spatial", "n_perms": 1000}
+    assert result["params"] == {"topics": "topics", "neighbors_key": "spatial", "n_perms": 1000, "by": "deviation"}
     assert before == fingerprint(fitted.mod)
     assert "topic" not in fitted.obs
 
@@ -61,7 +62,7 @@ def test_missing_observations_and_topics_nowhere_dominant(fitted):
     topics.insert(1, "rare", 0.0)
     topics.iloc[:30] = np.nan
     fitted.obsm["some"] = topics
-    mt.tl.topic_neighborhoods(fitted, "some", n_perms=50)
+    mt.tl.topic_neighborhoods(fitted, "some", n_perms=50, by="proportion")
     result = fitted.uns["topic_neighborhoods"]
     adjacency = (fitted.obsp["spatial_connectivities"].toarray() > 0).astype(int)[30:, 30:]
     dominant = topics.iloc[30:].idxmax(axis=1).to_numpy()

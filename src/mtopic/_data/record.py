@@ -18,7 +18,7 @@ from .count_matrix import CSR, summary
 from .names import absent, look_up
 
 FOLLOWING = "results"
-REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison")
+REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison", "mean_roots")
 """Entries of a record that say nothing of the next fit."""
 REMOVED = (
     "topic_shares",

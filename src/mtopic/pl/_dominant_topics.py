@@ -5,11 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
-from mtopic._data.empty import is_empty
+from mtopic._data.dominance import By, dominant
 from mtopic._data.names import absent
 from mtopic._data.slots import table
 from mtopic._palette import Palette, stored_or
@@ -45,8 +44,9 @@ def dominant_topics(
     library_key: LibraryKey = None,
     library_id: LibraryId = None,
     origin: Origin = None,
+    by: By = "deviation",
 ) -> Axes | list[Axes] | Figure:
-    """Draw each observation in the colour of its topic of largest proportion, grey if it had no counts in the fit.
+    """Draw each observation in the colour of the topic that dominates in it, grey if it had no counts in the fit.
 
     {Parameters mdata=data:topics x:drawn topics palette}
         The default depends on the number of topics, so that a topic keeps its colour whether or not all are seen.
@@ -63,7 +63,7 @@ def dominant_topics(
     random_state
         Seed or generator of the order in which observations are drawn: random, so that no topic covers another.
     {transparent save:markers ax:section show:ax return_fig}
-    {library_key:drawn library_id origin}
+    {library_key:drawn library_id origin by:dominant}
 
     {Returns:sections}
 
@@ -71,9 +71,10 @@ def dominant_topics(
     ------
     KeyError
         If there are no such coordinates, proportions or sections, the palette lacks a topic, or the annotation names
-        none of them.
+        none of them; or there is no such ``by``.
     ValueError
-        If proportions are missing, the palette has too few colours, or a number is out of range.
+        If proportions are missing, or are none where deviations are asked, the palette has too few colours, or a number
+        is out of range.
 
     {Examples:data}
     >>> names = {"topic_1": "cortex"}
@@ -86,17 +87,18 @@ def dominant_topics(
     spots, panel_size = panels_of(parts, s, marker)
     proportions = table(mdata, topics)
     names = [str(topic) for topic in proportions.columns]
-    dominant = np.where(is_empty(mdata, topics), len(names), _dominant(proportions, topics))
+    _require_complete(proportions, topics)
+    of = dominant(mdata, topics, proportions, by) % (len(names) + 1)  # -1, without counts, is the last colour
     labels = [*_labels(names, annotation), "no counts"]
     colour = np.vstack([stored_or(mdata, names, palette), to_rgba(MISSING)])
-    order = np.random.default_rng(random_state).permutation(len(dominant))
+    order = np.random.default_rng(random_state).permutation(len(of))
     size = grown(figsize, panel_size, len(spots))
     with page(len(spots), group=len(spots), fontsize=fontsize, figsize=size, ax=ax, compressed=True) as sheet:
         for part, panel in zip(spots, sheet.axes, strict=True):
-            part.draw(panel, colour[dominant], order)
+            part.draw(panel, colour[of], order)
             part.entitle(panel, title)
         if legend:
-            seen = np.unique(dominant[np.concatenate([part.rows for part in parts])])
+            seen = np.unique(of[np.concatenate([part.rows for part in parts])])
             named = [labels[k] for k in seen]
             draw_legend(sheet, named, colour[seen], marker=marker, markerscale=markerscale, ncol=legend_ncol)
         sheet.settle()
@@ -105,18 +107,16 @@ def dominant_topics(
         return sheet.finish(sheet.drawn, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
 
-def _dominant(proportions: pd.DataFrame, key: str) -> NDArray[np.intp]:
-    values = proportions.to_numpy(dtype=np.float64)
-    if not values.shape[1]:
+def _require_complete(proportions: pd.DataFrame, key: str) -> None:
+    if not proportions.shape[1]:
         raise ValueError(f"obsm[{key!r}] has no columns: name a table with a column for each topic")
-    bad = np.isnan(values).any(axis=1)
+    bad = proportions.isna().any(axis=1)
     if bad.any():
         first = proportions.index[bad][0]
         raise ValueError(
             f"obsm[{key!r}] is missing for {bad.sum()} observations, the first is {first!r}: "
             "leave these observations out"
         )
-    return values.argmax(axis=1)
 
 
 def _labels(topics: Sequence[str], annotation: Mapping[str, str] | None) -> list[str]:

@@ -6,6 +6,7 @@ import pandas as pd
 from mtopic import __version__
 from mtopic._api import public
 from mtopic._data import Data, DataLike, graph, record
+from mtopic._data.dominance import mean_roots
 from mtopic._data.empty import mark_empty
 from mtopic._data.modality_shares import without_evidence
 from mtopic._data.names import matched, topic_name
@@ -102,7 +103,7 @@ def export_params(
     mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
-    _record(model, mdata, head, order, names)
+    _record(model, mdata, head, order, mean_roots(_share(proportions[~empty][:, kept]), names))
     mark_empty(mdata, head, empty)
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = shares
@@ -112,13 +113,19 @@ def _share(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _record(model: Model, mdata: Data, head: str, order: np.ndarray, topics: pd.Index) -> None:
-    """Write id, parameters, trace, what is known of the counts, stability and graph."""
+def _record(model: Model, mdata: Data, head: str, order: np.ndarray, roots: pd.DataFrame) -> None:
+    """Write id, parameters, trace, means of the topics, what is known of the counts, stability and graph."""
+    topics = roots.index
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
         stored = graph.store(model.graph.reorder(order), mdata, f"{head}mtopic", f"{head}mtopic_spatial")
         params["stored_graph"] = stored
-    fit: dict[str, Any] = {"params": params, "elbo": np.asarray(model.elbo), "version": __version__}
+    fit: dict[str, Any] = {
+        "params": params,
+        "elbo": np.asarray(model.elbo),
+        "version": __version__,
+        "mean_roots": roots,
+    }
     fit["id"] = record.fit_id([*topics, *model.barcodes], model.gamma, *model.lambda_.values())
     if len(model.counts_summary):
         fit["counts"] = model.counts_summary

@@ -5,6 +5,7 @@ from scipy.sparse import csr_matrix
 
 from mtopic._api import public
 from mtopic._data import DataLike, graph, record
+from mtopic._data.dominance import By, dominant
 from mtopic._data.proportions import proportions
 from mtopic._progress import MANY
 
@@ -20,10 +21,11 @@ def topic_neighborhoods(
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
     verbose: bool = True,
+    by: By = "deviation",
 ) -> None:
     """Test which dominant topics are neighbours more or less often than by chance: squidpy's neighbourhood enrichment.
 
-    An observation counts as its topic of largest proportion, as in `mtopic.tl.dominant_topics`. For each pair of
+    An observation counts as the topic that dominates in it, as in `mtopic.tl.dominant_topics`. For each pair of
     topics, the pairs of neighbours of these topics are counted and compared with the counts when the topics are
     permuted over the observations.
 
@@ -35,6 +37,7 @@ def topic_neighborhoods(
     {rng:permutations n_jobs:permutations}
     verbose
         Show squidpy's progress bar of many permutations.
+    {by:dominant}
 
     Returns
     -------
@@ -46,7 +49,7 @@ def topic_neighborhoods(
     ``"count"`` : DataFrame, topics × topics, int64
         Number of neighbours of the observations of the row's topic that have the column's.
     ``"params"`` : dict
-        ``topics``, ``neighbors_key`` and ``n_perms``.
+        ``topics``, ``neighbors_key``, ``n_perms`` and ``by``.
 
     Observations whose proportions are missing are left out.
 
@@ -73,18 +76,18 @@ def topic_neighborhoods(
         raise ValueError(f"obsm[{topics!r}] has 1 topic: enrichment needs 2 or more")
     known = np.flatnonzero(theta.notna().all(axis=1))
     neighbours = graph.find(data, neighbors_key).neighbours()[known][:, known]
-    dominant = pd.Categorical.from_codes(theta.iloc[known].to_numpy().argmax(axis=1), names)
-    obs = pd.DataFrame({"topic": dominant}, index=theta.index[known])
+    found = pd.Categorical.from_codes(dominant(data, topics, theta, by)[known], names)
+    obs = pd.DataFrame({"topic": found}, index=theta.index[known])
     private = AnnData(obs=obs, obsp={"spatial_connectivities": csr_matrix(neighbours)})
     seed = int(np.random.default_rng(rng).integers(2**31))
     options = {"n_perms": n_perms, "seed": seed, "n_jobs": n_jobs}
     options["show_progress_bar"] = verbose and n_perms * len(obs) > MANY
     with graph.quiet_squidpy() as sq, np.errstate(divide="ignore", invalid="ignore"):
-        found = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
-    scores = np.where(np.isfinite(found.zscore), found.zscore, np.nan)
+        tested = sq.gr.nhood_enrichment(private, "topic", copy=True, **options)
+    scores = np.where(np.isfinite(tested.zscore), tested.zscore, np.nan)
     data.uns[key_added] = {
         "zscore": pd.DataFrame(scores, index=names, columns=names),
-        "count": pd.DataFrame(found.counts.astype(np.int64), index=names, columns=names),
-        "params": {"topics": topics, "neighbors_key": neighbors_key, "n_perms": int(n_perms)},
+        "count": pd.DataFrame(tested.counts.astype(np.int64), index=names, columns=names),
+        "params": {"topics": topics, "neighbors_key": neighbors_key, "n_perms": int(n_perms), "by": by},
     }
     record.note(data, record.head_of(topics), f"uns:{key_added}")
