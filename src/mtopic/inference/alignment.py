@@ -1,6 +1,6 @@
 """Topics of groups that have measured different features, paired by the features that the groups have in common.
 
-Where these are few, a topic may be one thing in one group and another in the next: as good a fit to each by itself, and
+Where these are few, a topic may be one thing in one group and another in the next. That fits each group as well, and
 updates do not come back from it.
 """
 

@@ -208,6 +208,7 @@ class Fit:
             self._end_epoch()
 
     def _end_epoch(self) -> None:
+        """Go on in the schedule; the first two epochs, which stand for exploring, end with topics aligned."""
         if self.position <= schedule.EXPLORE:
             self.posterior, passes = aligned(self.posterior, self.start_seed)
             self._uncorrected = self.posterior.gamma
