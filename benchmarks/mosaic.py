@@ -2,6 +2,7 @@
 
 python benchmarks/mosaic.py --data FOLDER       (FOLDER holds the sets named in SETS)
 python benchmarks/mosaic.py --simulated
+python benchmarks/mosaic.py --common 3 10 30 100 300 --seeds 0 1 2 3
 
 Source: SNARE-seq of the adult mouse cortex (GSE126074, as packaged in scMoMaT) and a stratified subset of it; 20 topics
 of raw counts by `topic_model`. Halves are of the barcodes: drawn at random, or the first and the last in alphabetical
@@ -15,6 +16,9 @@ half; 0.5 if topics are not halves.
 Simulated: 800 cells, 8 topics, two batches with 60 % of the features each. Errors are the mean total variation between
 true and found proportions and signatures, topics matched one to one; fits to all features, to what is left with zeros
 in the place of the others, and with batches named.
+
+Common: two simulated batches of 300 cells each, 8 topics, with so many of 300 features in common. Mean correlation of
+true and found proportions, topics matched one to one over all cells, or over each batch by itself.
 """
 
 import argparse
@@ -45,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--simulated", action="store_true")
+    parser.add_argument("--common", type=int, nargs="+", help="features in common, of simulated batches")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of simulated data")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--n-jobs", type=int, default=1)
@@ -54,6 +59,11 @@ def main() -> None:
             delayed(simulated)(depth, seed) for depth in DEPTHS for seed in arguments.seeds
         )
         found = pd.concat(rows).groupby(["depth", "fit"], sort=False).mean()
+    elif arguments.common:
+        rows = Parallel(arguments.n_jobs)(
+            delayed(in_common)(n_common, seed) for n_common in arguments.common for seed in arguments.seeds
+        )
+        found = pd.DataFrame(rows).groupby("features in common", sort=False).mean()
     elif arguments.data:
         chosen = {name: SETS[name] for name in arguments.sets}
         sets = [(name, mt.read.h5mu(arguments.data / f"{file}.h5mu"), seeds) for name, (file, seeds) in chosen.items()]
@@ -62,7 +72,7 @@ def main() -> None:
         )
         found = pd.concat(rows).groupby(["data", "halves", "hidden", "fit"], sort=False).mean()
     else:
-        parser.error("give --data FOLDER or --simulated")
+        parser.error("give --data FOLDER, --simulated or --common N")
     print(table(list(found.reset_index().columns), found.reset_index().to_numpy().tolist()))
 
 
@@ -170,6 +180,25 @@ def errors(truth: MuData, found: MuData) -> dict[str, float]:
         shares = other[:, order] / other[:, order].sum(axis=0)
         result[f"signatures, {mod}"] = np.abs(one - shares).sum(axis=0).mean() / 2
     return result
+
+
+def in_common(n_common: int, seed: int) -> dict[str, float]:
+    """Correlations of a fit to two batches."""
+    full = mt.datasets.simulate(600, 8, modalities={"rna": 300}, spatial=False, rng=seed)
+    order = np.random.default_rng(seed).permutation(300)
+    features = [np.sort(np.concatenate([order[:n_common], order[n_common:][b::2]])) for b in range(2)]
+    parts = {name: full["rna"][b::2, own].copy() for b, (name, own) in enumerate(zip("ab", features, strict=True))}
+    found = fitted(mt.pp.concat(parts), seed, 8, batch_key="batch", n_iter=100).obsm["topics"]
+    theta, batch = full.obsm["true_topics"].loc[found.index].to_numpy(), np.arange(600) // 300
+    within = [correlation(theta[batch == b], found.to_numpy()[batch == b]) for b in range(2)]
+    everywhere = correlation(theta, found.to_numpy())
+    return {"features in common": n_common, "all cells": everywhere, "within a batch": float(np.mean(within))}
+
+
+def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Mean correlation of columns, matched one to one; 0 of a column without any variation."""
+    values = np.nan_to_num(np.corrcoef(one.T, other.T)[: one.shape[1], one.shape[1] :])
+    return float(values[linear_sum_assignment(-values)].mean())
 
 
 if __name__ == "__main__":

@@ -9,17 +9,13 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array
 
-from . import priors
 from .backend import Array, Double
-from .corpus import Corpus
 from .posterior import Posterior
 
 FOLDS = 5
 """A fold's signatures are of four fifths of the observations, nearly as good as of all."""
-UPDATES = 5
-"""Of signatures with the topics fixed, from flat ones; they move little after."""
 ROUNDS, TOLERANCE = 100, 1e-3
 """Of an E-step: until less than this share of an observation's counts moves in a round."""
 
@@ -49,37 +45,17 @@ def leave_modality_out(fitted: Posterior, rng: np.random.Generator) -> ByModalit
     with fitted.backend:
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
-            lam = _learned(_observations(fitted, np.flatnonzero(fold != number)))
-            judged = replace(_observations(fitted, rows), lam=lam)
+            learned = _observations(fitted, np.flatnonzero(fold != number)).relearned()
+            judged = replace(_observations(fitted, rows), lam=learned.lam)
             for used, values in theta.items():
-                values[rows] = _proportions(_modalities(judged, used))
+                values[rows] = _proportions(judged.of_sets(judged.corpus.measured_sets.within(used)))
             explained += _explained(judged)
     return ByModality([theta[used] for used in alone], [theta[used] for used in others], explained)
-
-
-def _learned(posterior: Posterior) -> Array:
-    """λ by the observations' topics alone: begun at the fitted λ it would keep what those left out have taught it."""
-    lam = np.ones_like(posterior.lam)
-    for _ in range(UPDATES):
-        lam, _ = replace(posterior, lam=lam).m_step(posterior.gamma)
-    return lam
 
 
 def _observations(fitted: Posterior, rows: NDArray[np.intp]) -> Posterior:
     """The posterior of some observations."""
     return replace(fitted, corpus=fitted.corpus.part(rows), gamma=fitted.gamma[rows])
-
-
-def _modalities(posterior: Posterior, modalities: tuple[int, ...]) -> Posterior:
-    """The posterior of some modalities, measured sets apart; with weights only where several have any."""
-    sets, posterior = posterior.corpus.measured_sets.within(modalities), posterior.one_modality_per_set()
-    weights = posterior.corpus.modality_weights[sets]
-    blocks = [posterior.corpus.blocks[s] for s in sets]
-    rows = csr_array(hstack([posterior.corpus.rows[:, block] for block in blocks], format="csr"))
-    offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
-    corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
-    features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
-    return replace(posterior, corpus=corpus, lam=posterior.lam[features], eta=priors.part(posterior.eta, features))
 
 
 def _proportions(posterior: Posterior) -> Array:

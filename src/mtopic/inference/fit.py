@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import priors, schedule
+from .alignment import aligned
 from .backend import Array, Backend
 from .corpus import Corpus
 from .posterior import Posterior
@@ -100,6 +101,9 @@ class Fit:
         if plan.start and not self.started:
             lam, passes = initial_signatures(now, np.random.default_rng(self.start_seed))
             now = replace(now, lam=lam)
+        if plan.align:
+            now, done = aligned(now, self.start_seed)
+            passes += done
         if isinstance(spatial, NeighbourPrior) and not plan.explore:
             now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.backend, descent=plan.descent))
         explorer = replace(now, family="collapsed") if plan.explore else now
@@ -201,7 +205,15 @@ class Fit:
         self.drawn += len(batch)
         self.refined = 0
         if self.drawn // n_obs > epoch:
-            self.position = max(schedule.EXPLORE, self.position + 1)
+            self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        """Go on in the schedule; the first two epochs, which stand for exploring, end with topics aligned."""
+        if self.position <= schedule.EXPLORE:
+            self.posterior, passes = aligned(self.posterior, self.start_seed)
+            self._uncorrected = self.posterior.gamma
+            self.passes += passes
+        self.position = max(schedule.EXPLORE, self.position + 1)
 
 
 def _rounds(plan: schedule.Plan, now: Posterior) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, hstack
 from scipy.special import digamma, gammaln
 
 from . import priors
@@ -14,6 +14,9 @@ from .corpus import Corpus
 from .families import FAMILIES
 from .measured_sets import MeasuredSets
 from .priors import Prior
+
+UPDATES = 5
+"""Of signatures with the topics fixed, from flat ones; they move little after."""
 
 
 @dataclass
@@ -66,6 +69,13 @@ class Posterior:
         lam, corrections = corpus.measured_sets.most_likely(counts, *args)
         return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections)
 
+    def relearned(self) -> "Posterior":
+        """The same with λ by γ alone: begun at λ it would keep what other observations have taught it."""
+        of = replace(self, lam=np.ones_like(self.lam))
+        for _ in range(UPDATES):
+            of.update(of.gamma, of.m_step(of.gamma)[0])
+        return of
+
     def statistics(self, t: Array) -> tuple[Array, Double]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
         blocks, of_all = self.corpus.row_blocks, (self.signatures(), self.n_topics)
@@ -97,6 +107,16 @@ class Posterior:
             return self
         eta = priors.part(self.eta, sets.features)
         return replace(self, corpus=self.corpus.one_modality_per_set, lam=sets.of_features(self.lam), eta=eta)
+
+    def of_sets(self, sets: list[int]) -> "Posterior":
+        """That of some measured sets, each a modality of its own; with weights only where several have any."""
+        of = self.one_modality_per_set()
+        weights, blocks = of.corpus.modality_weights[sets], [of.corpus.blocks[s] for s in sets]
+        rows = csr_array(hstack([of.corpus.rows[:, block] for block in blocks], format="csr"))
+        offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
+        corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
+        features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
+        return replace(of, corpus=corpus, lam=of.lam[features], eta=priors.part(of.eta, features))
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""

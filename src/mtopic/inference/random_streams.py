@@ -12,6 +12,7 @@ class Stream(IntEnum):
     WEIGHTS = 2
     BATCHES = 3
     FURTHER_STARTS = 4
+    ALIGNMENT = 5
 
 
 def generator(seed: int, stream: Stream, epoch: int = 0) -> np.random.Generator:

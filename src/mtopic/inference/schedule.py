@@ -11,7 +11,8 @@ class Plan:
     """One E-step of at most ``rounds`` rounds: ``cold`` starts every observation at γ = 1, not at its last γ.
 
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the
-    collapsed family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`.
+    collapsed family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`; with
+    ``align``, the posterior is `alignment.aligned` before.
     ``isolated``: the spatial correction takes in observations without neighbours. ``descent``: how far the spatial
     prior still has to come down, from 1 to 0.
     """
@@ -22,6 +23,7 @@ class Plan:
     rtol: float = 0.0
     explore: bool = False
     start: bool = False
+    align: bool = False
     isolated: bool = False
     descent: float = 0.0
 
@@ -61,6 +63,7 @@ def _fast(iteration: int, max_rounds: int) -> Plan:
         rtol=1e-3,
         explore=iteration < EXPLORE,
         start=iteration == 0,
+        align=iteration == EXPLORE,
         descent=max(0.0, 1 - (iteration - EXPLORE) / DESCEND),
     )
 
