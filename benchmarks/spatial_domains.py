@@ -50,9 +50,8 @@ SPATIAL = {"spatial_key": "spatial", "n_jobs": 1, "verbose": False}
 Table = NDArray[np.float64]
 
 
-def load(folder: Path, name: str) -> tuple[AnnData, pd.Series, float]:
+def load(folder: Path, file: str, column: str) -> tuple[AnnData, pd.Series, float]:
     """Counts of the selected genes, labels, and the radius in units of the longer side."""
-    file, column = SETS[name]
     adata = read_h5ad(folder / f"{file}.h5ad")
     adata.X = csr_matrix(adata.X, dtype=np.float32)
     adata = adata[:, adata.X.getnnz(axis=0) >= 0.05 * adata.n_obs].copy()
@@ -190,7 +189,7 @@ def roughness(of: NDArray[np.int64], graph: csr_array) -> float:
 def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
     """All methods on one set with one seed."""
     warnings.simplefilter("ignore")
-    adata, labels, radius = load(folder, name)
+    adata, labels, radius = load(folder, *SETS[name])
     graph = neighbours(adata, radius)
     rows = []
     for (table, method), values in methods(adata, radius, graph, seed).items():
@@ -225,7 +224,7 @@ def report(results: pd.DataFrame) -> None:
 
 def times(folder: Path, name: str, repeats: int = 3) -> None:
     """A whole fit with strength "auto" beside one of MTM, in turn."""
-    adata, _, radius = load(folder, name)
+    adata, _, radius = load(folder, *SETS[name])
     mdata, ratios = prepared(adata), {"raw": [], "prepared": []}
     near = {"spatial_key": "spatial", "radius": radius}
     for seed in range(repeats + 1):
