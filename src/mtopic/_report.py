@@ -31,7 +31,7 @@ PARAMS = {
     "inference": "inference",
     "schedule": "schedule",
     "n_iter": "iterations",
-    "converged": "converged",
+    "converged": "ended by its stopping rule",
     "alpha": "prior of proportions, α",
     "eta": "prior of signatures, η",
     "n_counts": "counts",
