@@ -52,6 +52,24 @@ def agreement(data, key="domain"):
     return adjusted_rand_score(data.obs["stripe"], data.obs[key].astype(str))
 
 
+def test_what_is_below_the_median_says_nothing(stripes):
+    """Proportions that are below their medians change places; the medians stay."""
+    mt.tl.spatial_domains(stripes, 8)
+    table, rng = stripes.obsm["topics"], np.random.default_rng(1)
+    values, medians = table.to_numpy().copy(), table.median().to_numpy()
+    changed = 0
+    for row in values:
+        low = np.flatnonzero(row < medians)
+        dealt = row[low].sum() * rng.dirichlet(np.ones(len(low)))
+        if (dealt < medians[low]).all():
+            row[low] = dealt
+            changed += 1
+    assert changed > 0.3 * len(values)
+    stripes.obsm["other"] = pd.DataFrame(values, index=table.index, columns=table.columns)
+    mt.tl.spatial_domains(stripes, 8, topics="other", key_added="again")
+    assert list(stripes.obs["again"]) == list(stripes.obs["domain"])
+
+
 def test_regions_are_found_and_numbered_by_size(stripes):
     mt.tl.spatial_domains(stripes, 3)
     domain = stripes.obs["domain"]

@@ -37,9 +37,10 @@ def spatial_domains(
 ) -> None:
     """Divide a tissue into domains: regions whose observations have similar topics, and similar topics around them.
 
-    An observation is described by its topic proportions and by their means over the 1st, …, ``n_rings``-th ring of
-    neighbours, side by side, as in CellCharter :cite:p:`varrone2024`. All are square roots of proportions, whose
-    Euclidean distances are Hellinger distances. These descriptions are grouped by the principal components that hold
+    An observation is described by how far its topic proportions are above their medians over the tissue, 0 where they
+    are below, and by the means of that over the 1st, …, ``n_rings``-th ring of neighbours, side by side, as in
+    CellCharter :cite:p:`varrone2024`. What all observations have in common is left out thereby. All are square roots,
+    so that rare topics count beside large ones. These descriptions are grouped by the principal components that hold
     99% of their variance. Several sections in one graph, without links between them, share their domains.
 
     {Parameters data:graph}
@@ -116,7 +117,7 @@ def spatial_domains(
     _check(n_rings, n_runs, n_init)
     neighbours = graph.find(data, neighbors_key).neighbours()
     graph.warn_isolated(neighbours)
-    points = ring_means(theta.to_numpy(), neighbours, n_rings)[known]
+    points = ring_means(_above_the_median(theta.to_numpy()), neighbours, n_rings)[known]
     if np.ptp(points, axis=0).max() == 0:
         raise ValueError(f"obsm[{topics!r}]: all observations have the same topics, there are no domains")
     points = _principal(points)
@@ -134,6 +135,10 @@ def spatial_domains(
     labels = cut(points, [n_domains], seed)[n_domains]
     _write(data, key_added, labels, known, result)
     record.note(data, record.head_of(topics), f"obs:{key_added}", f"uns:{key_added}")
+
+
+def _above_the_median(proportions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(proportions - np.nanmedian(proportions, axis=0), 0)
 
 
 def _principal(points: NDArray[np.float64]) -> NDArray[np.float64]:
