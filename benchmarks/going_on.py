@@ -1,6 +1,6 @@
-"""What can be read from a default fit of tissue, at its end and after further iterations.
+"""What can be read from a default fit of tissue, when it stops and after further iterations.
 
-python benchmarks/going_on.py --data FOLDER            (FOLDER holds the sets named in SETS)
+python benchmarks/going_on.py --data FOLDER            (FOLDER holds the sets named in SETS and MORE)
 
 Sets, selection of genes and radius are those of `spatial_domains.py`, and two more: osmFISH of the somatosensory cortex
 (Codeluppi et al. 2018; its regions, and its cell types) and DLPFC 151507 with 151508 as two sections (spatialLIBD, 200
@@ -79,7 +79,7 @@ def readings(data: AnnData, labels: pd.Series, graph: csr_array, seed: int) -> d
 
 
 def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
-    """The readings at the end of the fit and after further iterations, and what these have changed."""
+    """The readings when the fit stops and after further iterations, and what these have changed."""
     warnings.simplefilter("ignore")
     adata, labels, radius = load(folder, *(SETS | MORE)[name])
     radius = by_section(adata) if SECTION in adata.obs else radius
@@ -88,7 +88,7 @@ def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
     rounds = len(ended.uns["mtopic"]["elbo"])
     later = fit(adata, radius, seed, n_iter=rounds + FURTHER, tol=None)
     rows = []
-    for when, data in {"at its end": ended, f"{FURTHER} more": later}.items():
+    for when, data in {"when it stops": ended, f"{FURTHER} more": later}.items():
         row: dict[str, object] = {"set": name, "seed": seed, "when": when} | readings(data, labels, graph, seed)
         rows.append(row | {"iterations": len(data.uns["mtopic"]["elbo"])})
     rows[1]["θ moved"] = float(abs(later.obsm["topics"] - ended.obsm["topics"]).to_numpy().sum(axis=1).mean() / 2)

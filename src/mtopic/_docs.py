@@ -135,7 +135,7 @@ TEXTS = {
         bound for the observations, given the mean signatures, plus the logarithm of a Dirichlet(η + 1) prior of
         these.""",
     "passes": "Work so far: non-zeros × rounds × share of the topics alive, over non-zeros × topics.",
-    "converged": "Whether the last `VI` or `SVI` ended because its objective had settled.",
+    "converged": "Whether the last `VI` or `SVI` ended by its stopping rule, ``tol``.",
     "interrupted": "Whether the last `VI` or `SVI` was ended by Ctrl-C.",
     "modality_weights:learned": "As given, or as learned; None before the first fit.",
     "stability": """With several starts: for each topic the mean correlation of its signature with those of the matching

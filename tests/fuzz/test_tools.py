@@ -30,8 +30,14 @@ def zscores(data):
 
 
 def dominant_topics(data):
+    empty = np.asarray(data.obs["mtopic_empty"] if "mtopic_empty" in data.obs else np.zeros(data.n_obs, bool))
+    mt.tl.dominant_topics(data)
+    roots = np.sqrt(data.obsm["topics"])
+    above = (roots - roots[~empty].mean())[~empty]
+    chosen = above.columns.get_indexer(data.obs["topic"][~empty].astype(str))
+    np.testing.assert_allclose(above.to_numpy()[np.arange(len(above)), chosen], above.max(axis=1), atol=1e-5)
+    assert data.obs["topic"][empty].isna().all()
     mt.tl.dominant_topics(data, by="proportion")
-    empty = data.obs["mtopic_empty"] if "mtopic_empty" in data.obs else np.zeros(data.n_obs, bool)
     largest = data.obsm["topics"].idxmax(axis=1).mask(empty)
     assert data.obs["topic"].astype(object).equals(largest.astype(object))
     assert set(data.obs["topic"].cat.categories) == set(largest.dropna())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from . import Data, record
 from .empty import is_empty
 from .names import look_up
+from .proportions import scaled
 
 By: TypeAlias = Literal["deviation", "proportion"]
 RULES: Mapping[str, bool] = {"deviation": True, "proportion": False}
@@ -28,7 +29,7 @@ def dominant(data: Data, key: str, proportions: pd.DataFrame, by: By) -> NDArray
     known = ~np.isnan(table).any(axis=1) & ~is_empty(data, key)
     values, found = table[known], np.full(len(table), -1)
     if len(values) and deviates:
-        values = _shares(values, key)
+        values = scaled(values, key, "by='proportion' takes the largest value of any table")
         means = _means_of_the_fit(data, key, proportions.columns)
         roots = np.sqrt(values)
         values = roots - (roots.mean(axis=0) if means is None else means) + TIE * values
@@ -44,16 +45,6 @@ def mean_roots(shares: NDArray[np.float64], topics: pd.Index) -> pd.DataFrame:
 def _means_of_the_fit(data: Data, key: str, topics: pd.Index) -> NDArray[np.float64] | None:
     known = record.read(data, record.head_of(key)).get("mean_roots")
     names = topics.astype(str)
-    if not key.endswith("topics") or not isinstance(known, pd.DataFrame) or not names.isin(known.index).all():
+    if not isinstance(known, pd.DataFrame) or not names.isin(known.index).all():
         return None
     return known.loc[names, "mean_root"].to_numpy(dtype=np.float64)
-
-
-def _shares(values: NDArray[np.float64], key: str) -> NDArray[np.float64]:
-    total = values.sum(axis=1, keepdims=True)
-    if (values < 0).any() or not np.isfinite(total).all() or (total == 0).any():
-        raise ValueError(
-            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "by='proportion' takes the largest value of any table"
-        )
-    return values / total

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .empty import is_empty
 from .slots import Data, table
@@ -22,15 +23,20 @@ def proportions(data: Data, key: str, *, of_empty: bool = False) -> pd.DataFrame
     values[np.isnan(values).any(axis=1)] = np.nan
     if not of_empty:
         values[is_empty(data, key)] = np.nan
-    total = values.sum(axis=1, keepdims=True)
-    if np.isnan(total).all():
+    if np.isnan(values).any(axis=1).all():
         raise ValueError(
             f"obsm[{key!r}] holds no proportions: they are missing for all {len(values)} observations; "
             "name a table that mtopic.tl.topic_model wrote"
         )
+    shares = scaled(values, key, "name a table that mtopic.tl.topic_model wrote")
+    return pd.DataFrame(shares, index=data.obs_names, columns=names)
+
+
+def scaled(values: NDArray[np.float64], key: str, way_out: str) -> NDArray[np.float64]:
+    """Rows of ``obsm[key]`` scaled to sum 1; those with missing values stay so."""
+    total = values.sum(axis=1, keepdims=True)
     if (values < 0).any() or np.isinf(total).any() or (total == 0).any():
         raise ValueError(
-            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; "
-            "name a table that mtopic.tl.topic_model wrote"
+            f"obsm[{key!r}] holds values that are no proportions: negative or infinite, or rows of zeros; {way_out}"
         )
-    return pd.DataFrame(values / total, index=data.obs_names, columns=names)
+    return values / total

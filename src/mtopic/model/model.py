@@ -88,7 +88,7 @@ class Model:
 
     @property
     def converged(self) -> bool:
-        """Whether the last `VI` or `SVI` ended because what it climbs had settled."""
+        """Whether the last `VI` or `SVI` ended by its stopping rule, ``tol``."""
         return self._run.converged
 
     @property

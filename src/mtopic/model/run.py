@@ -41,7 +41,7 @@ class Run:
     schedule: str = "none"
     """Of the last call."""
     converged: bool = False
-    """Whether the last call ended because the fit had settled."""
+    """Whether the last call ended by its stopping rule."""
     stability: Double | None = None
     """How far the topics of other starts are those of this one."""
 

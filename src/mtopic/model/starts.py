@@ -20,7 +20,7 @@ class Starts:
     kept: int = 0
     """Its number."""
     converged: bool = False
-    """Whether it ended because it had settled."""
+    """Whether it ended by its stopping rule."""
     passes: float = 0.0
     """Work of all that are over."""
     lam: list[Array] = field(default_factory=list)

@@ -20,7 +20,7 @@ class sMTM(Model):
     j: n_d is the total of the observation's counts, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj = (Σ_k √(θ_dk
     θ_jk))^8 is the likeness of the two, so that little is shared across a sharp border or with a cell of another kind.
     Neighbours' θ are those of the iteration before. ``elbo`` is then a surrogate: the bound under the prior of its
-    iteration, which changes with the next; a fit ends when θ has settled.
+    iteration, which changes with the next; a fit stops when an iteration moves θ little.
 
     The prior weighs against counts, so prepared counts that were scaled up would count as more evidence than there is.
     Where ``layers["counts"]`` holds the raw counts, the data are scaled to their total, all modalities by the same
