@@ -4,7 +4,7 @@ python benchmarks/going_on.py --data FOLDER            (FOLDER holds the sets na
 
 Sets, selection of genes and radius are those of `spatial_domains.py`, and two more: osmFISH of the somatosensory cortex
 (Codeluppi et al. 2018; its regions, and its cell types) and DLPFC 151507 with 151508 as two sections (spatialLIBD, 200
-genes). 15 topics by `topic_model`, strength and priors learned. The readings, each with the labels: dominant topics by
+genes). Topics by `topic_model`, strength and priors learned. The readings, each with the labels: dominant topics by
 either rule, `spatial_domains` with as many domains as labels, and k-means with as many clusters on the square roots of
 the proportions, which knows the number but not the space.
 """
@@ -33,12 +33,12 @@ SECTION = "section"
 FURTHER = 300
 
 
-def fit(adata: AnnData, radius: float, seed: int, **how: object) -> AnnData:
+def fit(adata: AnnData, n_topics: int, radius: float, seed: int, **how: object) -> AnnData:
     """The default fit, and what follows from it."""
     data = adata.copy()
     sections = {"library_key": SECTION} if SECTION in adata.obs else {}
     mt.tl.topic_model(
-        data, N_TOPICS, spatial_key="spatial", radius=radius, rng=seed, n_jobs=1, verbose=False, **sections, **how
+        data, n_topics, spatial_key="spatial", radius=radius, rng=seed, n_jobs=1, verbose=False, **sections, **how
     )
     return data
 
@@ -78,15 +78,15 @@ def readings(data: AnnData, labels: pd.Series, graph: csr_array, seed: int) -> d
     return found
 
 
-def evaluate(folder: Path, name: str, seed: int) -> list[dict[str, object]]:
+def evaluate(folder: Path, n_topics: int, inference: str, name: str, seed: int) -> list[dict[str, object]]:
     """The readings when the fit stops and after further iterations, and what these have changed."""
     warnings.simplefilter("ignore")
     adata, labels, radius = load(folder, *(SETS | MORE)[name])
     radius = by_section(adata) if SECTION in adata.obs else radius
     graph = graph_of(adata, radius)
-    ended = fit(adata, radius, seed)
+    ended = fit(adata, n_topics, radius, seed, inference=inference)
     rounds = len(ended.uns["mtopic"]["elbo"])
-    later = fit(adata, radius, seed, n_iter=rounds + FURTHER, tol=None)
+    later = fit(adata, n_topics, radius, seed, inference=inference, n_iter=rounds + FURTHER, tol=None)
     rows = []
     for when, data in {"when it stops": ended, f"{FURTHER} more": later}.items():
         row: dict[str, object] = {"set": name, "seed": seed, "when": when} | readings(data, labels, graph, seed)
@@ -102,13 +102,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--n-topics", type=int, default=N_TOPICS)
+    parser.add_argument("--inference", default="variational", choices=["variational", "collapsed"])
     parser.add_argument("--sets", nargs="+", default=list(SETS | MORE), choices=list(SETS | MORE))
     parser.add_argument("--out", type=Path, help="a CSV of all fits, from which a run that was ended goes on")
     arguments = parser.parse_args()
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.sets]
     known = pd.read_csv(arguments.out) if arguments.out and arguments.out.exists() else pd.DataFrame()
     done = set(zip(known["set"], known["seed"], strict=True)) if len(known) else set()
-    calls = (delayed(evaluate)(arguments.data, *job) for job in jobs if job not in done)
+    calls = (
+        delayed(evaluate)(arguments.data, arguments.n_topics, arguments.inference, *job)
+        for job in jobs
+        if job not in done
+    )
     for rows in Parallel(n_jobs=2, return_as="generator")(calls):
         known = pd.concat([known, pd.DataFrame(rows)], ignore_index=True)
         if arguments.out:

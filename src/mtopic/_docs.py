@@ -83,10 +83,11 @@ TEXTS = {
         ``"auto"``: the median distance to the nearest neighbour, for each section.""",
     "smoothing": """``"prior"`` or ``"original"``. None decides when the fit is started: the original's for
         ``schedule="original"``, else the prior. A given ``strength`` means the prior.""",
-    "strength": """Weight of the prior: with 1, neighbours that are alike weigh together as much as the observation's
-        own counts. ``"auto"``: the weakest that predicts counts hidden from short fits to the raw counts as well as
-        any, up to a standard error, learned when the fit is first started; 0 if none predicts better than no
-        neighbours. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of the raw ones.""",
+    "strength": """Weight of the prior: with 1, neighbours that are alike weigh together as much as the counts of an
+        observation that has as many as the mean. ``"auto"`` learns it when the model is first fitted, from raw counts,
+        a fifth of which is hidden: the greatest that keeps nine tenths of what neighbours gain in predicting these, and
+        0 where they surely gain no more than strangers. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of
+        the raw ones.""",
     "seed:model": """Seed of all that is random, the starts of fits and the batches of SVI: an integer, which gives the
         same bits each time, or a generator. A generator is drawn from, so the next model made with it is another
         one.""",
@@ -112,9 +113,8 @@ TEXTS = {
         `mtopic.pp.concat` writes it), counts as missing and not as zero.""",
     "n_iter": "Number of iterations, at most.",
     "max_iter_d": "Cap on the rounds in which an observation's topics are iterated in one E-step.",
-    "tol:bound": """The fit stops when the bound has changed by less than this share of itself over ten iterations, or,
-        with neighbours as the prior, when one iteration has moved less than this share of an observation's topics, on
-        average. ``"auto"`` is 1e-5 of the bound and 5e-3 of the topics; None runs all ``n_iter``.""",
+    "tol:proportions": """The fit stops when its last 20 iterations together have moved less than this share of an
+        observation's topics, on average. ``"auto"`` is 5e-3; None runs all ``n_iter``.""",
     "callback": """Called with the model after each iteration (in SVI, each step). The fit ends if it returns
         True.""",
     "checkpoint": """File to which the model is saved during the fit and at its end; `mtopic.tl.load_model` reads it.

@@ -20,6 +20,23 @@ def fit_of(family):
     return fit
 
 
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_iteration_is_an_e_step_and_an_m_step(family, cold):
+    fit = fit_of(family)
+    fit.iterate(COLD, None)
+    before, passes = fit.posterior, fit.passes
+    fit.iterate(Plan(cold=cold, rounds=4), None)
+    gamma, rounds = before.e_step(np.ones_like(before.gamma) if cold else before.gamma, 4)
+    lam, observed = before.m_step(gamma)
+    np.testing.assert_array_equal(fit.posterior.gamma, gamma)
+    np.testing.assert_array_equal(fit.posterior.lam, lam)
+    assert fit.elbo[-1] == replace(before, gamma=gamma, lam=lam).bound(observed)
+    assert fit.passes == passes + rounds + 1
+    theta = [table / table.sum(axis=1, keepdims=True) for table in (gamma, before.gamma)]
+    assert fit.changes[-1] == pytest.approx(abs(theta[0] - theta[1]).sum(axis=1).mean() / 2, rel=1e-10)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_is_a_stochastic_update(family):
     fit, batch = fit_of(family), np.array([4, 9, 17, 3])

@@ -22,45 +22,40 @@ def test_fast_starts_explores_and_refines():
     assert all(plan(i, 7).rounds <= 7 for i in range(30))
 
 
-def test_a_descent_begins_with_the_refinement_and_ends():
+def test_what_refines_has_momentum_and_few_rounds():
     plan = schedule.SCHEDULES["fast"].plan
-    descent = [plan(i, 100).descent for i in range(schedule.EXPLORE, schedule.EXPLORE + schedule.DESCEND + 5)]
-    np.testing.assert_allclose(descent[: schedule.DESCEND + 1], np.linspace(1, 0, schedule.DESCEND + 1), atol=1e-12)
-    assert descent[schedule.DESCEND :] == [0.0] * 5
-    assert {schedule.SCHEDULES["original"].plan(i, 100).descent for i in range(50)} == {0.0}
+    plans = [plan(i, 100) for i in range(2 * schedule.EXPLORE)]
+    assert [i for i, p in enumerate(plans) if p.momentum] == [*range(schedule.EXPLORE + 1, 2 * schedule.EXPLORE)]
+    assert {p.rounds for p in plans if p.momentum} == {3}
+    assert min(p.rounds for p in plans if not p.momentum) == 10
+    assert not any(schedule.SCHEDULES["original"].plan(i, 100).momentum for i in range(50))
 
 
-def test_convergence_looks_at_the_change_over_the_window():
-    late = schedule.WINDOW
-    flat = [-100.0] * (late + 1)
-    rising = list(np.linspace(-120, -100, late + 1))
-    assert schedule.bound_has_settled(flat, late, 1e-5)
-    assert not schedule.bound_has_settled(rising, late, 1e-5)
-    assert not schedule.bound_has_settled(flat, late - 1, 1e-5)
-    assert not schedule.bound_has_settled(flat, late, None)
-    assert not schedule.bound_has_settled(flat[: schedule.WINDOW], late, 1e-5)
+def test_topics_are_aligned_where_the_refinement_begins():
+    plan = schedule.SCHEDULES["fast"].plan
+    assert [i for i in range(50) if plan(i, 100).align] == [schedule.EXPLORE]
 
 
-def test_proportions_settle_after_two_windows_and_the_descent():
-    late = 2 * schedule.WINDOW + 1
-    assert late > schedule.DESCEND
-    changes = [0.5, 0.1, 4e-3]
-    assert schedule.proportions_have_settled(changes, late, 5e-3)
-    assert not schedule.proportions_have_settled(changes, late, 3e-3)
-    assert not schedule.proportions_have_settled([*changes, 6e-3], late, 5e-3)
-    assert not schedule.proportions_have_settled(changes, late - 1, 5e-3)
-    assert not schedule.proportions_have_settled(changes, late, None)
+def test_proportions_settle_by_what_they_moved_over_the_window():
+    late, window = schedule.WINDOW + 1, schedule.WINDOW
+    rest = [0.5, 0.1, *[4e-3 / window] * window]
+    assert schedule.proportions_have_settled(rest, late, 5e-3)
+    assert not schedule.proportions_have_settled(rest, late, 3e-3)
+    assert not schedule.proportions_have_settled([*rest, 2e-3], late, 5e-3)
+    assert schedule.proportions_have_settled([*rest, 2e-3, *rest[-window:]], late, 5e-3)
+    assert not schedule.proportions_have_settled(rest, late - 1, 5e-3)
+    assert not schedule.proportions_have_settled(rest, late, None)
     assert not schedule.proportions_have_settled([], 0, 5e-3)
-    assert not schedule.proportions_have_settled([0.0], late, 0.0)
+    assert not schedule.proportions_have_settled([0.0] * window, late, 0.0)
 
 
-@pytest.mark.parametrize(("of", "auto"), [("bound", 1e-5), ("proportions", 5e-3)])
+@pytest.mark.parametrize(("of", "auto"), [("proportions", 5e-3), ("batches", 1e-4)])
 @pytest.mark.parametrize("given", ["auto", None, 1e-3, 0])
 def test_tolerance(given, of, auto):
     assert schedule.tolerance(given, of) == (auto if given == "auto" else given)
 
 
-@pytest.mark.parametrize(("of", "such_as"), [("bound", "1e-05"), ("proportions", "0.005")])
+@pytest.mark.parametrize(("of", "such_as"), [("proportions", "0.005"), ("batches", "0.0001")])
 @pytest.mark.parametrize("bad", ["loose", -1, float("nan")])
 def test_bad_tolerance(bad, of, such_as):
     with pytest.raises(ValueError, match=f"tol={bad!r}: give a number such as {such_as}"):

@@ -1,19 +1,19 @@
 """Neighbours as the prior of the proportions."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln
 
-from mtopic.inference.backend import Backend
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.families import FAMILIES
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import initial
-from mtopic.inference.schedule import SCHEDULES
-from mtopic.inference.spatial import INITIAL_STRENGTH, SHARPNESS, Correction, NeighbourPrior
+from mtopic.inference.schedule import SCHEDULES, Plan
+from mtopic.inference.spatial import REFINEMENTS, SHARPNESS, Correction, NeighbourPrior
 
 D, K = 40, 4
 
@@ -24,8 +24,9 @@ def chain(n_obs=D, rng=None):
     return csr_array(weights if rng is None else weights * rng.random(weights.shape))
 
 
-def pseudocounts(prior, gamma, totals, descent=0.0):
-    return prior(gamma, np.asarray(totals, dtype=float), Backend(), descent=descent)
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
 
 
 def posterior(family="variational", dtype=np.float64, seed=0):
@@ -44,7 +45,7 @@ def posterior(family="variational", dtype=np.float64, seed=0):
 
 def beside_neighbours(model, strength=1.0, seed=1):
     prior = NeighbourPrior(chain(rng=np.random.default_rng(seed)), strength)
-    return replace(model, pseudocounts=prior(model.gamma, model.corpus.totals, model.backend, descent=0.0))
+    return replace(model, pseudocounts=prior.pseudocounts(model.gamma, model.corpus.totals))
 
 
 def expected_log(values):
@@ -73,89 +74,130 @@ def of_proportions(model, gamma):
     return (x * np.log(mixture)).sum() - divergence(gamma, model.alpha + model.pseudocounts)
 
 
-def test_pseudocounts_are_those_of_the_formula():
-    rng = np.random.default_rng(0)
-    gamma, totals, weights = rng.gamma(0.5, 3, (D, K)) + 0.01, rng.lognormal(3, 1, D), chain(rng=rng)
+def means_of(prior, totals, theta=None):
+    """What takes θ to the pseudo-counts, D × D; neighbours that are unlike by ``theta`` lend less."""
+    weights = (prior.neighbours + prior.neighbours.T).toarray() * np.outer(totals > 0, totals > 0)
+    mass = weights.sum(axis=1, keepdims=True)
+    means = prior.strength * totals[totals > 0].mean() * weights / np.where(mass > 0, mass, 1)
+    return means if theta is None else means * (np.sqrt(theta) @ np.sqrt(theta).T) ** SHARPNESS
+
+
+def solution(prior, own, totals):
+    """θ beside neighbours, and the pseudo-counts that they lend, by dense systems of linear equations."""
+    theta = None
+    for _ in range(REFINEMENTS + 1):
+        means = means_of(prior, totals, theta)
+        theta = np.linalg.solve(np.diag(own.sum(axis=1) + means.sum(axis=1)) - means, own)
+    return theta, means @ theta
+
+
+def observations(rng, n_obs=D, empty=(7, 20)):
+    """γ without neighbours of observations of different depth, some without counts."""
+    totals = rng.lognormal(4, 1, n_obs)
+    totals[list(empty)] = 0
+    return 0.25 + totals[:, None] * rng.dirichlet(np.full(K, 0.3), n_obs), totals
+
+
+def test_pseudocounts_are_those_of_the_formula(rng):
+    (gamma, totals), prior = observations(rng), NeighbourPrior(chain(rng=rng), 0.7)
     theta = gamma / gamma.sum(axis=1, keepdims=True)
-    likeness = np.sqrt(theta) @ np.sqrt(theta).T
-    dense = weights.toarray()
-    for descent in (0.0, 0.25, 1.0):
-        found = pseudocounts(NeighbourPrior(weights, 0.7), gamma, totals, descent)
-        lent = (dense * likeness ** (SHARPNESS * (1 - descent))) @ theta / dense.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(found, 0.7 * INITIAL_STRENGTH**descent * totals[:, None] * lent, rtol=1e-10)
+    found = prior.pseudocounts(gamma, totals)
+    np.testing.assert_allclose(found, means_of(prior, totals, theta) @ theta, rtol=1e-10)
+    assert (found[[7, 20]] == 0).all()
 
 
-def test_alike_neighbours_lend_all():
+def test_pseudocounts_are_a_share_of_the_mean_count():
+    """Of all who have counts, however many the observation has itself."""
     gamma = np.tile([6.0, 3.0, 1.0, 0.0], (5, 1)) * np.arange(1, 6)[:, None]
-    totals = [10, 0, 30, 7, 100]
-    found = pseudocounts(NeighbourPrior(chain(5), 2.0), gamma, totals)
-    np.testing.assert_allclose(found, 2 * np.outer(totals, [0.6, 0.3, 0.1, 0.0]), rtol=1e-12)
+    found = NeighbourPrior(chain(5), 2.0).pseudocounts(gamma, np.array([10.0, 20, 30, 40, 100]))
+    np.testing.assert_allclose(found, np.tile(2 * 40 * np.array([0.6, 0.3, 0.1, 0.0]), (5, 1)), rtol=1e-12)
 
 
-def test_nothing_is_lent_across_a_sharp_border_once_the_descent_is_over():
-    gamma = np.full((6, 2), 1e-9)
-    gamma[:3, 0] = gamma[3:, 1] = 50
-    prior, totals = NeighbourPrior(chain(6), 1.0), np.full(6, 100)
-    found = pseudocounts(prior, gamma, totals)
-    np.testing.assert_allclose(found.sum(axis=1), [100, 100, 50, 50, 100, 100], rtol=1e-6)
-    assert found[2, 1] < 1e-6
-    assert found[3, 0] < 1e-6
-    above = pseudocounts(prior, gamma, totals, descent=1.0)
-    np.testing.assert_allclose(above.sum(axis=1), 100 * INITIAL_STRENGTH, rtol=1e-6)
-    np.testing.assert_allclose(above[2], 50 * INITIAL_STRENGTH, rtol=1e-6)
+@pytest.mark.parametrize("strength", [0.03, 0.5, 4.0])
+def test_topics_beside_neighbours_solve_the_equations(rng, strength):
+    (own, totals), prior = observations(rng), NeighbourPrior(chain(rng=rng), strength)
+    gamma = prior.smoothed(own, totals)
+    expected, lent = solution(prior, own, totals)
+    np.testing.assert_allclose(gamma / gamma.sum(axis=1, keepdims=True), expected, atol=2e-4)
+    np.testing.assert_allclose(gamma, own + lent, atol=2e-4 * strength * totals.max())
 
 
-def test_half_alike_neighbours_lend_little():
-    """Of 60 : 40 beside 40 : 60 most is lent, of 90 : 10 beside 10 : 90 next to nothing."""
-    lent = []
-    for share in (0.6, 0.9):
-        gamma = np.array([[share, 1 - share], [1 - share, share]])
-        lent.append(pseudocounts(NeighbourPrior(chain(2), 1.0), gamma, [1, 1])[0].sum())
-    likeness = [2 * np.sqrt(share * (1 - share)) for share in (0.6, 0.9)]
-    np.testing.assert_allclose(lent, np.power(likeness, SHARPNESS), rtol=1e-12)
-    assert lent[0] > 0.8
-    assert lent[1] < 0.02
+def test_there_is_nothing_beyond_what_observations_have_themselves(rng):
+    (own, totals), theta = observations(rng), []
+    for strength in (0.0, 0.1, 1.0, 10.0):
+        gamma = NeighbourPrior(chain(rng=rng), strength).smoothed(own, totals)
+        theta.append(gamma / gamma.sum(axis=1, keepdims=True))
+    for weaker, stronger in pairwise(theta):
+        assert (stronger.max(axis=0) <= weaker.max(axis=0)).all()
+        assert stronger.std(axis=0).sum() < weaker.std(axis=0).sum()
+    assert (theta[-1].min(axis=0) >= theta[0].min(axis=0)).all()
+
+
+def test_the_fewer_counts_the_more_neighbours_are_heeded():
+    own = np.array([[90.0, 10], [9, 1], [70, 30], [1, 9]])
+    apart = csr_array(np.array([[0.0, 0, 1, 0], [0, 0, 1, 0], [0] * 4, [0] * 4]))
+    gamma = NeighbourPrior(apart, 1.0).smoothed(own, own.sum(axis=1))
+    np.testing.assert_allclose(gamma[3], own[3])
+    moved = abs(gamma / gamma.sum(axis=1, keepdims=True) - own / own.sum(axis=1, keepdims=True))[:, 0]
+    assert moved[1] > 2 * moved[0] > 0
 
 
 def test_weights_are_those_of_a_mean():
-    gamma = np.array([[1.0, 1.0], [3.0, 1.0], [1.0, 3.0]])
+    gamma, totals = np.array([[2.0, 1.0], [2.0, 1.0], [4.0, 2.0]]), np.full(3, 10.0)
     weights = np.zeros((3, 3))
     weights[0, 1:] = 3.0, 1.0
-    found = pseudocounts(NeighbourPrior(csr_array(weights), 1.0), gamma, [10, 10, 10])
-    assert found[0, 0] > found[0, 1] > 0
-    assert (found[1:] == 0).all()
+    found = NeighbourPrior(csr_array(weights), 1.0).pseudocounts(gamma, totals)
+    np.testing.assert_allclose(found, np.tile([20 / 3, 10 / 3], (3, 1)))
+    gamma[2] = 1.0, 2.0
+    found = NeighbourPrior(csr_array(weights), 1.0).pseudocounts(gamma, totals)
+    alike = (2 * np.sqrt(2) / 3) ** SHARPNESS
+    np.testing.assert_allclose(found[0], 10 * (np.array([2, 1]) + alike * np.array([1, 2]) / 3) / 4)
     weights[0, 1:] *= 1e-3
-    np.testing.assert_allclose(pseudocounts(NeighbourPrior(csr_array(weights), 1.0), gamma, [10] * 3), found)
+    np.testing.assert_allclose(NeighbourPrior(csr_array(weights), 1.0).pseudocounts(gamma, totals), found)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_isolated_observations_have_the_prior_of_all(dtype):
-    model = posterior(dtype=dtype)
-    weights = chain().toarray()
-    weights[:5] = 0
-    prior = NeighbourPrior(csr_array(weights), 1.0)
-    beside = replace(model, pseudocounts=pseudocounts(prior, model.gamma, model.corpus.totals))
+def test_observations_without_counts_or_neighbours_keep_their_own_and_lend_nothing(rng, dtype):
+    (own, totals), weights = observations(rng, empty=(20, 30, 32)), chain(rng=rng).toarray()
+    weights[:5] = weights[:, :5] = 0
+    own, prior = own.astype(dtype), NeighbourPrior(csr_array(weights), 1.0)
+    gamma, alone = prior.smoothed(own, totals), [*range(5), 20, 30, 31, 32]
+    assert gamma.dtype == prior.pseudocounts(own, totals).dtype == dtype
+    np.testing.assert_array_equal(gamma[alone], own[alone])
+    assert (prior.pseudocounts(own, totals)[alone] == 0).all()
+    assert (abs(gamma - own).max(axis=1) > 1e-3)[np.setdiff1d(np.arange(D), alone)].all()
+    other = own.copy()
+    other[[20, 30, 32]] = own[[20, 30, 32]][:, ::-1] * 50
+    rest = np.setdiff1d(np.arange(D), [20, 30, 32])
+    np.testing.assert_array_equal(prior.smoothed(other, totals)[rest], gamma[rest])
+
+
+def test_neighbours_of_no_weight_lend_nothing(rng):
+    """Entries that are stored as zero do not make a mean of nothing."""
+    own, totals = observations(rng, 3, empty=())
+    graph = csr_array(np.ones((3, 3)) - np.eye(3))
+    graph.data[[0, 1, 2, 4]] = 0  # all of the first
+    gamma = NeighbourPrior(graph, 1.0).smoothed(own, totals)
+    np.testing.assert_array_equal(gamma[0], own[0])
+    assert (gamma[1:].sum(axis=1) > own[1:].sum(axis=1) + 1).all()
+
+
+def test_no_strength_changes_nothing(rng):
+    (own, totals), prior = observations(rng), NeighbourPrior(chain(rng=rng), 0.0)
+    np.testing.assert_array_equal(prior.smoothed(own, totals), own)
+    assert (prior.pseudocounts(own, totals) == 0).all()
+
+
+def test_nothing_at_all():
+    own = np.full((3, K), 0.25)
+    np.testing.assert_array_equal(NeighbourPrior(chain(3), 1.0).smoothed(own, np.zeros(3)), own)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_observation_without_counts_has_the_prior_of_all(dtype):
+    beside = beside_neighbours(posterior(dtype=dtype), 3.0)
     assert beside.pseudocounts.dtype == dtype
-    assert (beside.pseudocounts[:5] == 0).all()
-    start = np.ones_like(model.gamma)
-    alone, together = model.e_step(start, 10)[0], beside.e_step(start, 10)[0]
-    np.testing.assert_array_equal(together[:5], alone[:5])
-    assert (abs(together - alone)[8:] > 1e-3).any(axis=1).all()
-
-
-def test_threads_change_no_bit():
-    rng = np.random.default_rng(0)
-    gamma, totals, prior = rng.gamma(0.5, 3, (D, K)), rng.random(D), NeighbourPrior(chain(rng=rng), 1.0)
-    expected = pseudocounts(prior, gamma, totals, 0.3)
-    for n_jobs in (2, 5):
-        with Backend(n_jobs) as backend:
-            np.testing.assert_array_equal(prior(gamma, totals, backend, descent=0.3), expected)
-
-
-def test_an_observation_without_counts_borrows_nothing():
-    """Its prior is α: what neighbours lend is a share of its own counts."""
-    beside = beside_neighbours(posterior(), 3.0)
-    np.testing.assert_array_equal(beside.e_step(np.ones((D, K)), 10)[0][7], np.full(K, 0.25))
+    np.testing.assert_array_equal(beside.e_step(np.ones((D, K), dtype), 10)[0][7], np.full(K, 0.25))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -219,31 +261,71 @@ def test_no_neighbours_are_the_prior_of_all():
     assert bounds[0] == pytest.approx(bounds[1], rel=1e-13)
 
 
-def test_a_fit_freezes_the_neighbours_of_the_iteration_before():
-    """One iteration of a fit is one E-step under the prior that the iteration before had left."""
-    model, prior = posterior(), NeighbourPrior(chain(), 0.8)
-    fit = Fit(model, 0, learns_alpha=True, learns_eta=False, started=True, iterations=100)
-    plan = replace(SCHEDULES["fast"].plan(100, 100), rtol=0.0, rounds=2)
-    fit.iterate(plan, prior)
-    beside = replace(model, pseudocounts=pseudocounts(prior, model.gamma, model.corpus.totals))
-    gamma, _ = beside.e_step(model.gamma, 2)
-    lam, observed = beside.m_step(gamma)
-    np.testing.assert_array_equal(fit.posterior.gamma, gamma)
-    np.testing.assert_array_equal(fit.posterior.lam, lam)
-    assert fit.elbo == [replace(beside, gamma=gamma, lam=lam).bound(observed)]
-    theta, before = (g / g.sum(axis=1, keepdims=True) for g in (gamma, model.gamma))
-    assert fit.changes[0] == pytest.approx(abs(theta - before).sum() / 2 / D, rel=1e-10)
-    assert fit.posterior.alpha == 0.25  # not learned beside neighbours
+def fit_of(model, **options):
+    return Fit(model, 0, learns_alpha=False, learns_eta=True, started=True, iterations=100, **options)
 
 
-@pytest.mark.parametrize("descent", [0.0, 0.5, 1.0])
-def test_the_prior_of_some_observations_is_that_of_all(descent):
-    rng = np.random.default_rng(2)
-    prior, gamma, totals = NeighbourPrior(chain(rng=rng), 0.7), rng.gamma(1, 5, (D, 4)), rng.uniform(10, 90, D)
-    observations = np.array([5, 0, 7, 5])
-    some, who = prior.around(observations)
-    lent = some(gamma[who], totals[observations], Backend(), descent=descent)
-    np.testing.assert_array_equal(lent, prior(gamma, totals, Backend(), descent=descent)[observations])
+def test_a_fit_goes_by_the_counts_alone_and_has_neighbours_at_its_end():
+    prior, fits = NeighbourPrior(chain(), 0.8), [fit_of(posterior()) for _ in range(2)]
+    for _ in range(5):
+        for fit, spatial in zip(fits, (None, prior), strict=True):
+            fit.iterate(SCHEDULES["fast"].plan(100, 100), spatial)
+    alone, beside = fits
+    np.testing.assert_array_equal(alone.posterior.gamma, beside.posterior.gamma)
+    beside.smooth(prior)
+    expected = prior.smoothed(alone.posterior.gamma, alone.posterior.corpus.totals)
+    np.testing.assert_array_equal(beside.posterior.gamma, expected)
+    assert (expected != alone.posterior.gamma).any()
+    beside.smooth(prior)
+    np.testing.assert_array_equal(beside.posterior.gamma, expected)
+    for fit, spatial in zip(fits, (None, prior), strict=True):
+        fit.iterate(SCHEDULES["fast"].plan(100, 100), spatial)
+    np.testing.assert_array_equal(alone.posterior.gamma, beside.posterior.gamma)
+    np.testing.assert_array_equal(alone.posterior.lam, beside.posterior.lam)
+    assert (alone.elbo, alone.changes) == (beside.elbo, beside.changes)
+    beside.smooth(None)
+    np.testing.assert_array_equal(alone.posterior.gamma, beside.posterior.gamma)
+
+
+def test_the_correction_begins_at_topics_that_are_not_corrected():
+    model, correction, fit = posterior(), Correction.from_points(chain(), None), fit_of(posterior())
+    own = gamma = model.gamma
+    for _ in range(3):
+        fit.iterate(Plan(cold=False, rounds=2), correction)
+        own, _ = model.e_step(own, 2)
+        gamma = correction(own, gamma, model.backend, isolated=False)
+        model.update(gamma, model.m_step(gamma)[0])
+        model.eta = fit.posterior.eta
+        np.testing.assert_allclose(fit.posterior.gamma, gamma, rtol=1e-12)
+
+
+def test_batches_go_on_from_topics_without_neighbours():
+    prior, fits = NeighbourPrior(chain(), 0.8), [fit_of(posterior()) for _ in range(2)]
+    fits[1].smooth(prior)
+    for fit in fits:
+        fit.begin_batches(10)
+        fit.step(SCHEDULES["fast"].plan(100, 100), np.arange(10), 0.5, prior)
+    np.testing.assert_array_equal(fits[0].posterior.gamma, fits[1].posterior.gamma)
+    np.testing.assert_array_equal(fits[0].posterior.lam, fits[1].posterior.lam)
+
+
+def test_a_state_has_both_topics():
+    prior, fit = NeighbourPrior(chain(), 0.8), fit_of(posterior())
+    fit.smooth(prior)
+    again = Fit.from_state(fit.posterior.corpus, *fit.state())
+    np.testing.assert_array_equal(again.posterior.gamma, fit.posterior.gamma)
+    for one in (fit, again):
+        one.iterate(SCHEDULES["fast"].plan(100, 100), prior)
+    np.testing.assert_array_equal(again.posterior.gamma, fit.posterior.gamma)
+
+
+def test_alpha_is_not_learned_beside_neighbours():
+    fits = [replace(fit_of(posterior()), learns_alpha=True) for _ in range(2)]
+    for fit, spatial in zip(fits, (None, NeighbourPrior(chain(), 0.8)), strict=True):
+        fit.iterate(SCHEDULES["fast"].plan(100, 100), spatial)
+    assert fits[0].posterior.alpha != 0.25
+    assert fits[1].posterior.alpha == 0.25
+    assert fits[0].posterior.eta == fits[1].posterior.eta != 0.01
 
 
 def test_the_correction_weighs_neighbours_by_their_distance():

@@ -155,8 +155,27 @@ def test_spatial_fits(sparse_tissue):
     smooth = run(sparse_tissue.copy(), is_spatial=True)[0]
     assert (plain["total"] != smooth["total"]).all()
     pd.testing.assert_frame_equal(without_times(run(sparse_tissue, n_neighbors=6)[0]), without_times(smooth))
-    within = run(sparse_tissue, is_spatial=True, prepare=True)[0]
-    assert (run(sparse_tissue, radius=0.1, prepare=True)[0]["total"] != within["total"]).any()
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The models that are fitted."""
+    original, found = module._fit, []
+
+    def fit(*given, **options):
+        found.append(original(*given, **options))
+        return found[-1]
+
+    monkeypatch.setattr(module, "_fit", fit)
+    return found
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_neighbours_are_those_asked_for(sparse_tissue, fits, prepare):
+    for radius in (0.1, 0.2):
+        run(sparse_tissue.copy(), (2,), spatial_key="spatial", radius=radius, prepare=prepare)
+    narrow, wide = (model.graph.connectivities.nnz for model in fits[::2])
+    assert 0 < 2 * narrow < wide
 
 
 @pytest.mark.parametrize("where", [{}, {"spatial_key": "spatial"}, {"spatial_key": "spatial", "radius": 0.2}])
@@ -175,7 +194,7 @@ def test_what_is_scored_is_what_topic_model_fits(tissue, where, monkeypatch):
     np.testing.assert_allclose(training.obsm["topics"], expected, atol=1e-6)
 
 
-def test_sections_are_no_neighbours(sparse_tissue):
+def test_sections_are_no_neighbours(sparse_tissue, fits):
     sparse_tissue.obs["section"] = np.repeat(["a", "b"], 120)
     places = np.round(1000 * np.asarray(sparse_tissue.obsm["spatial"]))  # so that distances are exact wherever they lie
     totals = []
@@ -184,7 +203,15 @@ def test_sections_are_no_neighbours(sparse_tissue):
         results, _ = run(sparse_tissue.copy(), spatial_key="spatial", n_neighbors=4, library_key=library_key)
         totals.append(results["total"].to_numpy())
     np.testing.assert_array_equal(totals[0], totals[1])
-    assert (totals[0] != totals[2]).any()
+    apart, together = fits[0], fits[-4]
+    assert apart.graph.connectivities.nnz > 0
+    assert _between(sparse_tissue, apart) == 0 < _between(sparse_tissue, together)
+
+
+def _between(data, model):
+    """Number of neighbours in other sections."""
+    section, edges = data.obs.loc[model.barcodes, "section"].to_numpy(), model.graph.connectivities.tocoo()
+    return (section[edges.row] != section[edges.col]).sum()
 
 
 def test_a_stored_graph(tissue):

@@ -91,13 +91,6 @@ class Backend(Threads):
         self._over(statistics.explained, counts, theta, beta, mean, out)
         return out
 
-    def pseudocounts(self, graph: csr_array, gamma: Array, sharpness: float, scale: Double) -> Array:
-        """``scale`` of each row × the mean over its neighbours of θ × likeness to the power ``sharpness``."""
-        roots, out = np.empty(gamma.shape, gamma.dtype), np.empty((graph.shape[0], gamma.shape[1]), gamma.dtype)
-        self._run(neighbours.root_shares, len(gamma), gamma, roots)
-        self._over(neighbours.neighbour_pseudocounts, graph, roots, float(sharpness), scale, out)
-        return out
-
     def corrected(self, graph: csr_array, gamma: Array, previous: Array, *, isolated: bool) -> Array:
         """γ ⊙ (1 + mean direction of neighbours' ``previous`` γ), rescaled; with ``isolated`` also lone rows."""
         units, out = np.empty(gamma.shape, gamma.dtype), np.empty(gamma.shape, gamma.dtype)

@@ -11,12 +11,13 @@ from . import priors, schedule
 from .alignment import aligned
 from .backend import Array, Backend
 from .corpus import Corpus
+from .momentum import Momentum
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
-ROUNDS_BESIDE_NEIGHBOURS = 3
 TRACES, OF_THE_POSTERIOR = ("elbo", "changes", "estimates"), ("alpha", "eta", "family")
+BEFORE = "gamma_before", "lambda_before"
 
 State: TypeAlias = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """All but the counts: numbers and names, and arrays."""
@@ -55,17 +56,21 @@ class Fit:
     """The corpus of the posterior has the counts given times this."""
 
     def __post_init__(self) -> None:
-        self._uncorrected = self.posterior.gamma
+        self._own = self.posterior.gamma  # before neighbours correct or smooth it
+        self._momentum = Momentum()
 
     def state(self) -> State:
         """All but the counts, for `from_state`."""
         of = self.posterior
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "posterior"}
         plain |= {name: getattr(of, name) for name in OF_THE_POSTERIOR}
+        plain |= {"momentum": self._momentum.t, "corrected": self._own is not of.gamma}
         arrays = {"gamma": of.gamma, "lambda": of.lam} | {name: np.array(plain.pop(name)) for name in TRACES}
         arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
-        if self._uncorrected is not of.gamma:
-            arrays["gamma_uncorrected"] = self._uncorrected
+        if plain["corrected"]:
+            arrays["gamma_uncorrected"] = self._own
+        if self._momentum.before is not None:
+            arrays |= dict(zip(BEFORE, self._momentum.before, strict=True))
         return plain, arrays
 
     @classmethod
@@ -76,7 +81,9 @@ class Fit:
         of = (known[name] for name in ("gamma", "lambda", *OF_THE_POSTERIOR))
         known["posterior"] = Posterior(corpus, *of)
         fit = cls(**{one.name: known[one.name] for one in fields(cls)})
-        fit._uncorrected = arrays.get("gamma_uncorrected", fit.posterior.gamma)
+        corrected, t = "gamma_uncorrected" in arrays, plain.get("momentum", 1.0)  # as files of earlier versions have it
+        fit._own = arrays["gamma_uncorrected"] if plain.get("corrected", corrected) else fit.posterior.gamma
+        fit._momentum = Momentum() if t == 1 else Momentum(t, (arrays[BEFORE[0]], arrays[BEFORE[1]]))
         return fit
 
     def configure(self, dtype: np.dtype, n_jobs: int, count_scale: float = 1.0) -> None:
@@ -85,7 +92,8 @@ class Fit:
         posterior.backend = Backend(n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype).scaled(count_scale / self.count_scale)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
-        self._uncorrected = self._uncorrected.astype(dtype, copy=False)
+        self._own = self._own.astype(dtype, copy=False)
+        self._momentum = self._momentum.astype(dtype) if count_scale == self.count_scale else Momentum()
         self.count_scale = count_scale
 
     def set_start(self, lam: Array | None, passes: float) -> None:
@@ -96,36 +104,45 @@ class Fit:
             self.started = True
 
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
-        """One E-step and one M-step; the state changes all at once at the end."""
-        now, passes = replace(self.posterior, pseudocounts=None), 0.0
+        """One E-step and one M-step; the state changes all at once at the end.
+
+        A prior from neighbours has no part in it but that α is not learned: it is for `smooth`.
+        """
+        now, passes = replace(self.posterior), 0.0
+        if not isinstance(spatial, Correction):
+            now.gamma = self._own
         if plan.start and not self.started:
             lam, passes = initial_signatures(now, np.random.default_rng(self.start_seed))
             now = replace(now, lam=lam)
         if plan.align:
             now, done = aligned(now, self.start_seed)
             passes += done
-        if isinstance(spatial, NeighbourPrior) and not plan.explore:
-            now = replace(now, pseudocounts=spatial(now.gamma, now.corpus.totals, now.backend, descent=plan.descent))
-        explorer = replace(now, family="collapsed") if plan.explore else now
-        start = np.ones_like(now.gamma) if plan.cold else self._uncorrected
-        uncorrected, rounds = explorer.e_step(start, _rounds(plan, now), atol=plan.atol, rtol=plan.rtol)
-        gamma = uncorrected
-        if isinstance(spatial, Correction):
-            known = gamma if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
-            gamma = spatial(gamma, known, now.backend, isolated=plan.isolated)
-        lam, observed = explorer.m_step(gamma, now.family)
-        after = replace(now, gamma=gamma, lam=lam)
-        bound = after.bound(observed)
-        change = after.backend.total_variation(gamma, now.gamma)
+        moves = plan.momentum and not isinstance(spatial, Correction)
+        momentum = self._momentum if moves else Momentum()
+        ahead = momentum.ahead(now)
+        after, own, bound, work = self._updated(plan, ahead, spatial)
+        passes += work
+        if ahead is not now and bound < self.elbo[-1]:
+            momentum = Momentum()
+            after, own, bound, work = self._updated(plan, now, spatial)
+            passes += work
+        change = after.backend.total_variation(after.gamma, now.gamma)
         if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
             after.alpha = after.learned_alpha()
         if self.learns_eta:
             after.eta = after.learned_eta()
-        self._commit(plan, after, uncorrected, bound, change, passes + rounds + 1)
+        self._momentum = momentum.after(now) if moves else Momentum()
+        self._commit(plan, after, own, bound, change, passes)
+
+    def smooth(self, prior: NeighbourPrior | None) -> None:
+        """Have γ beside neighbours, if there are any; `iterate` goes on without."""
+        gamma = self._own if prior is None else prior.smoothed(self._own, self.posterior.corpus.totals)
+        self.posterior = replace(self.posterior, gamma=gamma)
 
     def begin_batches(self, size: int) -> None:
         """Have signatures to begin with, found from batches of ``size`` too, and γ that `step` may change in place."""
-        self.posterior.gamma = self._uncorrected = self._uncorrected.copy()
+        self.posterior.gamma = self._own = self._own.copy()
+        self._momentum = Momentum()
         if not self.started:
             rng = np.random.default_rng(self.start_seed)
             self.set_start(*initial_signatures(self.posterior, rng, largest=size))
@@ -133,18 +150,14 @@ class Fit:
     def step(self, plan: schedule.Plan, batch: NDArray[np.integer], rate: float, spatial: SpatialTerm | None) -> None:
         """Move λ, and priors that are learned, by ``rate`` towards what a batch implies; its γ is changed in place.
 
-        An E-step as that of the iteration that ``plan`` is made for, of the batch alone; neighbours have the γ that
-        they had last.
+        An E-step as that of the iteration that ``plan`` is made for, of the batch alone.
         """
         of = self.posterior
         start = np.ones_like(of.gamma[batch]) if plan.cold else of.gamma[batch]
         family = "collapsed" if plan.explore else of.family
         sample = replace(of, corpus=of.corpus.part(batch), gamma=start, family=family)
-        if isinstance(spatial, NeighbourPrior) and not plan.explore:
-            prior, who = spatial.around(batch)
-            sample.pseudocounts = prior(of.gamma[who], sample.corpus.totals, of.backend, descent=plan.descent)
-        sample.gamma, rounds = sample.e_step(start, _rounds(plan, sample), atol=plan.atol, rtol=plan.rtol)
-        after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs), pseudocounts=None)
+        sample.gamma, rounds = sample.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
+        after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs))
         if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
             after.alpha = float(priors.symmetric(of.alpha) ** (1 - rate) * sample.learned_alpha() ** rate)
         if self.learns_eta:
@@ -158,7 +171,7 @@ class Fit:
         known = self.posterior.gamma.copy()
         known[batch] = gamma
         self.posterior.update(known, lam)
-        self._uncorrected = known
+        self._own = known
         self.passes += passes
         self.started = True
         self.steps += 1
@@ -175,16 +188,30 @@ class Fit:
         per_epoch, tolerance = max(1, round(n_obs / size)), schedule.tolerance(tol, "batches")
         return at_an_end and schedule.batches_have_settled(self.estimates, per_epoch, tolerance)
 
-    def has_settled(self, tol: float | str | None, spatial: SpatialTerm | None) -> bool:
-        """Whether more iterations would change little: of θ under a prior from neighbours, else of the bound."""
-        if isinstance(spatial, NeighbourPrior):
-            return schedule.proportions_have_settled(self.changes, self.refined, schedule.tolerance(tol, "proportions"))
-        return schedule.bound_has_settled(self.elbo, self.refined, schedule.tolerance(tol, "bound"))
+    def has_settled(self, tol: float | str | None) -> bool:
+        """Whether more iterations would change the proportions little."""
+        return schedule.proportions_have_settled(self.changes, self.refined, schedule.tolerance(tol, "proportions"))
+
+    def _updated(
+        self, plan: schedule.Plan, now: Posterior, spatial: SpatialTerm | None
+    ) -> tuple[Posterior, Array, float, float]:
+        """The posterior one E-step and one M-step after ``now``, its γ uncorrected, the bound, and the work."""
+        explorer = replace(now, family="collapsed") if plan.explore else now
+        start = now.gamma if not isinstance(spatial, Correction) else self._own
+        start = np.ones_like(start) if plan.cold else start
+        own, rounds = explorer.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
+        gamma = own
+        if isinstance(spatial, Correction):
+            known = own if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
+            gamma = spatial(own, known, now.backend, isolated=plan.isolated)
+        lam, observed = explorer.m_step(gamma, now.family)
+        after = replace(now, gamma=gamma, lam=lam)
+        return after, own, after.bound(observed), rounds + 1
 
     def _commit(
-        self, plan: schedule.Plan, after: Posterior, uncorrected: Array, bound: float, change: float, passes: float
+        self, plan: schedule.Plan, after: Posterior, own: Array, bound: float, change: float, passes: float
     ) -> None:
-        self.posterior, self._uncorrected = after, uncorrected
+        self.posterior, self._own = after, own
         self.elbo.append(bound)
         self.changes.append(change)
         self.passes += passes
@@ -211,12 +238,6 @@ class Fit:
         """Go on in the schedule; the first two epochs, which stand for exploring, end with topics aligned."""
         if self.position <= schedule.EXPLORE:
             self.posterior, passes = aligned(self.posterior, self.start_seed)
-            self._uncorrected = self.posterior.gamma
+            self._own = self.posterior.gamma
             self.passes += passes
         self.position = max(schedule.EXPLORE, self.position + 1)
-
-
-def _rounds(plan: schedule.Plan, now: Posterior) -> int:
-    """How many rounds an E-step may take; beside neighbours a few are enough."""
-    few = now.pseudocounts is not None and not plan.cold
-    return min(plan.rounds, ROUNDS_BESIDE_NEIGHBOURS) if few else plan.rounds

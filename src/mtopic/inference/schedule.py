@@ -13,8 +13,8 @@ class Plan:
     An observation ends sooner when Σ_k|Δγ| < K·atol + rtol·(its counts). With ``explore`` the updates are those of the
     collapsed family, whatever the model's; with ``start``, signatures come from `stochastic.initial_signatures`; with
     ``align``, the posterior is `alignment.aligned` before.
-    ``isolated``: the spatial correction takes in observations without neighbours. ``descent``: how far the spatial
-    prior still has to come down, from 1 to 0.
+    ``isolated``: the spatial correction takes in observations without neighbours. ``momentum``: the iteration begins
+    beyond where the one before ended.
     """
 
     cold: bool
@@ -25,7 +25,7 @@ class Plan:
     start: bool = False
     align: bool = False
     isolated: bool = False
-    descent: float = 0.0
+    momentum: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,6 @@ def _original(iteration: int, max_rounds: int) -> Plan:
 
 EXPLORE = 10
 """Iterations by collapsed updates: after these, topics have parted and the model's own updates refine them."""
-DESCEND = 8
-"""Iterations in which the spatial prior comes down to its strength, a factor of 1.33 each."""
 
 
 def _fast(iteration: int, max_rounds: int) -> Plan:
@@ -56,15 +54,15 @@ def _fast(iteration: int, max_rounds: int) -> Plan:
     Few rounds from the last state are enough, as signatures move little between iterations. The first iteration of
     either stage begins every observation anew, so that topics can come back to those that had lost them.
     """
-    cold = iteration in (0, EXPLORE)
+    cold, explore = iteration in (0, EXPLORE), iteration < EXPLORE
     return Plan(
         cold=cold,
-        rounds=min(max_rounds, 20 if cold else 10),
+        rounds=min(max_rounds, 20 if cold else 10 if explore else 3),
         rtol=1e-3,
-        explore=iteration < EXPLORE,
+        explore=explore,
         start=iteration == 0,
         align=iteration == EXPLORE,
-        descent=max(0.0, 1 - (iteration - EXPLORE) / DESCEND),
+        momentum=iteration > EXPLORE,
     )
 
 
@@ -74,13 +72,13 @@ SCHEDULES = {
 }
 
 
-WINDOW = 10
-"""Iterations over which the bound is compared: it may stand still for a few and go on."""
-TOLERANCES = {"bound": 1e-5, "proportions": 5e-3, "batches": 1e-4}
+WINDOW = 20
+"""Iterations over which proportions are watched: they may stand still for a few and go on."""
+TOLERANCES = {"proportions": 5e-3, "batches": 1e-4}
 
 
 def tolerance(tol: float | str | None, of: str) -> float | None:
-    """The number that ``tol`` stands for, of the ``"bound"``, the ``"proportions"`` or the ``"batches"``."""
+    """The number that ``tol`` stands for, of the ``"proportions"`` or the ``"batches"``."""
     if tol == "auto":
         return TOLERANCES[of]
     if tol is None:
@@ -92,16 +90,9 @@ def tolerance(tol: float | str | None, of: str) -> float | None:
     return float(tol)
 
 
-def bound_has_settled(elbo: Sequence[float], refined: int, tol: float | None) -> bool:
-    """Whether the bound changed by less than ``tol`` of itself over `WINDOW` of the ``refined`` last iterations."""
-    if tol is None or refined < WINDOW or len(elbo) <= WINDOW:
-        return False
-    return bool(abs(elbo[-1] - elbo[-1 - WINDOW]) < tol * abs(elbo[-1]))
-
-
 def proportions_have_settled(changes: Sequence[float], refined: int, tol: float | None) -> bool:
-    """Whether the last of the ``refined`` iterations, two `WINDOW` at least, moved θ by less than ``tol``."""
-    return tol is not None and refined > 2 * WINDOW and changes[-1] < tol
+    """Whether the last `WINDOW` of the ``refined`` iterations together moved θ by less than ``tol``."""
+    return tol is not None and refined > WINDOW and sum(changes[-WINDOW:]) < tol
 
 
 def batches_have_settled(estimates: Sequence[float], per_epoch: int, tol: float | None) -> bool:

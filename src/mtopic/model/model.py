@@ -174,7 +174,8 @@ class Model:
         which the objective is appended to ``elbo``. ``VI(a)`` and then ``VI(b)`` give the same bits as ``VI(a + b)``,
         also if the model is saved after the first and loaded before the second. Ctrl-C ends a fit after the running
         iteration, with a warning; a second one ends it at once, with KeyboardInterrupt. Either way, the model is as its
-        last whole iteration made it.
+        last whole iteration made it. Where neighbours are the prior, ``gamma`` is without them while iterations go on,
+        and beside them when the call has ended; the bound is that without.
 
         With ``n_init`` of the model above 1, the first call makes all starts, one after the other, each of ``n_iter``
         iterations at most, and keeps the one with the highest bound at its end; later calls go on with this one. While
@@ -188,9 +189,10 @@ class Model:
         schedule
             ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged;
             10 iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from
-            the last state. ``"original"``: the trajectory of the original program, in double precision (of counts read
-            at ``dtype``), which never stops early. For variational inference with fixed priors.
-        {tol:bound callback checkpoint checkpoint_every}
+            the last state, and with momentum. ``"original"``: the trajectory of the original program, in double
+            precision (of counts read at ``dtype``), which never stops early. For variational inference with fixed
+            priors.
+        {tol:proportions callback checkpoint checkpoint_every}
 
         {Raises KeyError:schedule OSError:save}
         ValueError
@@ -209,7 +211,7 @@ class Model:
         at_least(0 if self._run.fit.iterations else 1, n_iter=n_iter)
         at_least(1, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
         chosen = self._run.checked_schedule(schedule)
-        schedules.tolerance(tol, "bound")
+        schedules.tolerance(tol, "proportions")
         monitor = Monitor(self, callback, checkpoint, checkpoint_every, "iterations")
         spatial = self._run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save, verbose=self.verbose)
         last = self._run.fit.iterations + n_iter
@@ -227,6 +229,7 @@ class Model:
         with monitor, self._run.fit.posterior.backend:
             while self._run.next_start(climb()):
                 pass
+            self._run.smooth(spatial, verbose=self.verbose)
 
     @public
     def SVI(
@@ -249,10 +252,9 @@ class Model:
         ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the topics, which are then
         merged), unless there are some already. An epoch, in which each observation is in one batch, stands for an
         iteration of `VI`, the first for the ten that explore. At the end, an iteration over all observations brings
-        ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, as many as
-        the strength needs to come down. Before these, neighbours take part from the second epoch on, by the γ that they
-        had last. `VI` goes on where `SVI` ends and the other way round. A fit that was cut between two steps and is
-        loaded from its checkpoint ends in the same bits.
+        ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, they take
+        part after it. `VI` goes on where `SVI` ends and the other way round. A fit that was cut between two steps and
+        is loaded from its checkpoint ends in the same bits.
 
         Parameters
         ----------
@@ -328,6 +330,7 @@ class Model:
                     break
             if schedule != "original":
                 svi.finish(run.fit, chosen, spatial, max_iter_d)
+                run.smooth(spatial, verbose=self.verbose)
 
     def _set(self, settings: Settings, counts: Counts) -> None:
         """Take over what was asked for, and the names of what is counted."""

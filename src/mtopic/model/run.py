@@ -8,7 +8,7 @@ import numpy as np
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
 from mtopic._progress import watched
-from mtopic.inference import Corpus, Double, Fit, SpatialTerm, initial
+from mtopic.inference import Corpus, Correction, Double, Fit, SpatialTerm, initial
 from mtopic.inference import schedule as schedules
 from mtopic.inference.learn.weights import learned_weights
 from mtopic.inference.random_streams import Stream, generator
@@ -104,15 +104,23 @@ class Run:
         last: int,
         after: Callable[[], bool],
     ) -> bool:
-        """Iterate until the fit has settled or had its ``last`` iteration; return whether ``after`` ended it."""
+        """Iterate until topics move little, or to the ``last`` iteration; return whether ``after`` ended it."""
         while self.fit.iterations < last:
-            self.converged = chosen.stops and self.fit.has_settled(tol, spatial)
+            self.converged = chosen.stops and self.fit.has_settled(tol)
             if self.converged:
                 break
             self.fit.iterate(chosen.plan(self.fit.position, max_rounds), spatial)
             if after():
                 return True
         return False
+
+    def smooth(self, spatial: SpatialTerm | None, *, verbose: bool) -> None:
+        """Have topics beside neighbours where these are the prior."""
+        if isinstance(spatial, Correction):
+            return
+        backend = self.fit.posterior.backend
+        with watched(backend, None, "neighbours", "row", verbose=verbose and spatial is not None):
+            self.fit.smooth(spatial)
 
     def next_start(self, ended: bool) -> bool:
         """Begin the start after one that is over; if there is none, or the user wants none, keep the best."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtopic._warn import warn
-from mtopic.inference import Fit, NeighbourPrior, SpatialTerm
+from mtopic.inference import Fit, SpatialTerm
 from mtopic.inference import schedule as schedules
 from mtopic.inference.stochastic import batches, svi_step
 
@@ -50,13 +50,9 @@ def steps(
 
 
 def finish(fit: Fit, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
-    """Iterate over all observations, once, or until neighbours have come down to their strength."""
+    """Iterate once over all observations."""
     fit.position = max(schedules.EXPLORE, fit.position)
-    while True:
-        plan = chosen.plan(fit.position, max_rounds)
-        fit.iterate(plan, spatial)
-        if plan.descent == 0 or not isinstance(spatial, NeighbourPrior):
-            return
+    fit.iterate(chosen.plan(fit.position, max_rounds), spatial)
 
 
 def steps_of_the_original(

@@ -63,7 +63,7 @@ def select_n_topics(
     n_folds
         Number of folds.
     n_iter
-        Largest number of iterations of a fit, which stops when the bound has settled.
+        Largest number of iterations of a fit, which stops when topics move little.
     {n_jobs}
     is_spatial
         Fit topics that neighbours share. Any of the next six options, given, does so too. Topics of held-out

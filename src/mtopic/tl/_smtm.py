@@ -16,15 +16,15 @@ from mtopic.model.settings import Settings
 class sMTM(Model):
     """Spatial multimodal topic model: `MTM` in which an observation expects the topics of its neighbours.
 
-    With ``smoothing="prior"``, θ_d ~ Dirichlet(α + strength · n_d · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the neighbours
-    j: n_d is the total of the observation's counts, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj = (Σ_k √(θ_dk
-    θ_jk))^8 is the likeness of the two, so that little is shared across a sharp border or with a cell of another kind.
-    Neighbours' θ are those of the iteration before. ``elbo`` is then a surrogate: the bound under the prior of its
-    iteration, which changes with the next; a fit stops when an iteration moves θ little.
+    With ``smoothing="prior"``, signatures are those of `MTM`. At the end of `VI` and `SVI`, each observation's counts
+    have the topics that they have there, and θ_d ~ Dirichlet(α + strength · n̄ · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the
+    neighbours j: n̄ is the mean count of the observations, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj =
+    (Σ_k √(θ_dk θ_jk))^8 is the likeness of the two, so that little is shared across a sharp border or with a cell of
+    another kind. With the likeness held, the means of all θ are the one solution of linear equations; it is made three
+    times. An observation with few counts takes more from its neighbours than one with many.
 
-    The prior weighs against counts, so prepared counts that were scaled up would count as more evidence than there is.
-    Where ``layers["counts"]`` holds the raw counts, the data are scaled to their total, all modalities by the same
-    factor.
+    Prepared counts that were scaled up would count as more evidence than there is. Where ``layers["counts"]`` holds the
+    raw counts, the data are scaled to their total, all modalities by the same factor.
 
     With ``smoothing="original"``, γ of an observation is multiplied after each E-step by 1 + s, where s is the mean
     direction of its neighbours' γ, weighed by cosine similarity and by exp(−π·distance²), and scaled back to its sum;

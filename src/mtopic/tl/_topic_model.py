@@ -64,7 +64,7 @@ def topic_model(
     {radius n_neighbors neighbors_key neighbors_method}
         If none of ``radius``, ``n_neighbors`` and this is given, neighbours are the 6 nearest observations, as in
         squidpy.
-    {library_key bandwidth smoothing strength n_iter tol:bound rng=seed:model n_jobs dtype inference}
+    {library_key bandwidth smoothing strength n_iter tol:proportions rng=seed:model n_jobs dtype inference}
         None: ``"collapsed"`` for cells and ``"variational"`` for tissue.
     {alpha}
         Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.

@@ -135,7 +135,9 @@ def transform(
     neighbours = _prior(fitted, around)
     total = data.n_obs if neighbours is None else None
     with posterior.backend, watched(posterior.backend, total, "topics", "observation", verbose=verbose):
-        fold_in(posterior, neighbours)
+        fold_in(posterior)
+        if neighbours is not None:
+            posterior.gamma = neighbours.smoothed(posterior.gamma, corpus.totals)
     gamma = posterior.gamma.astype(np.float64)
     proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
 

@@ -98,4 +98,4 @@ def _pseudocounts(data: Data, head: str, fitted: Posterior) -> Array | None:
     if params.smoothing != "prior" or not params.strength:
         return None
     prior = NeighbourPrior(weights_of_fit(data, params), params.strength)
-    return prior(fitted.gamma, fitted.corpus.totals, fitted.backend, descent=0)
+    return prior.pseudocounts(fitted.gamma, fitted.corpus.totals)

@@ -1,4 +1,4 @@
-"""What is hidden from a fit, and the strength of neighbours that predicts it."""
+"""The strength of neighbours that predicts counts that are hidden."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from scipy.sparse.csgraph import connected_components
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.fit import Fit
 from mtopic.inference.learn import strength
-from mtopic.inference.learn.strength import GROUPS, HIGHEST, LOWEST, hide_feature_groups, sample_neighbourhood
+from mtopic.inference.learn.strength import KEPT, STRENGTHS, sample_neighbourhood
 from mtopic.inference.posterior import initial
 
 
 def test_priors_of_features_go_with_them(rng):
-    """The start that is found on features in another order comes back in theirs: λ is at least η."""
+    """λ of the start is at least η."""
     corpus, eta = corpus_of(rng), np.where(rng.random(75) < 0.2, 500.0, 0.01)
     posterior = initial(corpus, 3, rng, np.array([0.1, 1.0, 0.3]), eta)
     fit = Fit(posterior, 0, learns_alpha=False, learns_eta=False)
@@ -31,60 +31,10 @@ def rng():
 
 
 def corpus_of(rng, n_obs=83, sizes=(52, 23), dtype=np.float32):
-    """Most observations have counts in every group of features; one has none at all."""
+    """One observation has no counts."""
     x = rng.poisson(3, (n_obs, sum(sizes)))
     x[5] = 0
     return Corpus(csr_array(x.astype(dtype)), np.concatenate([[0], np.cumsum(sizes)]))
-
-
-def test_shown_and_hidden_are_all_counts(rng):
-    corpus = corpus_of(rng)
-    seen, hidden, order = hide_feature_groups(corpus, rng)
-    assert seen.dtype == hidden.dtype == np.float32
-    assert seen.rows.shape == hidden.rows.shape == corpus.rows.shape
-    assert sorted(order) == list(range(75))
-    np.testing.assert_array_equal((seen.rows + hidden.rows).toarray(), corpus.rows.toarray()[:, order])
-    assert seen.rows.multiply(hidden.rows).nnz == 0
-
-
-def test_each_observation_hides_one_group_of_every_modality(rng):
-    seen, hidden, _ = hide_feature_groups(corpus_of(rng), rng)
-    assert len(seen.blocks) == 2 * GROUPS
-    assert seen.offsets[-1] == 75
-    there = np.stack([(hidden.rows[:, block].sum(axis=1) > 0) for block in seen.blocks])
-    left = np.stack([(seen.rows[:, block].sum(axis=1) > 0) for block in seen.blocks])
-    assert not (there & left).any()
-    full = np.arange(83) != 5
-    for modality in (slice(0, GROUPS), slice(GROUPS, None)):
-        assert (there[modality].sum(axis=0)[full] == 1).all()
-    np.testing.assert_array_equal(there[:GROUPS, full], there[GROUPS:, full])
-    hidden_by = there[:GROUPS, full].sum(axis=1)
-    assert hidden_by.max() - hidden_by.min() <= 2
-    assert there[:, 5].sum() == 0
-
-
-def test_every_group_is_a_modality_of_features_of_one_modality(rng):
-    seen, _, order = hide_feature_groups(corpus_of(rng), rng)
-    for i, block in enumerate(seen.blocks):
-        assert ((order[block] < 52) == (i < GROUPS)).all()
-    for sizes in np.split(np.diff(seen.offsets), 2):
-        assert sizes.max() - sizes.min() <= 1
-    assert (np.diff(order[seen.blocks[0]]) > 1).any()  # dealt out, not cut
-
-
-def test_modalities_of_few_features_have_as_many_groups(rng):
-    seen, hidden, _ = hide_feature_groups(corpus_of(rng, sizes=(30, 2, 1)), rng)
-    assert np.diff(seen.offsets).tolist() == [6, 6, 6, 6, 6, 1, 1, 1]
-    assert hidden.rows[:, 30:].nnz > 0
-
-
-def test_hidden_groups_differ_by_their_seed_only():
-    def drawn(seed):
-        seen, *_ = hide_feature_groups(corpus_of(np.random.default_rng(0)), np.random.default_rng(seed))
-        return seen.rows.toarray()
-
-    np.testing.assert_array_equal(drawn(1), drawn(1))
-    assert (drawn(1) != drawn(2)).any()
 
 
 def grid(width, height):
@@ -129,38 +79,75 @@ def test_patches_are_of_all_parts_of_the_tissue():
     assert reached.size > 380
 
 
-def scores_with_top_at(top, steepness=1.0):
-    calls = []
-
-    def score(rung):
-        calls.append(rung)
-        return np.full(4, -steepness * (rung - top) ** 2)
-
-    return score, calls
+def curve(*points):
+    """Gains at the strengths that are tried, on lines between points of (power of 2, gain)."""
+    return np.interp(np.log2(STRENGTHS), *np.transpose(points))
 
 
-@pytest.mark.parametrize("start", [-1, 0, 2])
-@pytest.mark.parametrize("top", [-9.0, -2.3, -1.0, 0.4, 2.6, 9.0])
-def test_the_climb_ends_on_the_best_rung(top, start):
-    score, calls = scores_with_top_at(top)
-    best = strength._climb(score, start)
-    assert best == np.clip(round(top), LOWEST, HIGHEST)
-    assert LOWEST <= min(calls)
-    assert max(calls) <= HIGHEST
-    if LOWEST < best < HIGHEST:
-        assert best + strength._weakest(score, best) == pytest.approx(top)
-    else:
-        assert strength._weakest(score, best) == 0
+@pytest.mark.parametrize(
+    ("gains", "power"),
+    [
+        (curve((-5, 0), (1, 10), (5, 0)), 1.4),  # 9 of 10 is a fifth of the way to the next
+        (curve((-5, 10), (-3, 9.5), (-1, 8.5), (5, 0)), -2),
+        (curve((-5, 0), (-3, 9.9), (1, 10), (3, 9.8), (5, 7)), 3 + 2 * 0.8 / 2.8),
+        (curve((-5, 0), (5, 10)), 5),
+        (curve((-5, 10), (5, 9.5)), 5),
+        (curve((-5, 9.5), (-3, 0), (1, 10), (3, 0)), 1.2),  # not by what lies before the best
+    ],
+)
+def test_the_greatest_that_keeps_most_of_the_best_gain(gains, power):
+    assert KEPT == 0.9
+    assert strength._greatest(gains) == pytest.approx(2**power, rel=1e-12)
 
 
-@pytest.mark.parametrize(("noise", "down"), [(0.5, 0.5), (1.0, 0.5**0.5), (2.0, 1.0), (100.0, 1.0)])
-def test_a_weaker_one_is_taken_as_long_as_it_is_no_worse_by_a_standard_error(noise, down):
-    def score(rung):
-        return -((rung - 0.4) ** 2) + noise * rung * np.array([1.0, -1.0, 1.0, -1.0])
-
-    assert 0 + strength._weakest(score, 0) == pytest.approx(0.4 - down)
+def test_gains_in_another_unit_make_no_difference():
+    gains = np.random.default_rng(0).random(STRENGTHS.size)
+    assert strength._greatest(1e4 * gains) == pytest.approx(strength._greatest(gains), rel=1e-12)
 
 
-def test_a_flat_top_is_where_it_began():
-    assert strength._climb(lambda rung: np.zeros(4), 0) == 0
-    assert strength._weakest(lambda rung: np.zeros(4), 0) == 0
+def tissue(width, *, smooth, depth=60, seed=0):
+    """A fit to be begun, counts of a square of places, and its neighbours; topics are in stripes or anywhere."""
+    rng = np.random.default_rng(seed)
+    theta = rng.dirichlet(np.full(4, 0.3), width**2)
+    if smooth:
+        stripe = np.arange(width**2) % width * 4 // width
+        theta = 0.1 / 4 + 0.9 * np.eye(4)[stripe]
+    corpus = Corpus(csr_array(rng.poisson(depth * theta @ rng.dirichlet(np.full(75, 0.2), 4))), np.array([0, 52, 75]))
+    corpus = corpus.astype(np.dtype(np.float64))
+    fit = Fit(initial(corpus, 4, rng, 0.25, 0.01), 0, learns_alpha=False, learns_eta=False)
+    fit.configure(corpus.dtype, 1)
+    return fit, corpus, grid(width, width)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("depth", [60, 300])
+def test_noise_teaches_no_strength(depth, seed):
+    """Where counts are few, any mean predicts better than none; strangers tell that from neighbours."""
+    noise = tissue(20, smooth=False, depth=depth, seed=seed)
+    assert strength.learned_strength(*noise, np.random.default_rng(seed))[0] == 0
+
+
+def test_stripes_teach_strength_the_more_the_less_places_tell():
+    found = [
+        strength.learned_strength(*tissue(20, smooth=True, depth=depth), np.random.default_rng(0))[0]
+        for depth in (15, 60, 2000)
+    ]
+    assert found[0] > found[1] > found[2]
+
+
+def test_a_gain_has_to_be_sure(monkeypatch):
+    monkeypatch.setattr(strength, "STANDARD_ERRORS", 1e3)
+    assert strength.learned_strength(*tissue(20, smooth=True), np.random.default_rng(0))[0] == 0
+
+
+def test_the_start_serves_the_whole_fit_if_it_had_all(monkeypatch):
+    arguments = tissue(12, smooth=True)
+    learned, lam, passes = strength.learned_strength(*arguments, np.random.default_rng(0))
+    assert lam.shape == (75, 4)
+    assert passes > strength.ITERATIONS
+    again = strength.learned_strength(*arguments, np.random.default_rng(0))
+    assert (again[0], again[2]) == (learned, passes)
+    monkeypatch.setattr(strength, "MOST_OBSERVATIONS", 100)
+    _, lam, fewer = strength.learned_strength(*arguments, np.random.default_rng(0))
+    assert lam is None
+    assert fewer < passes

@@ -9,39 +9,6 @@ from .jit import kernel, kernel_reassociate
 
 
 @kernel
-def root_shares(start, stop, values, out):
-    """Write the square roots of the shares that the entries have in their row's sum."""
-    for row in range(start, stop):
-        total = 0.0
-        for k in range(values.shape[1]):
-            total += values[row, k]
-        for k in range(values.shape[1]):
-            out[row, k] = math.sqrt(values[row, k] / total)
-
-
-@kernel_reassociate
-def neighbour_pseudocounts(start, stop, indptr, indices, weights, roots, sharpness, scale, out):
-    """Write ``scale`` of each row × the mean over its neighbours of shares, the squares of ``roots``, × likeness.
-
-    Likeness is the Bhattacharyya coefficient of the two rows to the power ``sharpness``. A row without neighbours
-    becomes zero.
-    """
-    n_topics = roots.shape[1]
-    total = np.empty(n_topics)
-    for d in range(start, stop):
-        mass = 0.0
-        total[:] = 0
-        for i in range(indptr[d], indptr[d + 1]):
-            mass += weights[i]
-            weight = weights[i] * special.dot(roots[d], roots[indices[i]]) ** sharpness
-            for k in range(n_topics):
-                total[k] += weight * roots[indices[i], k] * roots[indices[i], k]
-        share = scale[d] / mass if mass > 0 else 0.0
-        for k in range(n_topics):
-            out[d, k] = share * total[k]
-
-
-@kernel
 def unit_rows(start, stop, values, out):
     """Write each row divided by its Euclidean norm."""
     for row in range(start, stop):

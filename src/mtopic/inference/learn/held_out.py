@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, initial, schedule
 from mtopic.inference.stochastic import STEPS, initial_signatures
 
-LONGEST = 20
-"""Iterations of a short fit, at most: strengths are compared, and they part before fits have settled."""
-SETTLED = 5e-3
-"""Share of an observation's topics that an iteration moves, on average, when a short fit may end: as in a whole fit."""
+HIDDEN = 0.2
+"""Share of the counts that is hidden: enough to compare predictions, and little enough to leave signatures."""
 ROUNDS = 3
-"""Of an E-step; few are enough from the last state, as in `fit.ROUNDS_BESIDE_NEIGHBOURS`."""
+"""Of an E-step; few are enough from the last state."""
 
 
 class HeldOut:
@@ -40,28 +40,40 @@ class HeldOut:
     def advance(self, iterations: int) -> None:
         """Take the common state further, without neighbours."""
         for _ in range(iterations):
-            self._iterate(self.common, None)
+            self._iterate(self.common)
 
-    def log_likelihood(
-        self, *, prior: NeighbourPrior | None = None, weights: Double | None = None, longest: int = LONGEST
-    ) -> Double:
-        """`Posterior.log_likelihood` of the hidden counts after ``longest`` iterations, or when proportions settle.
-
-        With this prior from neighbours, and ``weights`` of modalities in place of those that the counts came with.
-        """
-        fit = replace(self.common, elbo=[], changes=[])
-        if weights is not None:
-            fit.posterior = replace(fit.posterior, corpus=fit.posterior.corpus.with_weights(weights))
-        for iteration in range(longest):
-            self._iterate(fit, prior)
-            if iteration > schedule.DESCEND and fit.changes[-1] < SETTLED:
-                break
+    def under(self, weights: Double, iterations: int) -> Double:
+        """`Posterior.log_likelihood` of the hidden counts after further iterations with these weights of modalities."""
+        of = self.common.posterior
+        fit = replace(self.common, posterior=replace(of, corpus=of.corpus.with_weights(weights)), elbo=[], changes=[])
+        for _ in range(iterations):
+            self._iterate(fit)
         return fit.posterior.log_likelihood(self._hidden)
 
-    def _iterate(self, fit: Fit, prior: NeighbourPrior | None) -> None:
+    def beside(self, neighbours: NeighbourPrior | None) -> Double:
+        """The same beside neighbours, with the signatures as they are."""
+        of = self.common.posterior
+        gamma = of.gamma if neighbours is None else neighbours.smoothed(of.gamma, of.corpus.totals)
+        return replace(of, gamma=gamma).log_likelihood(self._hidden)
+
+    def _iterate(self, fit: Fit) -> None:
         before = fit.passes
-        fit.iterate(schedule.SCHEDULES["fast"].plan(fit.position, ROUNDS), prior)
+        fit.iterate(schedule.SCHEDULES["fast"].plan(fit.position, ROUNDS), None)
         self.passes += (fit.passes - before) * self._share
+
+
+def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
+    """The counts without a random part `HIDDEN`, and this part; values are rounded up or down at random."""
+    rows = corpus.rows
+    whole = np.floor(rows.data + rng.random(rows.nnz)).astype(np.int64)
+    away = np.minimum(rng.binomial(whole, HIDDEN), rows.data)
+
+    def part(data: NDArray[np.floating]) -> Corpus:
+        kept = csr_array((data.astype(rows.dtype), rows.indices.copy(), rows.indptr.copy()), shape=rows.shape)
+        kept.eliminate_zeros()
+        return replace(corpus, rows=kept)
+
+    return part(rows.data - away), part(away)
 
 
 def parabola(below: Double, above: Double, error: Double) -> tuple[float, float]:

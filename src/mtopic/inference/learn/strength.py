@@ -1,102 +1,67 @@
 """How strongly neighbours should count, learned from counts that are hidden from the fit."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference import Array, Corpus, Double, Fit, NeighbourPrior, priors
+from mtopic.inference import Array, Corpus, Double, Fit, NeighbourPrior
 
-from .held_out import HeldOut, parabola
+from .held_out import HeldOut, thinned
 
-STEP = 3.0
-"""Ratio of the strengths that are tried; the likelihood changes little over less, and a parabola goes between."""
-FIRST = -1
-"""Power of `STEP` that is tried first: a third of an observation's own counts."""
-LOWEST, HIGHEST = -3, 3
-"""Powers beyond which neighbours have next to no influence, or the observation itself."""
+STRENGTHS = 2.0 ** np.arange(-5, 6, 2)
+"""Those that are tried; the likelihood changes little between two, and beyond them neighbours are nothing or all."""
+ITERATIONS = 40
+"""Of the short fit after it has explored."""
+KEPT = 0.9
+"""Share of the gain: the likelihood has a flat top, and the greatest strength on it serves regions best."""
 STANDARD_ERRORS = 3
-"""How much better than without neighbours the best has to be, so that noise smoothes nothing."""
-GROUPS = 5
-"""Of features, one of which is hidden from each observation: a fifth of the counts."""
+"""How much better than strangers neighbours have to be, so that noise smoothes nothing."""
 MOST_OBSERVATIONS = 3000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
-
-Score = Callable[[int], Double]
 
 
 def learned_strength(
     fit: Fit, counts: Corpus, neighbours: csr_array, rng: np.random.Generator
 ) -> tuple[float, Array | None, float]:
-    """How strongly neighbours should count: as strongly as lets short fits predict best what is hidden from them.
+    """How strongly neighbours should count, by how well topics beside them predict counts that are hidden.
 
-    A part of the features is hidden from each observation. Powers of `STEP` are tried as strengths, uphill from
-    `FIRST`. The strength taken is the weakest that predicts as well as the best, up to a standard error, and 0 where
-    a fit without neighbours does. With it, λ at the start of these fits, which serves the whole fit as well, unless
-    they did not have all observations; and their work in full passes over the data.
+    Signatures are those of a short fit to the counts that are shown. The strength taken is the greatest that keeps the
+    share `KEPT` of what the best of `STRENGTHS` gains over none, and 0 where this is not surely more than strangers
+    gain: observations that are not near, in the same graph. With it, λ at the start of the short fit, which serves the
+    whole fit as well, unless it did not have all observations; and the work in full passes over the data.
     """
     chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
-    shown, hidden, order = hide_feature_groups(counts.part(chosen), rng)
-    permuted = replace(fit.posterior, eta=priors.part(fit.posterior.eta, order))
-    held_out = HeldOut(replace(fit, posterior=permuted), shown, hidden, counts.rows.nnz, rng)
-    near = csr_array(neighbours[chosen][:, chosen])
+    held_out = HeldOut(fit, *thinned(counts.part(chosen), rng), counts.rows.nnz, rng)
+    held_out.advance(ITERATIONS)
+    near, order = csr_array(neighbours[chosen][:, chosen]), rng.permutation(chosen.size)
+    alone, worth = held_out.beside(None), counts.modality_weights
 
-    @cache
-    def score(rung: int) -> Double:
-        return held_out.log_likelihood(prior=NeighbourPrior(near, STEP**rung)) @ shown.modality_weights
+    def gains(graph: csr_array) -> Double:
+        beside = [held_out.beside(NeighbourPrior(graph, strength)) for strength in STRENGTHS]
+        return np.asarray((np.stack(beside) - alone) @ worth)
 
-    best = _climb(score, FIRST)
-    gain = score(best) - held_out.log_likelihood() @ shown.modality_weights
-    is_better = gain.sum() > STANDARD_ERRORS * gain.std() * np.sqrt(gain.size)
-    strength = STEP ** (best + _weakest(score, best)) if is_better else 0.0
-    lam = held_out.lam[np.argsort(order)] if chosen.size == counts.n_obs else None
-    return strength, lam, held_out.passes
-
-
-def _climb(score: Score, start: int) -> int:
-    """The rung from ``start`` uphill that has no better neighbour."""
-    best = start
-    for step in (1, -1):
-        while LOWEST <= best + step <= HIGHEST and score(best + step).sum() > score(best).sum():
-            best += step
-        if best != start:
-            break
-    return best
+    of_neighbours, of_strangers = gains(near), gains(csr_array(near[order][:, order]))
+    surplus = _best(of_neighbours) - _best(np.vstack([of_strangers, np.zeros(chosen.size)]))
+    is_sure = surplus.sum() > STANDARD_ERRORS * surplus.std() * np.sqrt(surplus.size)
+    strength = _greatest(of_neighbours.sum(axis=1)) if is_sure else 0.0
+    return strength, held_out.lam if chosen.size == counts.n_obs else None, held_out.passes
 
 
-def _weakest(score: Score, best: int) -> float:
-    """From the best rung to where a parabola through it is a standard error below its top, a rung at most."""
-    if not LOWEST < best < HIGHEST:
-        return 0.0
-    below, above = (score(best + step) - score(best) for step in (-1, 1))
-    top, reach = parabola(below, above, below)
-    return top - reach
+def _best(gains: Double) -> Double:
+    """The row with the largest sum."""
+    return np.asarray(gains[gains.sum(axis=1).argmax()])
 
 
-def hide_feature_groups(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus, NDArray[np.intp]]:
-    """Counts without those of one feature group in each observation, these, and the features in their new order.
-
-    The features of every modality are put into `GROUPS` groups at random, each of which becomes a modality of its own.
-    """
-    groups = [rng.permutation(block.stop - block.start) % GROUPS for block in corpus.blocks]
-    order = np.concatenate([b.start + np.argsort(g, kind="stable") for b, g in zip(corpus.blocks, groups, strict=True)])
-    group = np.concatenate([np.sort(g) for g in groups])
-    offsets = np.cumsum([0, *np.concatenate([np.unique(g, return_counts=True)[1] for g in groups])])
-    columns, sets = corpus.measured_sets.permuted(order, offsets)
-    group = sets.of_features(group)
-    counts = csr_array(corpus.rows[:, columns]).tocoo()
-    hidden = group[counts.col] == (rng.permutation(corpus.n_obs) % GROUPS)[counts.row]
-
-    weights = None if corpus.weights is None else np.repeat(corpus.weights, [np.unique(g).size for g in groups])
-
-    def part(keep: NDArray[np.bool_]) -> Corpus:
-        rows = csr_array((counts.data[keep], (counts.row[keep], counts.col[keep])), shape=counts.shape)
-        return Corpus(rows, offsets, weights, sets)
-
-    return part(~hidden), part(hidden), order
+def _greatest(gains: Double) -> float:
+    """Where, beyond the best strength, the gain has come down to `KEPT` of the best, on lines through those tried."""
+    best = int(gains.argmax())
+    enough, beyond = KEPT * gains[best], gains[best:]
+    too_far = np.flatnonzero(beyond < enough)
+    if not too_far.size:
+        return float(STRENGTHS[-1])
+    after = best + too_far[0]
+    part = (gains[after - 1] - enough) / (gains[after - 1] - gains[after])
+    return float(STRENGTHS[after - 1] * (STRENGTHS[after] / STRENGTHS[after - 1]) ** part)
 
 
 def sample_neighbourhood(neighbours: csr_array, size: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -6,17 +6,14 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from mtopic.inference import Corpus, Double, Fit, Posterior
 from mtopic.inference.priors import Prior
 
-from .held_out import HeldOut, parabola
+from .held_out import HeldOut, parabola, thinned
 
 MOST_OBSERVATIONS = 20_000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
-HIDDEN = 0.2
-"""Share of the counts that is hidden: enough to compare predictions, and little enough to leave signatures."""
 START_BATCHES = 48
 """Fewer than in the start of a fit, whose topics have to be better than these."""
 ITERATIONS_BEFORE, ITERATIONS_AFTER = 5, 5
@@ -46,7 +43,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     more than the frequencies of its features do.
     """
     chosen = np.sort(rng.permutation(counts.n_obs)[:MOST_OBSERVATIONS])
-    shown, hidden = thinned(counts.part(chosen), rng)
+    shown, hidden = thinned(replace(counts.part(chosen), weights=None), rng)
     held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, START_BATCHES)
     held_out.advance(ITERATIONS_BEFORE)
     unit = 1 / dispersion(held_out.common.posterior)
@@ -54,7 +51,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     @cache
     def predicted(rungs: Rungs) -> Double:
         weights = unit / unit.max() * STEP ** np.array(rungs, dtype=float)
-        return held_out.log_likelihood(weights=weights, longest=ITERATIONS_AFTER)
+        return held_out.under(weights, ITERATIONS_AFTER)
 
     def score(rungs: Rungs) -> Double:
         return predicted(rungs) @ unit
@@ -68,20 +65,6 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     predictable = _surely_positive(predicted(best) - by_chance)
     weights = unit * factors * (predictable | ~predictable.any())
     return weights / weights.max(), held_out.passes
-
-
-def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
-    """The counts without a random part `HIDDEN`, and this part; values are rounded up or down at random."""
-    rows = corpus.rows
-    whole = np.floor(rows.data + rng.random(rows.nnz)).astype(np.int64)
-    away = np.minimum(rng.binomial(whole, HIDDEN), rows.data)
-
-    def part(data: NDArray[np.floating]) -> Corpus:
-        kept = csr_array((data.astype(rows.dtype), rows.indices.copy(), rows.indptr.copy()), shape=rows.shape)
-        kept.eliminate_zeros()
-        return replace(corpus, rows=kept, weights=None)
-
-    return part(rows.data - away), part(away)
 
 
 def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> Double:
