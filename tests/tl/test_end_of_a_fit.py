@@ -11,7 +11,7 @@ import mtopic as mt
 )
 def test_further_iterations_change_next_to_nothing(shared, name, n_topics, inference):
     data = read_h5ad(shared / "data" / f"{name}.h5ad")
-    data = data[:, (data.X > 0).sum(axis=0) > 0.85 * data.n_obs].copy()
+    data = data[:, (data.X > 0).sum(axis=0) > 0.6 * data.n_obs].copy()
     where = {"spatial_key": "spatial", "n_neighbors": 6, "inference": inference, "n_jobs": 1, "verbose": False}
     mt.tl.topic_model(data, n_topics, **where)
     fit = data.uns["mtopic"]
