@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant("Fit.smooth", "prior.smoothed(self._own,", "prior.smoothed(self.posterior.gamma,"),
     Mutant("Fit.from_state", 'plain.get("momentum", 1.0)', "1.0"),
     Mutant("Momentum.ahead", "(self.t - 1) / self._next()", "self.t / self._next()"),
-    Mutant("Momentum.ahead", "np.maximum(gamma, lowest[0])", "np.maximum(gamma, 0)"),
+    Mutant("Momentum.ahead", "np.maximum(gamma, alpha)", "np.maximum(gamma, 0)"),
     Mutant("Momentum._next", "4 * self.t**2", "self.t**2"),
     Mutant("Fit.rate", "self.drawn / size", "0"),
     Mutant("_are_right", "gain <= MARGIN", "gain <= 1e9 * MARGIN"),

@@ -22,12 +22,10 @@ def test_fast_starts_explores_and_refines():
     assert all(plan(i, 7).rounds <= 7 for i in range(30))
 
 
-def test_what_refines_has_momentum_and_few_rounds():
+def test_what_refines_has_momentum():
     plan = schedule.SCHEDULES["fast"].plan
     plans = [plan(i, 100) for i in range(2 * schedule.EXPLORE)]
     assert [i for i, p in enumerate(plans) if p.momentum] == [*range(schedule.EXPLORE + 1, 2 * schedule.EXPLORE)]
-    assert {p.rounds for p in plans if p.momentum} == {3}
-    assert min(p.rounds for p in plans if not p.momentum) == 10
     assert not any(schedule.SCHEDULES["original"].plan(i, 100).momentum for i in range(50))
 
 

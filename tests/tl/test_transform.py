@@ -348,18 +348,17 @@ def test_tissue_comes_out_as_in_the_fit(tissue, prepared):
     np.testing.assert_array_equal(transformed(train, fresh(train), neighbors_key="spatial"), again)
 
 
-def test_new_tissue_has_neighbours_of_its_own():
+def test_new_tissue_has_neighbours_of_its_own(tissue):
     """The neighbours of new spots make their topics better, and their graph is written."""
-    tissue = mt.datasets.simulate(500, 5, modalities={"rna": 120, "atac": 200}, depth=20)
     west = tissue.obsm["spatial"][:, 0] < np.median(tissue.obsm["spatial"][:, 0])
     train, new = tissue[west].copy(), tissue[~west].copy()
-    mt.tl.topic_model(train, 5, spatial_key="spatial", strength=0.3, verbose=False)
+    mt.tl.topic_model(train, 5, spatial_key="spatial", strength=1.0, verbose=False)
     beside = new.copy()
     mt.tl.transform(train, beside, spatial_key="spatial", verbose=False)
     truth = new.obsm["true_topics"]
     assert error(beside.obsm["topics"], truth) < error(transformed(train, new), truth)
     params = beside.uns["mtopic"]["params"]
-    assert (params["strength"], params["n_neighbors"], params["stored_graph"]) == (0.3, 6, "spatial")
+    assert (params["strength"], params["n_neighbors"], params["stored_graph"]) == (1.0, 6, "spatial")
     assert (np.diff(beside.obsp["spatial_connectivities"].indptr) == 6).all()
     wide = new.copy()
     mt.tl.transform(train, wide, spatial_key="spatial", n_neighbors=12, verbose=False)

@@ -17,6 +17,8 @@ from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
 TRACES, OF_THE_POSTERIOR = ("elbo", "changes", "estimates"), ("alpha", "eta", "family")
+ROUNDS_WITH_MOMENTUM = 3
+"""Of an E-step, which momentum goes on with in the next; more of them are more work to the same end."""
 BEFORE = "gamma_before", "lambda_before"
 
 State: TypeAlias = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -118,6 +120,8 @@ class Fit:
             now, done = aligned(now, self.start_seed)
             passes += done
         moves = plan.momentum and not isinstance(spatial, Correction)
+        if moves:
+            plan = replace(plan, rounds=min(plan.rounds, ROUNDS_WITH_MOMENTUM))
         momentum = self._momentum if moves else Momentum()
         ahead = momentum.ahead(now)
         after, own, bound, work = self._updated(plan, ahead, spatial)

@@ -29,8 +29,8 @@ class Momentum:
         gamma, lam = (
             table + share * (table - old) for table, old in zip((now.gamma, now.lam), self.before, strict=True)
         )
-        lowest = np.asarray(now.alpha, gamma.dtype), by_row(now.eta, lam.dtype)
-        return replace(now, gamma=np.maximum(gamma, lowest[0]), lam=np.maximum(lam, lowest[1]))
+        alpha, eta = np.asarray(now.alpha, gamma.dtype), by_row(now.eta, lam.dtype)
+        return replace(now, gamma=np.maximum(gamma, alpha), lam=np.maximum(lam, eta))
 
     def after(self, last: Posterior) -> Self:
         """The momentum after an iteration that began at ``last``."""

@@ -54,12 +54,12 @@ def _fast(iteration: int, max_rounds: int) -> Plan:
     Few rounds from the last state are enough, as signatures move little between iterations. The first iteration of
     either stage begins every observation anew, so that topics can come back to those that had lost them.
     """
-    cold, explore = iteration in (0, EXPLORE), iteration < EXPLORE
+    cold = iteration in (0, EXPLORE)
     return Plan(
         cold=cold,
-        rounds=min(max_rounds, 20 if cold else 10 if explore else 3),
+        rounds=min(max_rounds, 20 if cold else 10),
         rtol=1e-3,
-        explore=explore,
+        explore=iteration < EXPLORE,
         start=iteration == 0,
         align=iteration == EXPLORE,
         momentum=iteration > EXPLORE,

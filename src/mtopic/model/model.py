@@ -229,7 +229,7 @@ class Model:
         with monitor, self._run.fit.posterior.backend:
             while self._run.next_start(climb()):
                 pass
-            self._run.smooth(spatial, verbose=self.verbose)
+            self._run.smooth(spatial)
 
     @public
     def SVI(
@@ -330,7 +330,7 @@ class Model:
                     break
             if schedule != "original":
                 svi.finish(run.fit, chosen, spatial, max_iter_d)
-                run.smooth(spatial, verbose=self.verbose)
+                run.smooth(spatial)
 
     def _set(self, settings: Settings, counts: Counts) -> None:
         """Take over what was asked for, and the names of what is counted."""

@@ -114,12 +114,9 @@ class Run:
                 return True
         return False
 
-    def smooth(self, spatial: SpatialTerm | None, *, verbose: bool) -> None:
+    def smooth(self, spatial: SpatialTerm | None) -> None:
         """Have topics beside neighbours where these are the prior."""
-        if isinstance(spatial, Correction):
-            return
-        backend = self.fit.posterior.backend
-        with watched(backend, None, "neighbours", "row", verbose=verbose and spatial is not None):
+        if not isinstance(spatial, Correction):
             self.fit.smooth(spatial)
 
     def next_start(self, ended: bool) -> bool:

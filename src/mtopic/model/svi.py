@@ -1,7 +1,7 @@
 """Stochastic variational inference: steps from batches of observations."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,9 +50,9 @@ def steps(
 
 
 def finish(fit: Fit, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
-    """Iterate once over all observations."""
+    """Iterate once over all observations, without momentum, which is of several."""
     fit.position = max(schedules.EXPLORE, fit.position)
-    fit.iterate(chosen.plan(fit.position, max_rounds), spatial)
+    fit.iterate(replace(chosen.plan(fit.position, max_rounds), momentum=False), spatial)
 
 
 def steps_of_the_original(

@@ -1,4 +1,4 @@
-"""Points in groups: by k-means, a mixture or Leiden, and how stable a number of groups is."""
+"""Points in groups: by a mixture or by Leiden, and how stable a number of groups is."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -37,23 +37,13 @@ RESOLUTIONS, STEPS = (1e-3, 1e2), 40
 
 def partition(method: str, n_init: int) -> Partition:
     """The way to groups that goes by this name."""
-    if method in ("kmeans", "mixture"):
-        return partial(kmeans if method == "kmeans" else mixture, n_init=n_init)
+    if method == "mixture":
+        return partial(mixture, n_init=n_init)
     if method != "leiden":
-        raise ValueError(f"method={method!r}: choose 'kmeans', 'mixture' or 'leiden'")
+        raise ValueError(f"method={method!r}: choose 'mixture' or 'leiden'")
     if find_spec("igraph") is None:
-        raise ImportError("method='leiden' needs igraph: pip install 'mtopic[leiden]', or use method='kmeans'")
+        raise ImportError("method='leiden' needs igraph: pip install 'mtopic[leiden]', or use method='mixture'")
     return leiden
-
-
-def kmeans(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -> Partitions:
-    """Groups around means, the best of ``n_init`` starts."""
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    options = {"n_init": n_init, "random_state": seed}
-    with threadpool_limits(1):  # as below, and runs are made at once
-        return {number: KMeans(number, **options).fit_predict(points) for number in numbers}
 
 
 def mixture(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -> Partitions:

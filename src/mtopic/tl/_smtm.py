@@ -20,8 +20,9 @@ class sMTM(Model):
     have the topics that they have there, and θ_d ~ Dirichlet(α + strength · n̄ · Σ_j w_dj ℓ_dj θ_j / Σ_j w_dj) over the
     neighbours j: n̄ is the mean count of the observations, w_dj = exp(−(distance / bandwidth)² / 2), and ℓ_dj =
     (Σ_k √(θ_dk θ_jk))^8 is the likeness of the two, so that little is shared across a sharp border or with a cell of
-    another kind. With the likeness held, the means of all θ are the one solution of linear equations; it is made three
-    times. An observation with few counts takes more from its neighbours than one with many.
+    another kind. With the likeness held, the means of all θ are the one solution of linear equations; the likeness is
+    made three times, from the solution before. An observation with few counts takes more from its neighbours than one
+    with many.
 
     Prepared counts that were scaled up would count as more evidence than there is. Where ``layers["counts"]`` holds the
     raw counts, the data are scaled to their total, all modalities by the same factor.

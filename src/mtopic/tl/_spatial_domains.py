@@ -15,7 +15,7 @@ from ._partitions import partition, stability
 from ._ring_means import ring_means
 
 VARIANCE_KEPT = 0.99
-"""By the principal components: neighbouring rings are alike."""
+"""By the principal components: neighbouring rings are alike, and a mixture's time is quadratic in the dimensions."""
 
 
 @public
@@ -25,11 +25,11 @@ def spatial_domains(
     *,
     topics: str = "topics",
     neighbors_key: str = "spatial",
-    n_rings: int = 2,
-    method: Literal["kmeans", "mixture", "leiden"] = "kmeans",
+    n_rings: int = 4,
+    method: Literal["mixture", "leiden"] = "mixture",
     candidates: Sequence[int] = range(2, 16),
     n_runs: int = 6,
-    n_init: int = 10,
+    n_init: int = 3,
     key_added: str = "domain",
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
@@ -54,16 +54,15 @@ def spatial_domains(
         Number of rings: the l-th are the observations that are l steps away. More rings give larger and smoother
         domains; 0 ignores the surroundings.
     method
-        ``"kmeans"``: groups around means. ``"mixture"``: a mixture of Gaussian distributions that share one
-        covariance, whose diagonal is raised by 1% of the mean variance. ``"leiden"``: communities of a graph of the 15
-        nearest descriptions, at the resolution that gives ``n_domains``; needs igraph (``pip install
-        'mtopic[leiden]'``).
+        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 1% of
+        the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution that
+        gives ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
     candidates
         Numbers to choose from.
     n_runs
         Number of resamples on which stability is measured.
     n_init
-        Number of starts of k-means or of a mixture; the best is kept.
+        Number of starts of a mixture; the likeliest is kept.
     key_added
         Key of the domains in ``obs``.
     {rng}

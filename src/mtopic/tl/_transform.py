@@ -133,8 +133,7 @@ def transform(
     Counts(corpus, new.obs_names, new.features).warn_empty()
     posterior = new.posterior(corpus, n_jobs)
     neighbours = _prior(fitted, around)
-    total = data.n_obs if neighbours is None else None
-    with posterior.backend, watched(posterior.backend, total, "topics", "observation", verbose=verbose):
+    with posterior.backend, watched(posterior.backend, data.n_obs, "topics", "observation", verbose=verbose):
         fold_in(posterior)
         if neighbours is not None:
             posterior.gamma = neighbours.smoothed(posterior.gamma, corpus.totals)
