@@ -6,7 +6,8 @@ Sets, selection of genes and radius are those of `spatial_domains.py`, and two m
 (Codeluppi et al. 2018; its regions, and its cell types) and DLPFC 151507 with 151508 as two sections (spatialLIBD, 200
 genes). Topics by `topic_model`, strength and priors learned. The readings, each with the labels: dominant topics by
 either rule, `spatial_domains` with as many domains as labels, and k-means with as many clusters on the square roots of
-the proportions, which knows the number but not the space.
+the proportions, which knows the number but not the space. `--strength 0` is the model without neighbours;
+`--all-genes` fits all genes in place of the selected ones.
 """
 
 import argparse
@@ -78,15 +79,16 @@ def readings(data: AnnData, labels: pd.Series, graph: csr_array, seed: int) -> d
     return found
 
 
-def evaluate(folder: Path, n_topics: int, inference: str, name: str, seed: int) -> list[dict[str, object]]:
+def evaluate(options: argparse.Namespace, name: str, seed: int) -> list[dict[str, object]]:
     """The readings when the fit stops and after further iterations, and what these have changed."""
     warnings.simplefilter("ignore")
-    adata, labels, radius = load(folder, *(SETS | MORE)[name])
+    adata, labels, radius = load(options.data, *(SETS | MORE)[name], all_genes=options.all_genes)
+    how = {"inference": options.inference, "strength": options.strength}
     radius = by_section(adata) if SECTION in adata.obs else radius
     graph = graph_of(adata, radius)
-    ended = fit(adata, n_topics, radius, seed, inference=inference)
+    ended = fit(adata, options.n_topics, radius, seed, **how)
     rounds = len(ended.uns["mtopic"]["elbo"])
-    later = fit(adata, n_topics, radius, seed, inference=inference, n_iter=rounds + FURTHER, tol=None)
+    later = fit(adata, options.n_topics, radius, seed, n_iter=rounds + FURTHER, tol=None, **how)
     rows = []
     for when, data in {"when it stops": ended, f"{FURTHER} more": later}.items():
         row: dict[str, object] = {"set": name, "seed": seed, "when": when} | readings(data, labels, graph, seed)
@@ -97,6 +99,10 @@ def evaluate(folder: Path, n_topics: int, inference: str, name: str, seed: int) 
     return rows
 
 
+def _strength(given: str) -> float | str:
+    return given if given == "auto" else float(given)
+
+
 def main() -> None:
     """Print the means over the seeds, and over the sets that `spatial_domains.py` has."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,17 +110,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--n-topics", type=int, default=N_TOPICS)
     parser.add_argument("--inference", default="variational", choices=["variational", "collapsed"])
+    parser.add_argument("--strength", type=_strength, default="auto")
+    parser.add_argument("--all-genes", action="store_true")
     parser.add_argument("--sets", nargs="+", default=list(SETS | MORE), choices=list(SETS | MORE))
     parser.add_argument("--out", type=Path, help="a CSV of all fits, from which a run that was ended goes on")
     arguments = parser.parse_args()
     jobs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.sets]
     known = pd.read_csv(arguments.out) if arguments.out and arguments.out.exists() else pd.DataFrame()
     done = set(zip(known["set"], known["seed"], strict=True)) if len(known) else set()
-    calls = (
-        delayed(evaluate)(arguments.data, arguments.n_topics, arguments.inference, *job)
-        for job in jobs
-        if job not in done
-    )
+    calls = (delayed(evaluate)(arguments, *job) for job in jobs if job not in done)
     for rows in Parallel(n_jobs=2, return_as="generator")(calls):
         known = pd.concat([known, pd.DataFrame(rows)], ignore_index=True)
         if arguments.out:

@@ -50,12 +50,12 @@ SPATIAL = {"spatial_key": "spatial", "n_jobs": 1, "verbose": False}
 Table = NDArray[np.float64]
 
 
-def load(folder: Path, file: str, column: str) -> tuple[AnnData, pd.Series, float]:
-    """Counts of the selected genes, labels, and the radius in units of the longer side."""
+def load(folder: Path, file: str, column: str, *, all_genes: bool = False) -> tuple[AnnData, pd.Series, float]:
+    """Counts of the selected genes or of all, labels, and the radius in units of the longer side."""
     adata = read_h5ad(folder / f"{file}.h5ad")
     adata.X = csr_matrix(adata.X, dtype=np.float32)
-    adata = adata[:, adata.X.getnnz(axis=0) >= 0.05 * adata.n_obs].copy()
-    if adata.n_vars > 2000:
+    adata = adata[:, adata.X.getnnz(axis=0) >= (1 if all_genes else 0.05 * adata.n_obs)].copy()
+    if adata.n_vars > 2000 and not all_genes:
         logs = _logs(adata)
         sc.pp.highly_variable_genes(logs, n_top_genes=2000, flavor="seurat")
         adata = adata[:, logs.var["highly_variable"].to_numpy()].copy()

@@ -85,8 +85,8 @@ TEXTS = {
         ``schedule="original"``, else the prior. A given ``strength`` means the prior.""",
     "strength": """Weight of the prior: with 1, neighbours that are alike weigh together as much as the counts of an
         observation that has as many as the mean. ``"auto"`` learns it when the model is first fitted, from raw counts,
-        a fifth of which is hidden: the greatest that keeps nine tenths of what neighbours gain in predicting these, and
-        0 unless they surely gain more than strangers do. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of
+        a fifth of which is hidden: the greatest that keeps half of what neighbours gain in predicting these, and 0
+        unless they surely gain. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of
         the raw ones.""",
     "seed:model": """Seed of all that is random, the starts of fits and the batches of SVI: an integer, which gives the
         same bits each time, or a generator. A generator is drawn from, so the next model made with it is another
@@ -99,9 +99,10 @@ TEXTS = {
         array of K positive numbers, for topics of unequal size. With an array, the start is made under its mean, and
         the topics found are ordered: the one with most evidence gets the largest number.""",
     "eta": """Prior of the signatures: a number for all features of all modalities, ``"auto"`` to learn it, from 0.01,
-        or a mapping from modality to a number, an array with a positive number for each feature, or a Series, which
-        goes by the names of features and may have more of them. A modality that is not given has 0.01. A feature whose
-        number outweighs its counts does not tell topics apart.""",
+        ``"frequency"`` for a number in proportion to each feature's counts, learned from counts that are hidden from
+        short fits before the fit begins, or a mapping from modality to a number, an array with a positive number for
+        each feature, or a Series, which goes by the names of features and may have more of them. A modality that is not
+        given has 0.01. A feature whose number outweighs its counts does not tell topics apart.""",
     "modality_weights": """How much a count of each modality weighs as evidence on topics: ``"equal"`` for 1 each,
         numbers by modality (1 where not given), or ``"auto"`` to learn them from the raw counts when the model is first
         fitted. Signatures are made of all counts at any weight.""",

@@ -252,3 +252,17 @@ def test_eta_of_known_signatures(true, family):
     for _ in range(60):
         eta = FAMILIES[family].learned_eta([c + eta for c in counts], np.ones(len(counts)), eta, Backend())
     assert eta == pytest.approx(true, rel=0.25)
+
+
+@pytest.mark.parametrize("prior", [SAME, UNEVEN])
+@pytest.mark.parametrize("common", [0.0, 0.3, 1.0])
+def test_likelihood_of_counts_of_which_a_share_goes_by_frequency(prior, common):
+    model, hidden = posterior("variational", **prior), corpus(seed=3)
+    model.update(np.random.default_rng(2).gamma(1.0, 1.0, model.gamma.shape), model.lam)
+    theta = model.gamma / model.gamma.sum(axis=1, keepdims=True)
+    found, eta = model.log_likelihood(hidden, common), np.broadcast_to(model.eta, 33)
+    for m, block in enumerate(model.corpus.blocks):
+        beta = model.lam[block] / model.lam[block].sum(axis=0)
+        frequent = model.corpus.rows[:, block].sum(axis=0) + eta[block]
+        predicted = (1 - common) * theta @ beta.T + common * frequent / frequent.sum()
+        np.testing.assert_allclose(found[:, m], (hidden.rows[:, block].toarray() * np.log(predicted)).sum(axis=1))

@@ -271,3 +271,68 @@ def test_uneven_priors_are_not_learned(tissue):
     model = fit(tissue, alpha="auto", eta={"rna": 0.1})
     assert model.alpha != 0.25
     assert model.eta == {"rna": 0.1, "atac": 0.01}
+
+
+def spatial(data, eta="frequency", model=mt.tl.sMTM, **options):
+    return model(data, 4, spatial_key="spatial", n_neighbors=6, eta=eta, n_jobs=1, verbose=False, **options)
+
+
+@pytest.mark.parametrize("inference", FAMILIES)
+def test_eta_by_frequency_is_in_proportion_to_the_counts(tissue, inference):
+    model = fit(tissue, eta="frequency", inference=inference)
+    for mod, eta in model.eta.items():
+        counts = np.asarray(tissue[mod].X.sum(axis=0)).ravel()
+        shares = eta[counts > 0] * 4 / counts[counts > 0]
+        assert 0.0009 < shares[0] < 0.31
+        np.testing.assert_allclose(shares, shares[0], rtol=1e-3)
+        assert (model.lambda_[mod] >= eta * (1 - 1e-6)).all()
+    assert (np.diff(model.elbo[11:]) >= -1e-7 * abs(model.elbo[-1])).all()
+
+
+def test_eta_by_frequency_goes_on_to_the_same_bits(tissue, tmp_path):
+    """Also from a file that was written before it was learned, and after."""
+    whole, parts = spatial(tissue), spatial(tissue)
+    whole.VI(24, tol=None)
+    for n_iter in (12, 12):
+        parts.save(tmp_path / "model.h5")
+        parts = mt.tl.load_model(tmp_path / "model.h5", tissue)
+        parts.VI(n_iter, tol=None)
+    np.testing.assert_array_equal(parts.gamma, whole.gamma)
+    for mod, eta in whole.eta.items():
+        np.testing.assert_array_equal(parts.eta[mod], eta)
+    assert parts.elbo == whole.elbo
+
+
+def test_eta_by_frequency_is_learned_from_raw_counts_and_made_for_those_of_the_fit(tissue):
+    raw = fit(tissue, eta="frequency", n_iter=1)
+    mt.pp.tfidf(tissue, mod="atac")
+    mt.pp.scale_counts(tissue)
+    prepared = fit(tissue, eta="frequency", n_iter=1)
+
+    def share(model, counts):
+        totals = np.asarray(counts.sum(axis=0)).ravel()
+        return np.median(model.eta["atac"][totals > 0] * 4 / totals[totals > 0])
+
+    of_raw, of_prepared = tissue["atac"].layers["counts"], tissue["atac"].X
+    assert share(prepared, of_prepared) == pytest.approx(share(raw, of_raw), rel=1e-5)
+
+
+def test_starts_have_one_eta_by_frequency(tissue):
+    one, several = spatial(tissue), spatial(tissue, n_init=3)
+    for model in (one, several):
+        model.VI(5)
+    for mod, eta in one.eta.items():
+        np.testing.assert_array_equal(several.eta[mod], eta)
+
+
+def test_batches_have_eta_by_frequency(tissue):
+    model = mt.tl.MTM(tissue, 4, eta="frequency", n_jobs=1, verbose=False)
+    model.SVI(n_batches=10, batch_size=50)
+    assert all(0 < eta.min() < eta.max() for eta in model.eta.values())
+
+
+def test_the_original_has_no_eta_by_frequency(tissue):
+    with pytest.raises(ValueError, match="numbers for alpha and eta"):
+        fit(tissue, eta="frequency", schedule="original")
+    with pytest.raises(ValueError, match="eta='frequencies'.*'frequency'"):
+        fit(tissue, eta="frequencies")

@@ -83,7 +83,7 @@ def test_regions_are_found_and_numbered_by_size(stripes):
         "params": {
             "topics": "topics",
             "neighbors_key": "spatial",
-            "n_rings": 4,
+            "n_rings": 2,
             "method": "mixture",
             "n_domains": 3,
         }

@@ -35,6 +35,8 @@ class Fit:
     learns_alpha: bool
     """Unless neighbours are the prior."""
     learns_eta: bool
+    eta_shares: list[float] | None = None
+    """Of modalities, whose η is `by_frequency`; empty before they are learned, None where η is otherwise."""
     elbo: list[float] = field(default_factory=list)
     """The bound after each iteration, under the prior that its E-step had."""
     changes: list[float] = field(default_factory=list)
@@ -78,7 +80,8 @@ class Fit:
     @classmethod
     def from_state(cls, corpus: Corpus, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The fit with this `state`."""
-        known: dict[str, Any] = {"count_scale": plain.get("evidence"), **arrays, **plain}  # as it was called before
+        known: dict[str, Any] = {"count_scale": plain.get("evidence"), "eta_shares": None}  # of earlier versions
+        known |= {**arrays, **plain}
         known |= {name: arrays[name].tolist() for name in TRACES}
         of = (known[name] for name in ("gamma", "lambda", *OF_THE_POSTERIOR))
         known["posterior"] = Posterior(corpus, *of)

@@ -143,13 +143,19 @@ class Posterior:
         normaliser = float(total) - self.backend.sum("log_gamma", prior)
         return t, float(by_row.sum()) + normaliser * (len(gamma) / len(prior))
 
-    def log_likelihood(self, hidden: Corpus) -> Double:
-        """Σ_v x_dv ln Σ_k θ_dk β_kv of counts of the observations, D × M, with the means of θ and β."""
+    def log_likelihood(self, hidden: Corpus, common: float = 0.0) -> Double:
+        """Σ_v x_dv ln Σ_k θ_dk β_kv of counts of the observations, D × M, with the means of θ and β.
+
+        Of every prediction, the share ``common`` is that of the features' frequencies instead.
+        """
         of = self.one_modality_per_set()
-        theta = (of.gamma / of.gamma.sum(axis=1, keepdims=True)).astype(of.lam.dtype)
-        scores = []
+        theta, lam = of.gamma / of.gamma.sum(axis=1, keepdims=True), of.lam
+        if common:
+            theta = np.column_stack([(1 - common) * theta, np.full(len(theta), common)])
+            lam = np.column_stack([lam, of.corpus.rows.sum(axis=0, dtype=np.float64) + of.eta])
+        theta, scores = theta.astype(of.lam.dtype), []
         for block in hidden.column_blocks:
-            beta = (of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)).astype(of.lam.dtype)
+            beta = (lam[block] / lam[block].sum(axis=0, dtype=np.float64)).astype(of.lam.dtype)
             scores.append(of.backend.log_likelihood(csr_array(hidden.rows[:, block]), theta, beta))
         return hidden.summed(np.stack(scores).T)
 

@@ -13,6 +13,7 @@ class Stream(IntEnum):
     BATCHES = 3
     FURTHER_STARTS = 4
     ALIGNMENT = 5
+    CONCENTRATION = 6
 
 
 def generator(seed: int, stream: Stream, epoch: int = 0) -> np.random.Generator:

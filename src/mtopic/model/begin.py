@@ -41,13 +41,15 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
     rng = np.random.default_rng(settings.seed)
     seeds = [int(child.integers(2**63)) for child in rng.spawn(settings.n_init)]
     posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference)
-    if not settings.raw and counts.has_raw_layer and (weights is None or settings.smooths_by_prior):
+    learns = weights is None or settings.smooths_by_prior or settings.eta_by_frequency
+    if not settings.raw and counts.has_raw_layer and learns:
         order = counts.obs_names, counts.features
         observed = weighted(read_counts(data, settings, True, order).corpus, weights)
     smoothing = NoSmoothing()
     if settings.spatial is not None:
         smoothing = Smoothing.of(data, settings.spatial, 1.0 if observed is None else observed.total / given.total)
-    fit, starts = Fit(posterior, seeds[0], learns_alpha, learns_eta), Starts(seeds) if len(seeds) > 1 else None
+    fit = Fit(posterior, seeds[0], learns_alpha, learns_eta, [] if settings.eta_by_frequency else None)
+    starts = Starts(seeds) if len(seeds) > 1 else None
     return counts, Run(fit, rng, weights, smoothing, given, observed, starts)
 
 

@@ -14,13 +14,14 @@ from mtopic.inference.priors import Prior
 ETA = 0.01
 
 Alpha: TypeAlias = float | Sequence[float] | NDArray[np.floating] | Literal["auto"] | None
-Eta: TypeAlias = float | Mapping[str, float | Sequence[float] | NDArray[np.floating] | pd.Series] | Literal["auto"]
+OfModality: TypeAlias = float | Sequence[float] | NDArray[np.floating] | pd.Series
+Eta: TypeAlias = float | Mapping[str, OfModality] | Literal["auto", "frequency"]
 
 
 def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
     """α to begin with, and whether it is to be learned."""
     if given is None or isinstance(given, str) or np.ndim(given) == 0:
-        return _number("alpha", given, 1 / n_topics, "an array of one for each topic")
+        return _number("alpha", given, 1 / n_topics, "an array of one for each topic, or 'auto' to learn it")
     names = pd.Index([topic_name(k) for k in range(n_topics)])
     if isinstance(given, pd.Series) and names.isin(given.index).any():
         given = _by_name(given, names, "alpha", "topics")
@@ -28,14 +29,16 @@ def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
 
 
 def read_eta(given: Eta, features: Mapping[str, pd.Index]) -> tuple[Prior, bool]:
-    """η to begin with, by features of all modalities where they differ, and whether it is to be learned."""
+    """η to begin with, by features of all modalities where they differ, and whether it is to be learned on the way."""
+    if isinstance(given, str) and given == "frequency":
+        return ETA, False
     if not isinstance(given, Mapping):
         if not isinstance(given, str) and np.ndim(given):
             raise ValueError(
                 "eta has no number for all features: give a mapping by modality, such as "
                 f"{{{next(iter(features))!r}: …}}"
             )
-        return _number("eta", given, ETA, "a mapping by modality")
+        return _number("eta", given, ETA, "a mapping by modality, or 'auto' or 'frequency' to learn it")
     for mod in given:
         look_up(features, mod, "modality", "modalities (eta)")
     return np.concatenate([_of_modality(given.get(mod, ETA), names, mod) for mod, names in features.items()]), False
@@ -92,7 +95,7 @@ def _number(name: str, given: Any, default: float, forms: str) -> tuple[float, b
     if given is None or given == "auto":
         return default, given == "auto"
     if isinstance(given, str | Mapping) or not 0 < given < np.inf:
-        raise ValueError(f"{name}={given!r}: give a positive number, {forms}, or 'auto' to learn it")
+        raise ValueError(f"{name}={given!r}: give a positive number, {forms}")
     return float(given), False
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
 from mtopic._progress import watched
-from mtopic.inference import Corpus, Correction, Double, Fit, SpatialTerm, initial
+from mtopic.inference import Corpus, Correction, Double, Fit, SpatialTerm, by_frequency, initial
 from mtopic.inference import schedule as schedules
+from mtopic.inference.learn.concentration import learned_shares
 from mtopic.inference.learn.weights import learned_weights
 from mtopic.inference.random_streams import Stream, generator
 
@@ -18,7 +19,7 @@ from .smoothing import NoSmoothing
 from .stability import stability
 from .starts import Starts
 
-BEFORE = "weights and strength"
+BEFORE = "priors, weights and strength"
 WITHOUT_DATA = "the model was loaded without its data: mtopic.tl.load_model(path, data) goes on with a fit"
 
 
@@ -57,28 +58,32 @@ class Run:
                 "schedule='original' takes counts as they are: make the model with modality_weights='equal', or fit "
                 "with schedule='fast'"
             )
-        if self.fit.posterior.family != "variational" or self.fit.learns_alpha or self.fit.learns_eta:
+        learns = self.fit.learns_alpha, self.fit.learns_eta, self.fit.eta_shares is not None
+        if self.fit.posterior.family != "variational" or any(learns):
             raise ValueError(
                 "schedule='original' is variational with fixed priors: make the model with inference='variational' "
-                "and without 'auto', or fit with schedule='fast'"
+                "and numbers for alpha and eta, or fit with schedule='fast'"
             )
         return chosen
 
     def prepare(
         self, name: str, dtype: np.dtype, n_jobs: int, save: Callable[[], None], *, verbose: bool
     ) -> SpatialTerm | None:
-        """Have precision, scale, weights and strength as a schedule needs them; return what neighbours do."""
+        """Have precision, scale, priors, weights and strength as a schedule needs them; return what neighbours do."""
         scale = self.smoothing.count_scale(name)
         self.fit.configure(schedules.SCHEDULES[name].dtype or dtype, n_jobs, scale)
         self.schedule = name
-        learns_weights, learns_strength = self.modality_weights is None, self.smoothing.learns(name)
-        shows = verbose and (learns_weights or learns_strength)
+        unknown = {
+            self._learn_eta: self.fit.eta_shares == [],
+            self._learn_weights: self.modality_weights is None,
+            self._learn_strength: self.smoothing.learns(name),
+        }
+        shows = verbose and any(unknown.values())
         with self.fit.posterior.backend as backend, watched(backend, None, BEFORE, "row", verbose=shows):
-            if learns_weights:
-                self._learn_weights()
-            if learns_strength:
-                self._learn_strength()
-        if learns_weights or learns_strength:
+            for learn, is_unknown in unknown.items():
+                if is_unknown:
+                    learn()
+        if any(unknown.values()):
             save()
         if not self.learns_from_observed():
             self.observed = None
@@ -86,7 +91,7 @@ class Run:
 
     def learns_from_observed(self) -> bool:
         """Whether something is still to be learned from the counts as they were observed."""
-        return self.modality_weights is None or self.smoothing.learns()
+        return self.fit.eta_shares == [] or self.modality_weights is None or self.smoothing.learns()
 
     def as_observed(self) -> Corpus:
         """The counts as they were observed."""
@@ -137,6 +142,12 @@ class Run:
             self.stability = stability(best.posterior.lam, starts.others, corpus)
         return False
 
+    def _learn_eta(self) -> None:
+        of, rng = self.fit.posterior, generator(self.fit.start_seed, Stream.CONCENTRATION)
+        shares, passes = learned_shares(self.fit, self.as_observed(), rng)
+        of.eta, self.fit.eta_shares = by_frequency(of.corpus, shares, of.n_topics), shares.tolist()
+        self.fit.passes += passes
+
     def _learn_weights(self) -> None:
         of, rng = self.fit.posterior, generator(self.fit.start_seed, Stream.WEIGHTS)
         self.modality_weights, passes = learned_weights(self.fit, self.as_observed(), rng)
@@ -157,7 +168,8 @@ class Run:
         alpha = 1 / of.n_topics if running.learns_alpha else of.alpha
         eta = ETA if running.learns_eta else of.eta
         posterior = initial(of.corpus, of.n_topics, generator(seed, Stream.FURTHER_STARTS), alpha, eta, of.family)
-        fit = Fit(posterior, seed, running.learns_alpha, running.learns_eta, count_scale=running.count_scale)
+        learns = running.learns_alpha, running.learns_eta, running.eta_shares
+        fit = Fit(posterior, seed, *learns, count_scale=running.count_scale)
         fit.configure(of.corpus.dtype, 1, running.count_scale)
         posterior.backend = of.backend
         return fit

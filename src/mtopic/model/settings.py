@@ -105,6 +105,11 @@ class Settings:
         return self.spatial is not None and self.spatial.smoothing != "original"
 
     @property
+    def eta_by_frequency(self) -> bool:
+        """Whether η goes by the frequencies of the features."""
+        return isinstance(self.eta, str) and self.eta == "frequency"
+
+    @property
     def precision(self) -> np.dtype:
         """The precision of the fit."""
         return np.dtype(self.dtype)
@@ -142,7 +147,9 @@ def recipe(spatial: bool) -> dict[str, Any]:
     distinguishes single spots less of a say.
     """
     common = {"raw": True, "alpha": "auto", "modality_weights": "auto"}
-    return common | ({"inference": "variational", "eta": ETA} if spatial else {"inference": "collapsed", "eta": "auto"})
+    return common | (
+        {"inference": "variational", "eta": "frequency"} if spatial else {"inference": "collapsed", "eta": "auto"}
+    )
 
 
 def weights_by_modality(given: Weights, modalities: list[str]) -> NDArray[np.float64] | None:

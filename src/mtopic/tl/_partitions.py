@@ -22,7 +22,7 @@ Partitions: TypeAlias = dict[int, Labels]
 Partition: TypeAlias = Callable[[Points, Sequence[int], int], Partitions]
 """Of points, into each of some numbers of groups, with a seed."""
 
-FLOOR = 0.01
+FLOOR = 0.1
 """Added to the variance of each dimension, in units of the mean variance."""
 
 RESAMPLED = 0.8

@@ -25,7 +25,7 @@ def spatial_domains(
     *,
     topics: str = "topics",
     neighbors_key: str = "spatial",
-    n_rings: int = 4,
+    n_rings: int = 2,
     method: Literal["mixture", "leiden"] = "mixture",
     candidates: Sequence[int] = range(2, 16),
     n_runs: int = 6,
@@ -54,9 +54,9 @@ def spatial_domains(
         Number of rings: the l-th are the observations that are l steps away. More rings give larger and smoother
         domains; 0 ignores the surroundings.
     method
-        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 1% of
-        the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution that
-        gives ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
+        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 10%
+        of the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution
+        that gives ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
     candidates
         Numbers to choose from.
     n_runs

@@ -57,7 +57,8 @@ def topic_model(
 
     For cells, signatures are inferred by collapsed updates and the priors are learned, which predicts held-out counts
     best. For tissue, neighbours are the prior, with a strength that is learned from counts hidden from short fits, and
-    signatures are variational, so that the peculiarities of single spots influence the topics less.
+    signatures are variational and drawn to the frequencies of the features, as strongly as hidden counts ask for, so
+    that the peculiarities of single spots influence the topics less.
 
     {Parameters data:counts n_topics spatial_key}
         With this or any of the next five, neighbours share their topics (`sMTM`).
@@ -69,7 +70,7 @@ def topic_model(
     {alpha}
         Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
     {eta}
-        None: ``"auto"`` for cells and 0.01 for tissue.
+        None: ``"auto"`` for cells and ``"frequency"`` for tissue.
     {modality_weights n_init}
         The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
     {batch_key:model callback}

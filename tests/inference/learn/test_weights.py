@@ -131,16 +131,6 @@ def test_thinning_counts_that_are_not_whole():
     assert 0.15 * x.sum() < hidden.rows.sum() < 0.25 * x.sum()
 
 
-def test_likelihood_by_frequency():
-    rng = np.random.default_rng(0)
-    shown, hidden = (rng.poisson(2.0, (20, 9)).astype(float) for _ in range(2))
-    offsets = np.array([0, 6, 9])
-    found = weights.by_frequency(Corpus(csr_array(shown), offsets), Corpus(csr_array(hidden), offsets), 0.5)
-    for m, block in enumerate((slice(0, 6), slice(6, 9))):
-        share = (shown[:, block].sum(axis=0) + 0.5) / (shown[:, block].sum() + 0.5 * (block.stop - block.start))
-        np.testing.assert_allclose(found[:, m], hidden[:, block] @ np.log(share))
-
-
 def test_dispersion_is_the_ratio_of_variances(counts):
     model = posterior(counts * np.array([3.0] * 20 + [0.1] * 13))
     gamma, _ = model.e_step(np.ones((30, K)), 20)

@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, initial, schedule
+from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, by_frequency, initial, schedule
+from mtopic.inference.priors import Prior
 from mtopic.inference.stochastic import STEPS, initial_signatures
 
 HIDDEN = 0.2
 """Share of the counts that is hidden: enough to compare predictions, and little enough to leave signatures."""
+COMMON = 0, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6
+"""Shares of a prediction that are tried for the frequencies of the features."""
 ROUNDS = 3
 """Of an E-step; few are enough from the last state."""
 
@@ -28,7 +31,8 @@ class HeldOut:
         of = fit.posterior
         self._hidden = hidden
         self._share = shown.rows.nnz / max(1, n_nonzeros)
-        posterior = initial(shown, of.n_topics, rng, of.alpha, of.eta, of.family)
+        eta = by_frequency(shown, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
+        posterior = initial(shown, of.n_topics, rng, of.alpha, eta, of.family)
         self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self.common.configure(shown.dtype, 1)
         posterior.backend = of.backend
@@ -42,19 +46,27 @@ class HeldOut:
         for _ in range(iterations):
             self._iterate(self.common)
 
-    def under(self, weights: Double, iterations: int) -> Double:
-        """`Posterior.log_likelihood` of the hidden counts after further iterations with these weights of modalities."""
+    def under(self, iterations: int, *, weights: Double | None = None, eta: Prior | None = None) -> Double:
+        """`Posterior.log_likelihood` of the hidden counts after further iterations with other weights, or another η."""
         of = self.common.posterior
-        fit = replace(self.common, posterior=replace(of, corpus=of.corpus.with_weights(weights)), elbo=[], changes=[])
+        corpus = of.corpus if weights is None else of.corpus.with_weights(weights)
+        posterior = replace(of, corpus=corpus, eta=of.eta if eta is None else eta)
+        fit = replace(self.common, posterior=posterior, elbo=[], changes=[])
         for _ in range(iterations):
             self._iterate(fit)
         return fit.posterior.log_likelihood(self._hidden)
 
     def beside(self, neighbours: NeighbourPrior | None) -> Double:
-        """The same beside neighbours, with the signatures as they are."""
+        """The same beside neighbours, with the signatures as they are, and the best of `COMMON` in each modality.
+
+        Where topics are uncertain, to be drawn to what is common predicts better, whoever is near: that is no gain of
+        neighbours.
+        """
         of = self.common.posterior
         gamma = of.gamma if neighbours is None else neighbours.smoothed(of.gamma, of.corpus.totals)
-        return replace(of, gamma=gamma).log_likelihood(self._hidden)
+        beside = replace(of, gamma=gamma)
+        tried = np.stack([beside.log_likelihood(self._hidden, common) for common in COMMON])
+        return np.take_along_axis(tried, tried.sum(axis=1).argmax(axis=0)[None, None], axis=0)[0]
 
     def _iterate(self, fit: Fit) -> None:
         before = fit.passes

@@ -12,10 +12,10 @@ STRENGTHS = 2.0 ** np.arange(-5, 6, 2)
 """Those that are tried; the likelihood changes little between two, and beyond them neighbours are nothing or all."""
 ITERATIONS = 40
 """Of the short fit after it has explored."""
-KEPT = 0.9
-"""Share of the gain: the likelihood has a flat top, and the greatest strength on it serves regions best."""
+KEPT = 0.5
+"""Of the gain: the likelihood has a flat top, and a great strength on it serves regions best (B1 and DLPFC)."""
 STANDARD_ERRORS = 3
-"""How much better than strangers neighbours have to be, so that noise smoothes nothing."""
+"""How far above 0 the gain has to be, so that noise smoothes nothing."""
 MOST_OBSERVATIONS = 3000
 """Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 
@@ -26,30 +26,20 @@ def learned_strength(
     """How strongly neighbours should count, by how well topics beside them predict counts that are hidden.
 
     Signatures are those of a short fit to the counts that are shown. The strength taken is the greatest that keeps the
-    share `KEPT` of what the best of `STRENGTHS` gains over none, and 0 where this is not surely more than strangers
-    gain: observations that are not near, in the same graph. With it, λ at the start of the short fit, which serves the
-    whole fit as well, unless it did not have all observations; and the work in full passes over the data.
+    part `KEPT` of what the best of `STRENGTHS` gains over none, and 0 where this gain is not sure. With it, λ at the
+    start of the short fit, which serves the whole fit as well, unless it did not have all observations; and the work in
+    full passes over the data.
     """
     chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
     held_out = HeldOut(fit, *thinned(counts.part(chosen), rng), counts.rows.nnz, rng)
     held_out.advance(ITERATIONS)
-    near, order = csr_array(neighbours[chosen][:, chosen]), rng.permutation(chosen.size)
-    alone, worth = held_out.beside(None), counts.modality_weights
-
-    def gains(graph: csr_array) -> Double:
-        beside = [held_out.beside(NeighbourPrior(graph, strength)) for strength in STRENGTHS]
-        return np.asarray((np.stack(beside) - alone) @ worth)
-
-    of_neighbours, of_strangers = gains(near), gains(csr_array(near[order][:, order]))
-    surplus = _best(of_neighbours) - _best(np.vstack([of_strangers, np.zeros(chosen.size)]))
-    is_sure = surplus.sum() > STANDARD_ERRORS * surplus.std() * np.sqrt(surplus.size)
-    strength = _greatest(of_neighbours.sum(axis=1)) if is_sure else 0.0
+    near = csr_array(neighbours[chosen][:, chosen])
+    beside = [held_out.beside(NeighbourPrior(near, strength)) for strength in STRENGTHS]
+    gains = (np.stack(beside) - held_out.beside(None)) @ counts.modality_weights
+    best = gains[gains.sum(axis=1).argmax()]
+    is_sure = best.sum() > STANDARD_ERRORS * best.std() * np.sqrt(best.size)
+    strength = _greatest(gains.sum(axis=1)) if is_sure else 0.0
     return strength, held_out.lam if chosen.size == counts.n_obs else None, held_out.passes
-
-
-def _best(gains: Double) -> Double:
-    """The row with the largest sum."""
-    return np.asarray(gains[gains.sum(axis=1).argmax()])
 
 
 def _greatest(gains: Double) -> float:

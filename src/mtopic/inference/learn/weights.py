@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtopic.inference import Corpus, Double, Fit, Posterior
-from mtopic.inference.priors import Prior
 
 from .held_out import HeldOut, parabola, thinned
 
@@ -51,12 +50,12 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     @cache
     def predicted(rungs: Rungs) -> Double:
         weights = unit / unit.max() * STEP ** np.array(rungs, dtype=float)
-        return held_out.under(weights, ITERATIONS_AFTER)
+        return held_out.under(ITERATIONS_AFTER, weights=weights)
 
     def score(rungs: Rungs) -> Double:
         return predicted(rungs) @ unit
 
-    by_chance = by_frequency(shown, hidden, held_out.common.posterior.eta)
+    by_chance = held_out.common.posterior.log_likelihood(hidden, common=1)
     best, none = _descend(score, len(unit)), (0,) * len(unit)
     gain = score(best) - score(none)
     if not _surely_positive(gain) or gain.sum() < SMALLEST_GAIN * (score(best) - by_chance @ unit).sum():
@@ -65,15 +64,6 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     predictable = _surely_positive(predicted(best) - by_chance)
     weights = unit * factors * (predictable | ~predictable.any())
     return weights / weights.max(), held_out.passes
-
-
-def by_frequency(shown: Corpus, hidden: Corpus, eta: Prior) -> Double:
-    """Log likelihood of the hidden counts, D × M, under the frequencies of the features among those shown."""
-    eta = shown.measured_sets.of_features(eta) if isinstance(eta, np.ndarray) else eta
-    counts = np.asarray(shown.rows.sum(axis=0, dtype=np.float64)).ravel() + eta
-    logs = [np.log(counts[block] / counts[block].sum()) for block in shown.column_blocks]
-    parts = [hidden.rows[:, block] @ log for block, log in zip(shown.column_blocks, logs, strict=True)]
-    return shown.summed(np.stack(parts, axis=1))
 
 
 def dispersion(of: Posterior) -> Double:
