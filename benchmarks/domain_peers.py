@@ -1,7 +1,7 @@
 """Domains of tissues by other programs, told the number of labels, beside `tl.spatial_domains` on the same genes.
 
 python benchmarks/domain_peers.py --data FOLDER      (FOLDER holds the sets of `going_on.py`, whose genes these are)
-The peers: pip install cellcharter nichepca pybanksy igraph   (measured with 0.3.7, 0.2.1 and 1.3.5)
+The peers: pip install cellcharter nichepca pybanksy igraph   (measured with 0.3.7, 0.0.1 and 1.3.5)
 
 cellcharter: 15 principal components of the logarithms, beside their means over three rings of the graph, and its
 mixture, by its defaults. nichepca: its pipeline (normalise, logarithm, average, components) on its graph of 6 or of 25
@@ -72,7 +72,9 @@ PEERS: dict[str, Callable[[AnnData, csr_array, int, int], Found]] = {
 
 
 def _logs(adata: AnnData) -> AnnData:
-    logs = AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var[[]].copy(), obsm={"spatial": adata.obsm["spatial"]})
+    logs = AnnData(
+        adata.X.copy(), obs=adata.obs.copy(), var=adata.var[[]].copy(), obsm={"spatial": adata.obsm["spatial"]}
+    )
     sc.pp.normalize_total(logs, target_sum=1e4)
     sc.pp.log1p(logs)
     return logs

@@ -115,7 +115,7 @@ TEXTS = {
     "n_iter": "Number of iterations, at most.",
     "max_iter_d": "Cap on the rounds in which an observation's topics are iterated in one E-step.",
     "tol:proportions": """The fit stops when its last 20 iterations together have moved less than this share of an
-        observation's topics, on average. ``"auto"`` is 5e-3; None runs all ``n_iter``.""",
+        observation's topics, on average. ``"auto"`` is 3e-3; None runs all ``n_iter``.""",
     "callback": """Called with the model after each iteration (in SVI, each step). The fit ends if it returns
         True.""",
     "checkpoint": """File to which the model is saved during the fit and at its end; `mtopic.tl.load_model` reads it.

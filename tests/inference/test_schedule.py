@@ -47,13 +47,13 @@ def test_proportions_settle_by_what_they_moved_over_the_window():
     assert not schedule.proportions_have_settled([0.0] * window, late, 0.0)
 
 
-@pytest.mark.parametrize(("of", "auto"), [("proportions", 5e-3), ("batches", 1e-4)])
+@pytest.mark.parametrize(("of", "auto"), [("proportions", 3e-3), ("batches", 1e-4)])
 @pytest.mark.parametrize("given", ["auto", None, 1e-3, 0])
 def test_tolerance(given, of, auto):
     assert schedule.tolerance(given, of) == (auto if given == "auto" else given)
 
 
-@pytest.mark.parametrize(("of", "such_as"), [("proportions", "0.005"), ("batches", "0.0001")])
+@pytest.mark.parametrize(("of", "such_as"), [("proportions", "0.003"), ("batches", "0.0001")])
 @pytest.mark.parametrize("bad", ["loose", -1, float("nan")])
 def test_bad_tolerance(bad, of, such_as):
     with pytest.raises(ValueError, match=f"tol={bad!r}: give a number such as {such_as}"):

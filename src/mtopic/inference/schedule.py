@@ -74,7 +74,7 @@ SCHEDULES = {
 
 WINDOW = 20
 """Iterations over which proportions are watched: they may stand still for a few and go on."""
-TOLERANCES = {"proportions": 5e-3, "batches": 1e-4}
+TOLERANCES = {"proportions": 3e-3, "batches": 1e-4}
 
 
 def tolerance(tol: float | str | None, of: str) -> float | None:
