@@ -5,8 +5,8 @@ The peers: pip install cellcharter nichepca pybanksy igraph   (measured with 0.3
 
 cellcharter: 15 principal components of the logarithms, beside their means over three rings of the graph, and its
 mixture, by its defaults. nichepca: its pipeline (normalise, logarithm, average, components) on its graph of 6 or of 25
-nearest, 15 components, then its Leiden with so many communities. BANKSY: λ = 0.8, 15 neighbours, gradients of the first order, 20
-components, then Leiden as in nichepca. What ends in another number of domains is scored as it is.
+nearest, 15 components, then its Leiden with so many communities. BANKSY: λ = 0.8, 15 neighbours, gradients of the first
+order, 20 components, then Leiden as in nichepca. What ends in another number of domains is scored as it is.
 """
 
 import argparse
