@@ -26,14 +26,14 @@ from banksy.initialize_banksy import initialize_banksy
 from going_on import MORE, SECTION, by_section, fit, graph_of
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.decomposition import PCA
-from spatial_domains import N_TOPICS, NOT_SCORED, SETS, domains, load, scores
+from spatial_domains import N_TOPICS, NOT_SCORED, SETS, domains, load, logarithms, scores
 
 Found = np.ndarray
 
 
 def cellcharter(adata: AnnData, graph: csr_array, n_domains: int, seed: int) -> Found:
     """Its rings and its mixture."""
-    logs = _logs(adata)
+    logs = logarithms(adata)
     sc.pp.pca(logs, n_comps=N_TOPICS, random_state=seed)
     logs.obsp["spatial_connectivities"] = csr_matrix(graph)
     cc.gr.aggregate_neighbors(logs, n_layers=3, use_rep="X_pca", out_key="around")
@@ -53,9 +53,10 @@ def niche_pca(adata: AnnData, graph: csr_array, n_domains: int, seed: int, *, kn
 
 def banksy(adata: AnnData, graph: csr_array, n_domains: int, seed: int) -> Found:
     """Its matrix, components, and Leiden."""
-    logs = _logs(adata)
+    logs = logarithms(adata)
     for axis, name in enumerate("xy"):
-        logs.obs[name] = logs.obsm["spatial"][:, axis]
+        logs.obs[name] = adata.obsm["spatial"][:, axis]
+    logs.obsm["spatial"] = adata.obsm["spatial"]
     shown = {"plt_edge_hist": False, "plt_nbr_weights": False, "plt_theta": False}
     weights = initialize_banksy(logs, ("x", "y", "spatial"), 15, max_m=1, **shown)
     _, matrix = generate_banksy_matrix(logs, weights, [0.8], max_m=1, verbose=False)
@@ -69,15 +70,6 @@ PEERS: dict[str, Callable[[AnnData, csr_array, int, int], Found]] = {
     "nichepca, 25 nearest": partial(niche_pca, knn=25),
     "BANKSY": banksy,
 }
-
-
-def _logs(adata: AnnData) -> AnnData:
-    logs = AnnData(
-        adata.X.copy(), obs=adata.obs.copy(), var=adata.var[[]].copy(), obsm={"spatial": adata.obsm["spatial"]}
-    )
-    sc.pp.normalize_total(logs, target_sum=1e4)
-    sc.pp.log1p(logs)
-    return logs
 
 
 def _communities(data: AnnData, key: str, n_domains: int, seed: int) -> Found:

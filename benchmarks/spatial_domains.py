@@ -56,7 +56,7 @@ def load(folder: Path, file: str, column: str, *, all_genes: bool = False) -> tu
     adata.X = csr_matrix(adata.X, dtype=np.float32)
     adata = adata[:, adata.X.getnnz(axis=0) >= (1 if all_genes else 0.05 * adata.n_obs)].copy()
     if adata.n_vars > 2000 and not all_genes:
-        logs = _logs(adata)
+        logs = logarithms(adata)
         sc.pp.highly_variable_genes(logs, n_top_genes=2000, flavor="seurat")
         adata = adata[:, logs.var["highly_variable"].to_numpy()].copy()
     points = np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2]
@@ -65,7 +65,8 @@ def load(folder: Path, file: str, column: str, *, all_genes: bool = False) -> tu
     return adata, adata.obs[column].astype(str), 1.6 * float(np.median(nearest) / np.ptp(points, axis=0).max())
 
 
-def _logs(adata: AnnData) -> AnnData:
+def logarithms(adata: AnnData) -> AnnData:
+    """Of counts scaled to 10,000."""
     logs = AnnData(adata.X.copy(), var=adata.var[[]].copy())
     sc.pp.normalize_total(logs, target_sum=1e4)
     sc.pp.log1p(logs)
@@ -130,7 +131,7 @@ def ringed(values: Table, graph: csr_array, n_rings: int = 3) -> Table:
 
 def methods(adata: AnnData, radius: float, graph: csr_array, seed: int) -> dict[tuple[str, str], Table]:
     """(Table, method) → proportions or components."""
-    components = sc.pp.pca(_logs(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"].astype(np.float64)
+    components = sc.pp.pca(logarithms(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"].astype(np.float64)
     lda = LatentDirichletAllocation(N_TOPICS, max_iter=20, random_state=seed).fit_transform(adata.X)
     mdata, near = prepared(adata), {"radius": radius}
     fits: dict[str, Callable[..., Table]] = {

@@ -86,8 +86,7 @@ TEXTS = {
     "strength": """Weight of the prior: with 1, neighbours that are alike weigh together as much as the counts of an
         observation that has as many as the mean. ``"auto"`` learns it when the model is first fitted, from raw counts,
         a fifth of which is hidden: the greatest that keeps half of what neighbours gain in predicting these, and 0
-        unless they surely gain. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of
-        the raw ones.""",
+        unless they surely gain. With 0 it is `mtopic.tl.MTM`, on counts scaled to the total of the raw ones.""",
     "seed:model": """Seed of all that is random, the starts of fits and the batches of SVI: an integer, which gives the
         same bits each time, or a generator. A generator is drawn from, so the next model made with it is another
         one.""",

@@ -4,7 +4,7 @@ import numpy as np
 
 from mtopic.inference import Corpus, Double, Fit, by_frequency
 
-from .held_out import HeldOut, thinned
+from .held_out import MOST_OBSERVATIONS, HeldOut, thinned
 
 SHARES = np.array([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
 """Those that are tried; below, the prior is next to nothing, and above, topics become one."""
@@ -12,8 +12,6 @@ ITERATIONS = 10
 """Of each short fit after the state that all share: the best share is the same after 60."""
 KEPT = 0.5
 """Of the gain: what is more draws topics together for little (chosen on B1, DLPFC and simulated tissue)."""
-MOST_OBSERVATIONS = 3000
-"""Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 
 
 def learned_shares(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[Double, float]:

@@ -12,6 +12,8 @@ from mtopic.inference.stochastic import STEPS, initial_signatures
 
 HIDDEN = 0.2
 """Share of the counts that is hidden: enough to compare predictions, and little enough to leave signatures."""
+MOST_OBSERVATIONS = 3000
+"""Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 COMMON = 0, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6
 """Shares of a prediction that are tried for the frequencies of the features."""
 ROUNDS = 3

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from mtopic.inference import Array, Corpus, Double, Fit, NeighbourPrior
 
-from .held_out import HeldOut, thinned
+from .held_out import MOST_OBSERVATIONS, HeldOut, thinned
 
 STRENGTHS = 2.0 ** np.arange(-5, 6, 2)
 """Those that are tried; the likelihood changes little between two, and beyond them neighbours are nothing or all."""
@@ -16,8 +16,6 @@ KEPT = 0.5
 """Of the gain: the likelihood has a flat top, and a great strength on it serves regions best (B1 and DLPFC)."""
 STANDARD_ERRORS = 3
 """How far above 0 the gain has to be, so that noise smoothes nothing."""
-MOST_OBSERVATIONS = 3000
-"""Of these many, sums over observations are sure enough, and the fits stay short whatever the data's size."""
 
 
 def learned_strength(
