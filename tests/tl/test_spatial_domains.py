@@ -1,4 +1,5 @@
 import warnings
+from itertools import combinations
 
 import anndata
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.sparse import block_diag, csr_array, csr_matrix
 from sklearn.metrics import adjusted_rand_score
 
 import mtopic as mt
-from mtopic.tl import _partitions
+from mtopic.tl import _partitions, _spatial_domains
 from mtopic.tl import _ring_means as _ring_means
 
 SIDE = 18
@@ -141,20 +142,67 @@ def test_number_of_domains_by_stability(stripes, tmp_path):
     assert result["params"]["n_domains"] == 3
     assert agreement(stripes) > 0.85
     scores = result["stability"]
-    assert list(scores.columns) == ["n_domains", "same", "next", "stability"]
+    assert list(scores.columns) == ["n_domains", "stability", "standard_error"]
     assert list(scores["n_domains"]) == [2, 3, 4, 5, 6]
-    same, following = scores["same"], scores["next"]
-    assert same.between(0, 1).all() and following[:4].between(0, 1).all() and np.isnan(following[4])
-    between = [np.mean([same[i], following[i - 1], following[i]]) for i in (1, 2, 3)]
-    ends = [(same[0] + following[0]) / 2, (same[4] + following[3]) / 2]
-    assert list(scores["stability"]) == pytest.approx([ends[0], *between, ends[1]])
-    assert same[1] > 0.9
+    assert scores["stability"].between(0, 1).all() and scores["standard_error"].between(0, 0.5).all()
+    assert scores["stability"][1] > 0.99
     stripes.write_h5ad(tmp_path / "a.h5ad")
     read = anndata.read_h5ad(tmp_path / "a.h5ad")
     pd.testing.assert_frame_equal(
         read.uns["domain"]["stability"], scores, check_index_type=False, check_column_type=False
     )
     assert list(read.obs["domain"]) == list(stripes.obs["domain"])
+
+
+@pytest.mark.parametrize(
+    ("stability", "errors", "chosen"),
+    [
+        ([0.9, 0.95, 0.8], [0.01, 0.01, 0.01], 3),
+        ([0.95, 0.94, 0.8], [0.0, 0.01, 0.01], 3),
+        ([0.95, 0.94, 0.8], [0.1, 0.009, 0.01], 2),
+        ([0.95, 0.8, 0.9], [0.0, 0.1, 0.05], 4),
+    ],
+)
+def test_the_largest_number_that_is_as_stable_as_the_best(stripes, stability, errors, chosen, monkeypatch):
+    table = pd.DataFrame({"n_domains": [2, 3, 4], "stability": stability, "standard_error": errors})
+    monkeypatch.setattr(_spatial_domains, "stability", lambda *args, **kwargs: table)
+    mt.tl.spatial_domains(stripes, candidates=range(2, 5))
+    assert stripes.uns["domain"]["params"]["n_domains"] == chosen
+
+
+def test_stability_against_pairs_of_resamples():
+    """Partitions by place: into halves or into parities, by the seed."""
+    points, seeds = np.arange(40.0)[:, None], []
+
+    def cut(points, numbers, seed):
+        seeds.append(seed)
+        odd = len(seeds) % 2
+        return {n: (points[:, 0] % 2 if odd else points[:, 0] >= 20).astype(int) for n in numbers}
+
+    options = {"n_runs": 3, "n_jobs": 1, "verbose": False}
+    table = _partitions.stability(points, [2], cut, rng=np.random.default_rng(0), **options)
+    rng = np.random.default_rng(0)
+    samples = [set(rng.choice(40, 32, replace=False)) for _ in range(3)]
+    scores = []
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        both = np.array(sorted(samples[i] & samples[j]))
+        labels = [both % 2, (both >= 20).astype(int), both % 2]
+        scores.append(adjusted_rand_score(labels[i], labels[j]))
+    assert table["stability"][0] == pytest.approx(np.mean(scores))
+    assert table["standard_error"][0] == pytest.approx(np.std(scores) / np.sqrt(3))
+
+
+def test_mixtures_that_disagree_are_outvoted():
+    """Of points in a square there are no groups: single mixtures differ, what they agree on differs less."""
+    points = np.random.default_rng(0).random((200, 2))
+    single, agreed = (
+        [_partitions.mixture(points, [5], seed, n_init=n_init)[5] for seed in range(5)] for n_init in (1, 10)
+    )
+
+    def likeness(partitions):
+        return np.mean([adjusted_rand_score(a, b) for a, b in combinations(partitions, 2)])
+
+    assert likeness(agreed) > likeness(single)
 
 
 def test_the_seed_decides(stripes):

@@ -1,10 +1,10 @@
 """Points in groups: by a mixture or by Leiden, and how stable a number of groups is."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
@@ -47,16 +47,26 @@ def partition(method: str, n_init: int) -> Partition:
 
 
 def mixture(points: Points, numbers: Sequence[int], seed: int, *, n_init: int) -> Partitions:
-    """The likeliest components of Gaussian mixtures of one covariance, the best of ``n_init`` starts by k-means."""
+    """What ``n_init`` Gaussian mixtures of one covariance agree on: k-means on all their memberships side by side.
+
+    The likeliest of several mixtures is often a poor one, and jumps when the points move a little.
+    """
+    from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
-    floor = max(FLOOR * float(points.var(axis=0).mean()), 1e-12)
-    options = {"covariance_type": "tied", "reg_covar": floor, "n_init": n_init, "random_state": seed}
+    options = {"covariance_type": "tied", "reg_covar": max(FLOOR * float(points.var(axis=0).mean()), 1e-12)}
+    seeds = np.random.default_rng(seed).integers(2**31, size=n_init).tolist()
+
+    def agreed(number: int) -> Labels:
+        starts = [GaussianMixture(number, random_state=start, **options).fit(points) for start in seeds]
+        memberships = np.hstack([start.predict_proba(points) for start in starts])
+        return KMeans(number, n_init=10, random_state=seed).fit_predict(memberships).astype(np.intp)
+
     with warnings.catch_warnings(), threadpool_limits(1):  # small matrices: threads cost more than they give
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return {number: GaussianMixture(number, **options).fit_predict(points) for number in numbers}
+        return {number: agreed(number) for number in numbers}
 
 
 def leiden(points: Points, numbers: Sequence[int], seed: int) -> Partitions:
@@ -103,10 +113,9 @@ def stability(
     n_jobs: int,
     verbose: bool,
 ) -> pd.DataFrame:
-    """How alike are partitions of resampled points, by adjusted Rand index on the points that two resamples share.
+    """Of each number of groups: mean adjusted Rand index between resamples on the points that two of them share.
 
-    ``same``: into as many groups; ``next``: into as many and the next larger number; ``stability``: the mean of
-    ``same`` and of ``next`` from the smaller number and to the larger one.
+    Its standard error counts the resamples, not their pairs, which are not independent.
     """
     size = max(int(RESAMPLED * len(points)), max(numbers))
     samples = [np.sort(rng.choice(len(points), size, replace=False)) for _ in range(n_runs)]
@@ -118,26 +127,18 @@ def stability(
         for run in Parallel(n_jobs, return_as="generator")(calls):
             runs.append(run)
             bar.update()
-    pairs = list(_pairs(samples, runs))
-    same = [_likeness(pairs, number, number) for number in numbers]
-    following = [_likeness(pairs, *two) for two in pairwise(numbers)] + [np.nan]
-    table = pd.DataFrame({"n_domains": numbers, "same": same, "next": following})
-    table["stability"] = pd.concat([table["same"], table["next"], table["next"].shift()], axis=1).mean(axis=1)
+    scores = pd.DataFrame(_likeness(samples, runs, number) for number in numbers)
+    table = pd.DataFrame({"n_domains": numbers, "stability": scores.mean(axis=1)})
+    table["standard_error"] = scores.std(axis=1, ddof=0) / np.sqrt(n_runs)
     return table
 
 
-def _pairs(samples: list[Labels], runs: list[Partitions]) -> Iterator[tuple[Partitions, Partitions]]:
-    """The partitions of two resamples, of the points that both have."""
-    for i, j in combinations(range(len(runs)), 2):
-        _, here, there = np.intersect1d(samples[i], samples[j], assume_unique=True, return_indices=True)
-        first = {number: labels[here] for number, labels in runs[i].items()}
-        yield first, {number: labels[there] for number, labels in runs[j].items()}
-
-
-def _likeness(pairs: list[tuple[Partitions, Partitions]], one: int, other: int) -> float:
+def _likeness(samples: list[Labels], runs: list[Partitions], number: int) -> list[float]:
+    """Of each two resamples, on the points that both have."""
     from sklearn.metrics import adjusted_rand_score
 
-    scores = [adjusted_rand_score(first[one], second[other]) for first, second in pairs]
-    if one != other:
-        scores += [adjusted_rand_score(first[other], second[one]) for first, second in pairs]
-    return float(np.mean(scores))
+    scores = []
+    for i, j in combinations(range(len(runs)), 2):
+        _, here, there = np.intersect1d(samples[i], samples[j], assume_unique=True, return_indices=True)
+        scores.append(float(adjusted_rand_score(runs[i][number][here], runs[j][number][there])))
+    return scores

@@ -29,7 +29,7 @@ def spatial_domains(
     method: Literal["mixture", "leiden"] = "mixture",
     candidates: Sequence[int] = range(2, 16),
     n_runs: int = 6,
-    n_init: int = 3,
+    n_init: int = 5,
     key_added: str = "domain",
     rng: int | np.random.Generator = 0,
     n_jobs: int = 1,
@@ -45,7 +45,7 @@ def spatial_domains(
 
     {Parameters data:graph}
     n_domains
-        Number of domains, 2 or more. None chooses the most stable one of ``candidates``.
+        Number of domains, 2 or more. None chooses a stable one of ``candidates``, as below.
     {topics}
         Rows need not sum to 1.
     {neighbors_key:graph}
@@ -54,15 +54,16 @@ def spatial_domains(
         Number of rings: the l-th are the observations that are l steps away. More rings give larger and smoother
         domains; 0 ignores the surroundings.
     method
-        ``"mixture"``: a mixture of Gaussian distributions that share one covariance, whose diagonal is raised by 10%
-        of the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution
+        ``"mixture"``: what ``n_init`` mixtures of Gaussian distributions agree on, by k-means of their memberships, a
+        consensus :cite:p:`strehl2002`. The distributions of a mixture share one covariance, whose diagonal is raised by
+        10% of the mean variance. ``"leiden"``: communities of a graph of the 15 nearest descriptions, at the resolution
         that gives ``n_domains``; needs igraph (``pip install 'mtopic[leiden]'``).
     candidates
         Numbers to choose from.
     n_runs
         Number of resamples on which stability is measured.
     n_init
-        Number of starts of a mixture; the likeliest is kept.
+        Number of mixtures, each from its own start.
     key_added
         Key of the domains in ``obs``.
     {rng}
@@ -81,7 +82,8 @@ def spatial_domains(
     ``uns[f"{key_added}_colors"]`` : list of str
         A colour for each domain: scanpy's default, unless there are as many already.
     ``uns[key_added]`` : dict
-        ``"params"`` and, if the number was chosen, ``"stability"``: DataFrame with a row for each candidate.
+        ``"params"`` and, if the number was chosen, ``"stability"``: DataFrame with a row for each candidate, its
+        ``n_domains``, ``stability`` and ``standard_error``.
 
     {Raises KeyError:graph}
     ValueError
@@ -98,12 +100,10 @@ def spatial_domains(
     Notes
     -----
     Stability. The observations are resampled ``n_runs`` times, 80% each without replacement, and each resample is
-    divided into each candidate number of domains. Partitions of different resamples are compared on the observations
-    that both have, by the adjusted Rand index: ``same`` is its mean over partitions into as many domains, ``next`` that
-    over partitions into as many and into the next larger candidate. ``stability`` is the mean of ``same``, of ``next``,
-    and of ``next`` of the candidate before. Its maximum is chosen; among equal ones, the smallest number. CellCharter
-    compares different numbers only, by another index; ``same`` alone is often highest for two domains, which many
-    tissues have besides finer ones.
+    divided into each candidate number of domains. Two resamples are compared on the observations that both have, by
+    the adjusted Rand index; ``stability`` is the mean over pairs of resamples. Chosen is the largest number whose
+    stability is not below the best by more than its standard error: two domains are stable in many tissues that have
+    finer ones as well.
 
     {Examples:tissue}
     >>> mt.tl.spatial_domains(mdata, 4)
@@ -185,4 +185,6 @@ def _write(data: Data, key: str, labels: NDArray[np.intp], known: NDArray[np.boo
 
 
 def _most_stable(scores: pd.DataFrame) -> int:
-    return int(scores["n_domains"][scores["stability"].argmax()])
+    """The largest number that is as stable as the best, within a standard error."""
+    enough = scores["stability"] + scores["standard_error"] >= scores["stability"].max()
+    return int(scores["n_domains"][enough].max())
