@@ -1,6 +1,7 @@
 """The one door between annotated data and arrays of counts."""
 
 import hashlib
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -8,17 +9,20 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from scipy.sparse import csr_array
 
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.stored import StoredCounts
 
-from .count_matrix import CSR, count_matrix, fractions, summary
+from .count_matrix import Summary, count_matrix, fractions, summary
+from .layout import lay_out
 from .measured import batches, in_measured_sets
 from .names import alike_but_for, matched, unique
 from .preparation import Preparation
 from .slots import Data, modalities
+from .working_copy import working_copy
 
 ROWS_AT_ONCE = 4096
 
@@ -68,6 +72,7 @@ class Counts:
         dtype: DTypeLike = np.float32,
         batch_key: str | None = None,
         order: Names | None = None,
+        scratch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Lay the counts of all modalities side by side, observations aligned by name.
 
@@ -87,21 +92,27 @@ class Counts:
         order
             Names of observations and features in the order that the counts shall have. The data must have these and
             no others.
+        scratch
+            Folder for a working copy, which is then read by blocks, so that memory never holds all counts.
         """
-        parts, matrices = named_once(data), {}
-        for mod, adata in parts.items():
-            layer = "counts" if raw and "counts" in adata.layers else None
-            matrices[mod] = count_matrix(adata, mod, layer=layer)
-            _require_counts(matrices[mod], mod, layer)
+        parts = named_once(data)
         obs_names, features = data.obs_names, {mod: adata.var_names for mod, adata in parts.items()}
-        corpus = lay_out(obs_names, parts, matrices, dtype)
+        layers = {mod: "counts" if raw and "counts" in adata.layers else None for mod, adata in parts.items()}
+        if scratch is None:
+            matrices = {mod: count_matrix(adata, mod, layer=layers[mod]) for mod, adata in parts.items()}
+            known = {mod: Summary.of(x) for mod, x in matrices.items()}
+            _require_counts(known, layers)
+            corpus = lay_out(obs_names, parts, matrices, dtype)
+        else:
+            corpus, known = working_copy(obs_names, parts, layers, np.dtype(dtype), scratch)
+            _require_counts(known, layers)
         if order is not None:
             corpus = _reordered(corpus, (obs_names, features), order)
             obs_names, features = order
         corpus = in_measured_sets(corpus, obs_names, features, parts, batches(data, batch_key))
         preparation = {mod: Preparation.of(parts[mod]) for mod in features}
         has_raw_layer = any("counts" in adata.layers for adata in parts.values())
-        return cls(corpus, obs_names, features, preparation, has_raw_layer, fractions(matrices), summary(matrices))
+        return cls(corpus, obs_names, features, preparation, has_raw_layer, fractions(known), summary(known))
 
     def warn_empty(self) -> None:
         """Say how many observations have no counts."""
@@ -138,25 +149,11 @@ def fingerprint(corpus: Corpus) -> str:
     """A digest of all counts, by which the same data are known again, however they are stored."""
     digest = hashlib.sha256()
     for start in range(0, corpus.n_obs, ROWS_AT_ONCE):
-        part = csr_array(corpus.rows[start : start + ROWS_AT_ONCE], copy=True)
+        part = corpus.part(slice(start, start + ROWS_AT_ONCE)).rows.copy()
         part.eliminate_zeros()
         for values, kind in ((part.indptr, np.int64), (part.indices, np.int64), (part.data, corpus.dtype)):
             digest.update(np.ascontiguousarray(values, dtype=kind).data)
     return digest.hexdigest()
-
-
-def lay_out(
-    obs_names: pd.Index, parts: Mapping[str, AnnData], matrices: Mapping[str, CSR], dtype: DTypeLike = np.float32
-) -> Corpus:
-    """Matrices of modalities side by side.
-
-    Their rows are the observations of ``parts`` and go where ``obs_names`` has these.
-    """
-    orders = [_positions(obs_names, parts[mod], mod) for mod in matrices]
-    corpus = _side_by_side(list(matrices.values()), orders, len(obs_names), np.dtype(dtype))
-    if not np.isfinite(corpus.rows.data).all():
-        raise ValueError(f"some counts are too large for {corpus.dtype}: use dtype='float64'")
-    return corpus
 
 
 def warn_zero_weight_only(corpus: Corpus) -> None:
@@ -179,56 +176,13 @@ def named_once(data: Data) -> dict[str, AnnData]:
     return parts
 
 
-def _require_counts(x: CSR, mod: str, layer: str | None) -> None:
-    if x.shape[1] == 0:
-        raise ValueError(f"modality {mod!r} has no features: leave it out or undo the filter that emptied it")
-    if not (x.data > 0).any():
-        slot = "X" if layer is None else f"layers[{layer!r}]"
-        raise ValueError(f"{slot} of modality {mod!r} holds no counts: leave the modality out")
-
-
-def _positions(obs_names: pd.Index, adata: AnnData, mod: str) -> NDArray[np.intp]:
-    order = obs_names.get_indexer(adata.obs_names)
-    if (order < 0).any():
-        stray = adata.obs_names[order < 0]
-        raise ValueError(
-            f"modality {mod!r} has {len(stray)} observations that the data does not have, the first is {stray[0]!r}: "
-            "set mdata.obs_names to the names that modalities have now, which renames all; update() would empty obsm"
-        )
-    return order
-
-
-def _side_by_side(matrices: list[CSR], orders: list[np.ndarray], n_obs: int, dtype: np.dtype) -> Corpus:
-    offsets = np.cumsum([0, *(x.shape[1] for x in matrices)])
-    if len(matrices) == 1 and np.array_equal(orders[0], np.arange(n_obs)):
-        x = matrices[0]
-        with np.errstate(over="ignore"):
-            data = x.data.astype(dtype, copy=False)
-        return Corpus(csr_array((data, x.indices, x.indptr), shape=x.shape), offsets)
-
-    per_row = np.zeros(n_obs, np.int64)
-    for x, order in zip(matrices, orders, strict=True):
-        per_row[order] += np.diff(x.indptr)
-    nnz = int(per_row.sum())
-    index_dtype = np.int32 if max(nnz, offsets[-1]) < np.iinfo(np.int32).max else np.int64
-    indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(index_dtype)
-    indices, values = np.empty(nnz, index_dtype), np.empty(nnz, dtype)
-    free = indptr[:-1].copy()
-    for x, order, column in zip(matrices, orders, offsets[:-1], strict=True):
-        _place(x, order, column, free, indices, values)
-    return Corpus(csr_array((values, indices, indptr), shape=(n_obs, int(offsets[-1]))), offsets)
-
-
-def _place(x: CSR, order: np.ndarray, column: int, free: np.ndarray, indices: np.ndarray, values: np.ndarray) -> None:
-    """Copy rows to the rows ``order`` of a wider matrix, each to where it is ``free``, which moves on."""
-    for start in range(0, len(order), ROWS_AT_ONCE):
-        edges, rows = x.indptr[start : start + ROWS_AT_ONCE + 1], order[start : start + ROWS_AT_ONCE]
-        part, lengths = slice(edges[0], edges[-1]), np.diff(edges)
-        places = np.repeat(free[rows] - edges[:-1], lengths) + np.arange(edges[0], edges[-1])
-        indices[places] = x.indices[part] + column
-        with np.errstate(over="ignore"):
-            values[places] = x.data[part]
-        free[rows] += lengths
+def _require_counts(known: Mapping[str, Summary], layers: Mapping[str, str | None]) -> None:
+    for mod, one in known.items():
+        if one.n_features == 0:
+            raise ValueError(f"modality {mod!r} has no features: leave it out or undo the filter that emptied it")
+        if not one.total > 0:
+            slot = "X" if layers[mod] is None else f"layers[{layers[mod]!r}]"
+            raise ValueError(f"{slot} of modality {mod!r} holds no counts: leave the modality out")
 
 
 def _reordered(corpus: Corpus, given: Names, wanted: Names) -> Corpus:
@@ -242,9 +196,11 @@ def _reordered(corpus: Corpus, given: Names, wanted: Names) -> Corpus:
     for mod, names in wanted_features.items():
         order = np.argsort(matched(names, features[mod], f"features of modality {mod!r}", way_out))
         parts.append(blocks[mod].start + order)
-    columns, x = np.concatenate(parts), corpus.rows
+    columns = np.concatenate(parts)
     if all(np.array_equal(order, np.arange(order.size)) for order in (rows, columns)):
         return corpus
-    x = csr_array(x[rows][:, columns])
+    if isinstance(corpus.counts, StoredCounts):
+        raise ValueError(f"scratch: observations and features of the data are in another order: {way_out}")
+    x = csr_array(corpus.rows[rows][:, columns])
     x.sort_indices()
     return Corpus(x, np.cumsum([0, *map(len, wanted_features.values())]))

@@ -80,7 +80,7 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     rng = generator(seed, Stream.ALIGNMENT)
     for g, group in enumerate(groups):
         groups[g], done = group.fitted(rng)
-        passes += done * group.posterior.corpus.rows.nnz / corpus.rows.nnz
+        passes += done * group.posterior.corpus.nnz / corpus.nnz
     gamma = np.empty_like(posterior.gamma)
     counts = np.zeros((len(sets.features), posterior.n_topics), posterior.lam.dtype)
     for group, pairing in zip(groups, _pairings(groups, corpus), strict=True):

@@ -1,5 +1,6 @@
 """The counts of all modalities side by side."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -10,54 +11,83 @@ from scipy.sparse import csc_array, csr_array
 
 from .backend import Double, in_one_form
 from .measured_sets import EVERYTHING, EverythingMeasured, MeasuredSets, slices
+from .stored import StoredCounts
 
 
 @dataclass(frozen=True)
 class Corpus:
     """Counts of D observations over the features of all modalities."""
 
-    rows: csr_array
-    """D × columns, non-negative, of the precision that the inference is to have."""
+    counts: csr_array | StoredCounts
+    """D × columns, non-negative, of the precision that the inference is to have; in memory or in files."""
     offsets: NDArray[np.int64]
     """Modality m has the features ``offsets[m]`` to ``offsets[m + 1]``."""
     weights: Double | None = None
     """How many counts a count of each modality stands for in the posterior of an observation's topics; 1 if None."""
     measured_sets: EverythingMeasured = EVERYTHING
-    """Which feature each column of ``rows`` is, where not all observations have measured the same."""
+    """Which feature each column of ``counts`` is, where not all observations have measured the same."""
     n_blocks: int = 1
-    """Of observations, over which statistics are summed in order, each with its own copy by feature."""
+    """Of observations, over which statistics are summed in order, each with its own copy by feature.
+
+    Counts in files have their own.
+    """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", in_one_form(self.rows))
+        if not isinstance(self.counts, StoredCounts):
+            object.__setattr__(self, "counts", in_one_form(self.counts))
+
+    @property
+    def rows(self) -> csr_array:
+        """All counts by observation, in memory."""
+        return self.counts.by_row() if isinstance(self.counts, StoredCounts) else self.counts
 
     @cached_property
     def columns(self) -> csc_array:
         """The same counts by feature."""
-        return self.rows.tocsc()
+        return self.counts.by_column() if isinstance(self.counts, StoredCounts) else self.counts.tocsc()
 
     @cached_property
     def weighted_counts(self) -> csr_array:
         """The counts times the weights of their modalities; the index arrays are shared."""
+        rows = self.rows
         if self.weights is None:
-            return self.rows
+            return rows
         by_column = self.measured_sets.of_features(self.by_feature())
-        return self._with(self.rows.data * by_column[self.rows.indices])
+        return _with(rows, rows.data * by_column[rows.indices])
 
     @cached_property
     def totals(self) -> Double:
         """The sum of each observation's weighted counts."""
+        if self._is_divided:
+            return np.concatenate([block.totals for _, block in self.row_blocks])
         return np.asarray(self.weighted_counts.sum(axis=1, dtype=np.float64)).ravel()
 
     @cached_property
     def by_modality(self) -> Double:
         """The counts of each observation in each modality, D × M, whatever their weight."""
-        sums = [np.asarray(self.rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
+        if self._is_divided:
+            return np.concatenate([block.by_modality for _, block in self.row_blocks])
+        rows = self.rows
+        sums = [np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
         return self.summed(np.stack(sums, axis=1))
+
+    @cached_property
+    def by_column(self) -> Double:
+        """The sum of each column."""
+        if self._is_divided:
+            return np.asarray(sum(block.by_column for _, block in self.row_blocks))
+        return np.asarray(self.rows.sum(axis=0, dtype=np.float64)).ravel()
 
     @property
     def total(self) -> float:
         """All counts, whatever their weight."""
+        if self._is_divided:
+            return sum(block.total for _, block in self.row_blocks)
         return float(self.rows.sum(dtype=np.float64))
+
+    @property
+    def nnz(self) -> int:
+        return int(self.counts.nnz)
 
     @property
     def one_modality_per_set(self) -> "Corpus":
@@ -78,11 +108,11 @@ class Corpus:
 
     @property
     def n_obs(self) -> int:
-        return int(self.rows.shape[0])
+        return int(self.counts.shape[0])
 
     @property
     def dtype(self) -> np.dtype:
-        return self.rows.dtype
+        return self.counts.dtype
 
     @property
     def blocks(self) -> list[slice]:
@@ -120,18 +150,27 @@ class Corpus:
         return corpus
 
     def part(self, observations: NDArray[np.integer] | slice) -> "Corpus":
-        """The counts of some observations, in one block."""
-        return replace(self, rows=self.rows[observations], n_blocks=1)
+        """The counts of some observations, in one block in memory."""
+        known = self.counts
+        rows = known.of(observations) if isinstance(known, StoredCounts) else known[observations]
+        return replace(self, counts=rows, n_blocks=1)
 
     def astype(self, dtype: np.dtype) -> "Corpus":
         """The same counts in another precision; the index arrays are shared."""
-        return self if self.dtype == dtype else replace(self, rows=self._with(self.rows.data.astype(dtype)))
+        if self.dtype == dtype:
+            return self
+        known = self.counts
+        other = known.astype(dtype) if isinstance(known, StoredCounts) else _with(known, known.data.astype(dtype))
+        return replace(self, counts=other)
 
     def scaled(self, factor: float) -> "Corpus":
         """The counts times ``factor``; the index arrays are shared."""
         if factor == 1:
             return self
-        return replace(self, rows=self._with(self.rows.data * self.dtype.type(factor)))
+        known = self.counts
+        if isinstance(known, StoredCounts):
+            return replace(self, counts=known.times(factor))
+        return replace(self, counts=_with(known, known.data * self.dtype.type(factor)))
 
     def with_weights(self, weights: Double) -> "Corpus":
         """The same counts with other weights."""
@@ -140,13 +179,26 @@ class Corpus:
             corpus.__dict__["columns"] = self.columns
         return corpus
 
-    @cached_property
-    def row_blocks(self) -> list[tuple[slice, "Corpus"]]:
-        """The blocks of observations, in order."""
-        if self.n_blocks == 1:
+    @property
+    def row_blocks(self) -> Iterable[tuple[slice, "Corpus"]]:
+        """The blocks of observations, in order; those in files are read anew each time."""
+        if not self._is_divided:
             return [(slice(0, self.n_obs), self)]
+        return self._in_files(self.counts) if isinstance(self.counts, StoredCounts) else self._in_memory
+
+    @property
+    def _is_divided(self) -> bool:
+        return (self.counts.n_blocks if isinstance(self.counts, StoredCounts) else self.n_blocks) > 1
+
+    @cached_property
+    def _in_memory(self) -> list[tuple[slice, "Corpus"]]:
         edges = np.linspace(0, self.n_obs, self.n_blocks + 1).astype(np.int64)
         return [(rows, self.part(rows)) for rows in slices(edges)]
 
-    def _with(self, data: NDArray[np.floating]) -> csr_array:
-        return csr_array((data, self.rows.indices, self.rows.indptr), shape=self.rows.shape)
+    def _in_files(self, counts: StoredCounts) -> Iterator[tuple[slice, "Corpus"]]:
+        for i, rows in enumerate(slices(counts.edges)):
+            yield rows, replace(self, counts=counts.block(i))
+
+
+def _with(matrix: csr_array, data: NDArray[np.floating]) -> csr_array:
+    return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -170,7 +170,7 @@ class Fit:
         if self.learns_eta:
             after.eta = after.learned_eta()
         likelihood = float((sample.log_likelihood(sample.corpus) @ sample.corpus.modality_weights).sum())
-        share = sample.corpus.rows.nnz / max(1, of.corpus.rows.nnz)
+        share = sample.corpus.nnz / max(1, of.corpus.nnz)
         self._commit_step(batch, after, sample.gamma, likelihood, (rounds + 2) * share)
 
     def set_batch(self, batch: NDArray[np.integer], gamma: Array, lam: Array, passes: float) -> None:

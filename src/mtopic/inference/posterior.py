@@ -53,7 +53,7 @@ class Posterior:
             found, rounds = self.backend.e_step(counts, signatures, own, start[rows], max_rounds, atol, rtol)
             gamma.append(found)
             work.append(rounds * np.diff(counts.indptr))  # and not @: BLAS would wake threads that spin beside ours
-        return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.rows.nnz)
+        return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.nnz)
 
     def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
         """λ from the responsibilities that ``gamma`` and the signatures imply, and what these add to the `bound`.
@@ -152,7 +152,7 @@ class Posterior:
         theta, lam = of.gamma / of.gamma.sum(axis=1, keepdims=True), of.lam
         if common:
             theta = np.column_stack([(1 - common) * theta, np.full(len(theta), common)])
-            lam = np.column_stack([lam, of.corpus.rows.sum(axis=0, dtype=np.float64) + of.eta])
+            lam = np.column_stack([lam, of.corpus.by_column + of.eta])
         theta, scores = theta.astype(of.lam.dtype), []
         for block in hidden.column_blocks:
             beta = (lam[block] / lam[block].sum(axis=0, dtype=np.float64)).astype(of.lam.dtype)

@@ -58,7 +58,7 @@ def svi_step(
     sample = replace(posterior, corpus=corpus.part(batch), gamma=start)
     sample.gamma, passes = sample.e_step(start, max_rounds, atol=atol, rtol=rtol)
     lam = natural_gradient_step(sample, rate, corpus.n_obs, out)
-    return sample.gamma, lam, (passes + 1) * sample.corpus.rows.nnz / max(1, corpus.rows.nnz)
+    return sample.gamma, lam, (passes + 1) * sample.corpus.nnz / max(1, corpus.nnz)
 
 
 def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array | None = None) -> Array:

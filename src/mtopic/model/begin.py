@@ -57,7 +57,9 @@ def read_counts(
     data: Data, settings: Settings, raw: bool, order: tuple[pd.Index, dict[str, pd.Index]] | None = None
 ) -> Counts:
     """The counts as a model of these settings has them."""
-    return Counts.read(data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order)
+    return Counts.read(
+        data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order, scratch=settings.scratch
+    )
 
 
 def _warn_many_topics(n_topics: int, counts: Counts) -> None:

@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._data import Data, record
-from mtopic._data.count_matrix import count_matrix, raw_counts, summary
+from mtopic._data.count_matrix import Summary, count_matrix, raw_counts, summary
 from mtopic._data.measured import batches, measured
 from mtopic._data.names import absent
 from mtopic._data.proportions import proportions
@@ -32,7 +32,7 @@ def expected(
     if rates:
         return name, values.div(topics.sum(axis=1), axis=0)
     counts = raw_counts(adata, name) if params.raw else count_matrix(adata, name)
-    record.warn_other_counts(data, head, summary({name: counts}))
+    record.warn_other_counts(data, head, summary({name: Summary.of(counts)}))
     totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
     return name, values.mul(totals.reindex(values.index), axis=0)
 

@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix
-from mtopic._data.counts import lay_out
+from mtopic._data.layout import lay_out
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps

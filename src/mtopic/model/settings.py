@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
@@ -74,6 +75,7 @@ class Settings:
     modality_weights: Weights = "equal"
     n_init: int = 1
     batch_key: str | None = None
+    scratch: str | os.PathLike[str] | None = None
     spatial: SpatialSettings | None = None
 
     @classmethod
@@ -92,11 +94,22 @@ class Settings:
             self.spatial.check()
         look_up(DTYPES, np.dtype(self.dtype).name, "dtype", "the supported precisions")
         look_up(FAMILIES, self.inference, "inference", "the families of updates")
+        if self.scratch is not None:
+            self._check_scratch(self.scratch)
         if self.n_init < 1:
             raise ValueError(f"n_init={self.n_init!r}: give a number of starts, 1 or more")
         if self.modality_weights not in ("auto", "equal") and not isinstance(self.modality_weights, Mapping):
             raise ValueError(
                 f"modality_weights={self.modality_weights!r}: give 'auto', 'equal', or a weight by modality"
+            )
+
+    def _check_scratch(self, scratch: str | os.PathLike[str]) -> None:
+        if not os.path.isdir(scratch):
+            raise ValueError(f"scratch={str(scratch)!r}: there is no such folder. Create it first")
+        if self.batch_key is not None:
+            raise ValueError(
+                f"scratch={str(scratch)!r}, batch_key={self.batch_key!r}: batches that have not measured the same "
+                "features are fitted in memory only; leave scratch out"
             )
 
     @property
@@ -121,7 +134,7 @@ class Settings:
 
     def digest(self) -> str:
         """The same for options that give the same fit, another for others."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("n_jobs", "verbose")}
+        values = {name: value for name, value in asdict(self).items() if name not in ("n_jobs", "verbose", "scratch")}
         return hashlib.sha256(json.dumps(values, default=_plain, sort_keys=True).encode()).hexdigest()
 
     @classmethod

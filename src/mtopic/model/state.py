@@ -1,6 +1,8 @@
 """A model as a file holds it: all but its counts, and a digest by which these are known again."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,9 +120,11 @@ def restore(model: "Model", state: State) -> None:
         raise ValueError(f"tables of {sizes}")
 
 
-def take_data(model: "Model", data: Data) -> None:
+def take_data(model: "Model", data: Data, scratch: str | os.PathLike[str] | None = None) -> None:
     """Have the counts of the fit again, so that it can go on."""
-    run, settings, order = model._run, model._settings, (model.barcodes, model.features)
+    model._settings = settings = replace(model._settings, scratch=scratch)
+    settings.check()
+    run, order = model._run, (model.barcodes, model.features)
     counts = read_counts(data, settings, settings.raw, order)
     if fingerprint(counts.corpus) != model._digests["fingerprint"]:
         raise ValueError(

@@ -12,7 +12,9 @@ MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 
 @public
-def load_model(path: str | os.PathLike[str], data: DataLike | None = None) -> MTM | sMTM:
+def load_model(
+    path: str | os.PathLike[str], data: DataLike | None = None, scratch: str | os.PathLike[str] | None = None
+) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 
     Without the data, the model can be exported, read and saved again. With them, it can also be fitted further, and
@@ -25,6 +27,8 @@ def load_model(path: str | os.PathLike[str], data: DataLike | None = None) -> MT
     data
         The data of the fit, with the counts as they were then. Observations, features and modalities may be in another
         order.
+    {scratch}
+        Observations and features then have to be in the order of the fit.
 
     Returns
     -------
@@ -58,5 +62,5 @@ def load_model(path: str | os.PathLike[str], data: DataLike | None = None) -> MT
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise incomplete(path, error) from error
     if data is not None:
-        state.take_data(model, data)
+        state.take_data(model, data, scratch)
     return model

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -21,7 +22,7 @@ class MTM(Model):
 
     {Parameters mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
         The latter predicts held-out counts better, above all where they are few.
-    {alpha eta modality_weights n_init batch_key:model}
+    {alpha eta modality_weights n_init batch_key:model scratch}
 
     {Attributes alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
     {modalities,features,barcodes preparation}
@@ -60,5 +61,6 @@ class MTM(Model):
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
         n_init: int = 1,
         batch_key: str | None = None,
+        scratch: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(mdata, Settings.of(locals()))

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -38,7 +39,7 @@ class sMTM(Model):
         The default also finds ``spatial``.
     {verbose n_jobs neighbors_key neighbors_method library_key bandwidth smoothing strength dtype raw inference alpha}
         Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
-    {eta modality_weights n_init batch_key:model}
+    {eta modality_weights n_init batch_key:model scratch}
 
     Attributes
     ----------
@@ -88,5 +89,6 @@ class sMTM(Model):
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
         n_init: int = 1,
         batch_key: str | None = None,
+        scratch: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(mdata, Settings.of(locals()))

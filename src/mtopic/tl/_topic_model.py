@@ -46,6 +46,7 @@ def topic_model(
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
     n_init: int = 1,
     batch_key: str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 10,
@@ -73,7 +74,7 @@ def topic_model(
         None: ``"auto"`` for cells and ``"frequency"`` for tissue.
     {modality_weights n_init}
         The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
-    {batch_key:model callback}
+    {batch_key:model scratch callback}
     checkpoint
         File to which the model is saved during the fit and at its end. If it is there, the fit goes on from it, to the
         same bits, with the data and options of the call that began it; other ones are refused.
@@ -108,14 +109,14 @@ def topic_model(
     options: dict[str, Any] = {"alpha": alpha, "modality_weights": modality_weights, "dtype": dtype, "n_init": n_init}
     asked: dict[str, Any] = {"inference": inference, "eta": eta}
     options |= {name: value for name, value in asked.items() if value is not None}
-    options |= {"batch_key": batch_key, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
+    options |= {"batch_key": batch_key, "scratch": scratch, "n_jobs": n_jobs, "verbose": verbose, "seed": rng}
     record.require_writable(data, record.head(key_added), "key_added", key_added)
     model = model_of_raw_counts(data, n_topics, where, how, **options)
     target = writable(data, copy=copy)  # now, as a backed object has no copy
     if verbose and not any(value is not None for value in where.values()):
         _tell_of_coordinates(data)
     if checkpoint is not None and os.path.exists(checkpoint):
-        model = _resumed(model, data, checkpoint)
+        model = _resumed(model, data, checkpoint, scratch)
         if n_iter < len(model.elbo):
             raise ValueError(
                 f"n_iter={n_iter}: the fit in checkpoint={str(checkpoint)!r} has had {len(model.elbo)} iterations; "
@@ -134,11 +135,13 @@ def _tell_of_coordinates(data: Data) -> None:
         logger.info("obsm['spatial'] is not used: with spatial_key='spatial', neighbours share their topics")
 
 
-def _resumed(model: MTM | sMTM, data: Data, path: str | os.PathLike[str]) -> MTM | sMTM:
+def _resumed(
+    model: MTM | sMTM, data: Data, path: str | os.PathLike[str], scratch: str | os.PathLike[str] | None
+) -> MTM | sMTM:
     """The fit that an earlier call with the same data and options has left in a file, in place of a new one."""
     way_out = "name another file, or remove this one to fit anew"
     try:
-        left = load_model(path, data)
+        left = load_model(path, data, scratch)
     except ValueError as error:
         raise ValueError(f"checkpoint: {error}; {way_out}") from error
     if left.asked != model.asked:

@@ -21,7 +21,7 @@ def learned_shares(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple[
     """
     chosen = np.sort(rng.permutation(counts.n_obs)[:MOST_OBSERVATIONS])
     shown, hidden = thinned(counts.part(chosen), rng)
-    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng)
+    held_out = HeldOut(fit, shown, hidden, counts.nnz, rng)
 
     def predicted(share: float) -> Double:
         eta = by_frequency(shown, [share] * len(counts.blocks), fit.posterior.n_topics)

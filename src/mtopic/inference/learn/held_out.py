@@ -32,7 +32,7 @@ class HeldOut:
     ) -> None:
         of = fit.posterior
         self._hidden = hidden
-        self._share = shown.rows.nnz / max(1, n_nonzeros)
+        self._share = shown.nnz / max(1, n_nonzeros)
         eta = by_frequency(shown, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
         posterior = initial(shown, of.n_topics, rng, of.alpha, eta, of.family)
         self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
@@ -85,7 +85,7 @@ def thinned(corpus: Corpus, rng: np.random.Generator) -> tuple[Corpus, Corpus]:
     def part(data: NDArray[np.floating]) -> Corpus:
         kept = csr_array((data.astype(rows.dtype), rows.indices.copy(), rows.indptr.copy()), shape=rows.shape)
         kept.eliminate_zeros()
-        return replace(corpus, rows=kept)
+        return replace(corpus, counts=kept)
 
     return part(rows.data - away), part(away)
 

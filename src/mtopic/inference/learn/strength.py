@@ -29,7 +29,7 @@ def learned_strength(
     full passes over the data.
     """
     chosen = sample_neighbourhood(neighbours, MOST_OBSERVATIONS, rng)
-    held_out = HeldOut(fit, *thinned(counts.part(chosen), rng), counts.rows.nnz, rng)
+    held_out = HeldOut(fit, *thinned(counts.part(chosen), rng), counts.nnz, rng)
     held_out.advance(ITERATIONS)
     near = csr_array(neighbours[chosen][:, chosen])
     beside = [held_out.beside(NeighbourPrior(near, strength)) for strength in STRENGTHS]

@@ -43,7 +43,7 @@ def learned_weights(fit: Fit, counts: Corpus, rng: np.random.Generator) -> tuple
     """
     chosen = np.sort(rng.permutation(counts.n_obs)[:MOST_OBSERVATIONS])
     shown, hidden = thinned(replace(counts.part(chosen), weights=None), rng)
-    held_out = HeldOut(fit, shown, hidden, counts.rows.nnz, rng, START_BATCHES)
+    held_out = HeldOut(fit, shown, hidden, counts.nnz, rng, START_BATCHES)
     held_out.advance(ITERATIONS_BEFORE)
     unit = 1 / dispersion(held_out.common.posterior)
 

@@ -1,0 +1,89 @@
+"""A working copy of counts on disk, made by reading the data once, some rows at a time."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+from mtopic.inference.corpus import Corpus
+from mtopic.inference.stored import StoredCounts
+
+from .count_matrix import CSR, Summary, canonical, loaded, values
+from .layout import positions, side_by_side
+
+ROWS_AT_ONCE = 1024
+"""Few, as a cell may have ten thousand peaks."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the counts of a modality are read from."""
+
+    adata: AnnData
+    mod: str
+    slot: str
+    x: Any
+    places: NDArray[np.intp]
+    """The row of each observation of the data, -1 where it lacks the modality."""
+
+    @classmethod
+    def of(cls, adata: AnnData, mod: str, layer: str | None, obs_names: pd.Index) -> "_Source":
+        slot, x = values(adata, mod, layer)
+        if getattr(x, "format", "csr") == "csc":  # rows of it cannot be read one by one
+            x = loaded(x)
+        if issparse(x):
+            x = x.tocsr()
+        places = np.full(len(obs_names), -1)
+        places[positions(obs_names, adata, mod)] = np.arange(adata.n_obs)
+        return cls(adata, mod, slot, x, places)
+
+    def read(self, start: int, stop: int) -> tuple[CSR, NDArray[np.intp]]:
+        """The counts of those observations from ``start`` to ``stop`` that have the modality, and which these are."""
+        has = np.flatnonzero(self.places[start:stop] >= 0)
+        has = has[np.argsort(self.places[start + has])]
+        rows = self.places[start + has]
+        is_one_piece = rows.size == 0 or rows[-1] - rows[0] + 1 == rows.size
+        part: Any = slice(rows[0], rows[-1] + 1) if is_one_piece and rows.size else rows
+        x = loaded(self.x[part if rows.size else slice(0, 0)])
+        return canonical(x, self.mod, self.slot, self.adata.obs_names[rows], self.adata.var_names), has
+
+
+def working_copy(
+    obs_names: pd.Index,
+    parts: Mapping[str, AnnData],
+    layers: Mapping[str, str | None],
+    dtype: np.dtype,
+    scratch: str | os.PathLike[str],
+) -> tuple[Corpus, dict[str, Summary]]:
+    """The counts of modalities side by side in a folder within ``scratch``, and what is known of each modality.
+
+    An array of dask is computed chunk by chunk, what lies in a file is read by rows. A matrix by column is loaded.
+    """
+    sources = [_Source.of(adata, mod, layers[mod], obs_names) for mod, adata in parts.items()]
+    known = {mod: Summary(adata.n_obs, adata.n_vars) for mod, adata in parts.items()}
+    offsets = np.cumsum([0, *(adata.n_vars for adata in parts.values())])
+
+    def chunk(start: int, stop: int) -> csr_array:
+        found = [source.read(start, stop) for source in sources]
+        for one, (x, _) in zip(known.values(), found, strict=True):
+            one.add(x)
+        return side_by_side([x for x, _ in found], [order for _, order in found], stop - start, dtype).rows
+
+    chunks = (chunk(*ends) for ends in pairwise(_edges(sources, len(obs_names))))
+    return Corpus(StoredCounts.write(chunks, int(offsets[-1]), dtype, Path(scratch)), offsets), known
+
+
+def _edges(sources: list[_Source], n_obs: int) -> list[int]:
+    """Where observations are cut: where chunks of dask are, which would else be computed again and again."""
+    for source in sources:
+        if hasattr(source.x, "dask") and np.array_equal(source.places, np.arange(n_obs)):
+            return [0, *np.cumsum(source.x.chunks[0]).tolist()]
+    return [*range(0, n_obs, ROWS_AT_ONCE), n_obs]
