@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "mtopic"]
 in_a_process = subprocess.run
 
 
-class Environment(dict):
+class Environment(dict[str, str]):
     """What cases set is for libraries that are imported later than here, and is left out."""
 
     def __setitem__(self, name, value):
@@ -28,8 +28,8 @@ class Environment(dict):
 
 def run(command, *, env=None, text=False, **options):
     """Our command in this process, which has imported and compiled all, on streams of the encoding asked for."""
-    if command[:3] != COMMAND:  # what such a process compiles is kept nowhere, and need not be fast
-        return in_a_process(command, env={**(env or os.environ), "NUMBA_OPT": "0"}, text=text, **options)
+    if command[:3] != COMMAND:
+        return in_a_process(command, env=env, text=text, **options)
     encoding = (env or {}).get("PYTHONIOENCODING", "utf-8")
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
     with redirect_stdout(out), redirect_stderr(err):
