@@ -47,23 +47,27 @@ def test_messages_can_be_listened_to(capsys):
     assert heard == ["rna: 10 of 30 features kept, 20 dropped"]
 
 
-def heard_by(before):
-    """What a script prints that does something with the logger before it imports the package."""
-    script = f"""
+# Does something with the logger before the package is imported, and then as if it was imported once more.
+BEFORE = """
 import logging, sys
-{before}
+logger, handler = logging.getLogger("mtopic"), logging.StreamHandler(sys.stderr)
+logger.addHandler(handler)
+import importlib
 import mtopic as mt
-cells = mt.datasets.simulate(n_obs=50, n_topics=2, modalities={{"rna": 30}})
-mt.pp.filter_var_list(cells, cells["rna"].var_names[:10])
+cells = mt.datasets.simulate(n_obs=50, n_topics=2, modalities={"rna": 30})
+def keep():
+    mt.pp.filter_var_list(cells, cells["rna"].var_names[:10])
+keep()
+print(logger.handlers == [handler])
+logger.removeHandler(handler)
+logger.setLevel("WARNING")
+importlib.reload(mt._log)
+keep()
+print(len(logger.handlers), logging.getLevelName(logger.level))
 """
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
 
-def test_a_handler_that_was_there_first_is_the_only_one():
-    done = heard_by('logging.getLogger("mtopic").addHandler(logging.StreamHandler(sys.stderr))')
-    assert done.stdout == ""
+def test_a_handler_that_was_there_first_is_the_only_one_and_a_level_stays():
+    done = subprocess.run([sys.executable, "-c", BEFORE], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True", "1 WARNING"]
     assert done.stderr.splitlines()[-1] == "rna: 10 of 30 features kept, 20 dropped"
-
-
-def test_a_level_that_was_there_first_stays():
-    assert heard_by('logging.getLogger("mtopic").setLevel("WARNING")').stdout == ""

@@ -1,7 +1,6 @@
 """The workflow of the original's tutorial, as its users wrote it, runs unchanged."""
 
-import subprocess
-import sys
+import runpy
 
 import numpy as np
 import pandas as pd
@@ -25,26 +24,31 @@ def p22_like(tmp_path_factory):
     return path
 
 
-def run(shared, path, out, *options):
-    script = shared / "acceptance" / "seed_tutorial.py"
-    command = [sys.executable, str(script), str(path), str(out), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.startswith("seed tutorial: done;")
-    assert len(list(out.glob("*.png"))) == 6
-    return mt.read.h5mu(out / "trained.h5mu")
+@pytest.fixture
+def run(shared, monkeypatch, capsys):
+    def run(path, out, *options):
+        script = str(shared / "acceptance" / "seed_tutorial.py")
+        monkeypatch.setattr("sys.argv", [script, str(path), str(out), *options])
+        runpy.run_path(script, run_name="__main__")
+        assert capsys.readouterr().out.startswith("seed tutorial: done;")
+        assert len(list(out.glob("*.png"))) == 6
+        return mt.read.h5mu(out / "trained.h5mu")
+
+    return run
 
 
 @pytest.mark.slow
-def test_on_a_tissue_of_two_modalities(shared, p22_like, tmp_path):
-    trained = run(shared, p22_like, tmp_path, "--topics", "10")
+@pytest.mark.whole_start
+def test_on_a_tissue_of_two_modalities(run, p22_like, tmp_path):
+    trained = run(p22_like, tmp_path, "--topics", "10")
     assert trained.obsm["topics"].shape[0] == 1000
     assert mt.datasets.recovery(trained)["correlation"].median() > 0.9
 
 
 @pytest.mark.weekly
-def test_on_real_data(shared, tmp_path):
+@pytest.mark.whole_start
+def test_on_real_data(run, shared, tmp_path):
     path = shared / "data" / "her2st_H1_twoview_pseudo.h5mu"
     options = ["--x", "spatial", "--mods", "view_a:tfidf,view_b:tfidf", "--topics", "12"]
-    trained = run(shared, path, tmp_path, *options)
+    trained = run(path, tmp_path, *options)
     assert np.isfinite(trained.obsm["topics"]).all(axis=None)

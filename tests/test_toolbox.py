@@ -71,7 +71,8 @@ def test_plots(trained, fingerprint):
     data, groups = trained
     first, adata = next(iter(parts_of(data).items()))
     mod = None if first == "X" else first
-    mt.tl.umap(data)
+    if "X_umap" not in data.obsm:
+        mt.tl.umap(data)
     mt.tl.dominant_topics(data)
     mt.tl.zscores(data, mod=mod)
     x = "spatial" if first == "X" else "umap"

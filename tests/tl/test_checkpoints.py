@@ -31,21 +31,14 @@ def make(kind, mdata):
     return mt.tl.sMTM(mdata, smoothing=kind, spatial_key="spatial", n_neighbors=6, **common)
 
 
-# What the processes run that are killed; data and models are those of the tests.
+# What new processes run; data and models are those of the tests.
 MAKE = f"""
-import os, signal, sys
+import sys
 from pathlib import Path
 import mtopic as mt
 
 {inspect.getsource(data)}
 {inspect.getsource(make)}
-"""
-KILL = """
-def kill(model):
-    if len(model.elbo) == 17:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-make(sys.argv[1], data()).VI(40, tol=None, callback=kill, checkpoint=sys.argv[2], checkpoint_every=5)
 """
 GO_ON = """
 path, mdata = Path(sys.argv[2]), data()
@@ -82,12 +75,19 @@ def path(tmp_path):
     return tmp_path / "model.h5"
 
 
+def kill(model):
+    if len(model.elbo) == 17:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit_until_killed(kind, path):
+    make(kind, data()).VI(40, tol=None, callback=kill, checkpoint=path, checkpoint_every=5)
+
+
 @pytest.mark.whole_start
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_bits(path, kind):
-    process = start(KILL, kind, path)
-    process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL
+def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_bits(path, kind, killed):
+    killed(fit_until_killed, kind, path)
     mdata = data()
     again = mt.tl.load_model(path, mdata)
     assert len(again.elbo) == 15

@@ -273,8 +273,8 @@ def test_other_data(tissue):
     ("seed", "n_folds"), [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.weekly) for seed in (0, 1, 2))]
 )
 def test_known_number_of_topics(seed, n_folds):
-    mdata = mt.datasets.simulate(800, 10, rng=seed)
-    _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=n_folds, n_iter=50)
+    mdata = mt.datasets.simulate(600, 10, rng=seed)
+    _, info = run(mdata, (4, 6, 8, 10, 12, 14, 20, 30), n_folds=n_folds, n_iter=35)
     assert 8 <= info["recommended"] <= 14
     means = info["scores"]["mean"]
     assert means[30] < means[10]
@@ -285,5 +285,5 @@ def test_known_number_of_topics(seed, n_folds):
 @pytest.mark.whole_start
 def test_real_cells(real_mudata):
     mdata = real_mudata("cite_pbmc1k_small")
-    _, info = run(mdata, (5, 10, 15, 20), n_folds=3)
+    _, info = run(mdata, (5, 10, 15, 20))
     assert info["recommended"] > 5

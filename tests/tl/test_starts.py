@@ -1,9 +1,7 @@
 """Several starts of a fit, of which the best is kept."""
 
-import inspect
 import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -29,24 +27,15 @@ def make(kind, data, **options):
     return mt.tl.MTM(data, **learned, **common, **options)
 
 
-KILL = f"""
-import os, signal, sys
-import mtopic as mt
+def fit_until_killed(kind, path):
+    seen = []
 
-WHERE = {WHERE}
+    def kill(model):
+        seen.append(len(model.elbo))
+        if len(seen) == 20 + 20 + 13:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-{inspect.getsource(data)}
-{inspect.getsource(make)}
-
-seen = []
-
-def kill(model):
-    seen.append(len(model.elbo))
-    if len(seen) == 20 + 20 + 13:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-make(sys.argv[1], data(), n_init=4).VI(20, tol=None, callback=kill, checkpoint=sys.argv[2], checkpoint_every=5)
-"""
+    make(kind, data(), n_init=4).VI(20, tol=None, callback=kill, checkpoint=path, checkpoint_every=5)
 
 
 class Ends:
@@ -207,11 +196,9 @@ WEEKLY = [pytest.param(kind, marks=pytest.mark.weekly) for kind in ("variational
 
 @pytest.mark.whole_start
 @pytest.mark.parametrize("kind", ["collapsed", *WEEKLY])
-def test_starts_that_were_killed_go_on_from_a_checkpoint_to_the_same_bits(tmp_path, kind):
+def test_starts_that_were_killed_go_on_from_a_checkpoint_to_the_same_bits(tmp_path, kind, killed):
     path, mdata = tmp_path / "model.h5", data()
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILL, kind, str(path)], env=os.environ)
-    process.communicate(timeout=500)
-    assert process.returncode == -signal.SIGKILL
+    killed(fit_until_killed, kind, path)
     again, whole = mt.tl.load_model(path, mdata), make(kind, mdata, n_init=4)
     assert len(again.elbo) == 10
     again.VI(20 - len(again.elbo), tol=None, checkpoint=path)

@@ -48,11 +48,23 @@ def test_deterministic_and_quiet(fitted, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_several_processes(fitted):
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.weekly)])
+def test_several_processes(fitted, monkeypatch, backend):
+    """Threads draw what processes do, which have to import and to compile all anew."""
+    from squidpy.gr import _nhood
+
+    asked, original = [], _nhood.parallelize
+
+    def parallelize(*given, **options):
+        asked.append((options["n_jobs"], options["backend"]))
+        return original(*given, **{**options, "backend": backend})
+
+    monkeypatch.setattr(_nhood, "parallelize", parallelize)
     mt.tl.topic_neighborhoods(fitted, n_perms=400, n_jobs=2)
     two = fitted.uns["topic_neighborhoods"]
     mt.tl.topic_neighborhoods(fitted, n_perms=400)
     one = fitted.uns["topic_neighborhoods"]
+    assert asked == [(2, "loky"), (1, "loky")]
     pd.testing.assert_frame_equal(one["count"], two["count"])
     np.testing.assert_allclose(one["zscore"], two["zscore"], rtol=0.2, atol=0.4)
 

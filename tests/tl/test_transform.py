@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -456,14 +458,21 @@ REAL = {"snareseq_small": "cell_type", "cite_pbmc1k_small": "protein_gate"}
 UNKNOWN = ["Mis", "ambiguous", "undetermined", "unassigned", "nan"]
 
 
-def real(mdata, stem, seed):
-    """Two thirds of real cells, fitted, the others, and the labels of those that have one."""
-    labels = mdata.obs[REAL[stem]].astype(str)
-    order = np.random.default_rng(seed).permutation(mdata.n_obs)
-    cut = 2 * mdata.n_obs // 3
-    train, new = (mdata[np.sort(rows)].copy() for rows in (order[:cut], order[cut:]))
-    mt.tl.topic_model(train, 20, rng=seed, verbose=False)
-    return train, new, labels[~labels.isin(UNKNOWN)]
+@pytest.fixture(scope="module")
+def real(real_mudata):
+    """Two thirds of real cells, fitted, the others, and the labels of those that have one; not to be changed."""
+
+    @cache
+    def fitted(stem, seed):
+        mdata = real_mudata(stem)
+        labels = mdata.obs[REAL[stem]].astype(str)
+        order = np.random.default_rng(seed).permutation(mdata.n_obs)
+        cut = 2 * mdata.n_obs // 3
+        train, new = (mdata[np.sort(rows)].copy() for rows in (order[:cut], order[cut:]))
+        mt.tl.topic_model(train, 20, rng=seed, verbose=False)
+        return train, new, labels[~labels.isin(UNKNOWN)]
+
+    return fitted
 
 
 def purity(points, among, labels):
@@ -480,11 +489,11 @@ def purity(points, among, labels):
     ("stem", "n_splits"),
     [*((stem, 1) for stem in REAL), *(pytest.param(stem, 3, marks=pytest.mark.weekly) for stem in REAL)],
 )
-def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem, n_splits):
+def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, real, stem, n_splits):
     """Their labels are those of the nearest fitted cells as often, in the mean of some splits."""
     mdata, found = real_mudata(stem), []
     for seed in range(n_splits):
-        train, new, labels = real(mdata, stem, seed)
+        train, new, labels = real(stem, seed)
         joint = mt.tl.topic_model(mdata, 20, rng=seed, verbose=False, copy=True).obsm["topics"]
         by_transform = purity(transformed(train, new), train.obsm["topics"], labels)
         found.append((by_transform, purity(joint.loc[new.obs_names], joint.loc[train.obs_names], labels)))
@@ -495,8 +504,8 @@ def test_real_cells_are_placed_as_by_a_joint_fit(real_mudata, stem, n_splits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", REAL)
-def test_real_cells_again_and_by_rna_alone(real_mudata, stem):
-    train, new, labels = real(real_mudata(stem), stem, 0)
+def test_real_cells_again_and_by_rna_alone(real, stem):
+    train, new, labels = real(stem, 0)
     fitted = train.obsm["topics"]
     assert apart(transformed(train, fresh(train)), fitted).mean() < 0.05
     found = transformed(train, MuData({"rna": new["rna"].copy()})).loc[new.obs_names]
