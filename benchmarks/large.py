@@ -36,7 +36,6 @@ def make(path: Path, n_obs: int) -> None:
     names = [f"cell_{d}" for d in range(n_obs)], [f"gene_{v}" for v in range(N_FEATURES)]
     AnnData(obs=pd.DataFrame(index=names[0]), var=pd.DataFrame(index=names[1])).write_h5ad(path)
     with h5py.File(path, "a") as file:
-        del file["X"]
         for start in range(0, n_obs, ROWS):
             theta = rng.dirichlet(np.full(N_TOPICS, 0.2), min(ROWS, n_obs - start))
             rows = csr_matrix(rng.poisson(DEPTH * theta @ beta).astype(np.float32))

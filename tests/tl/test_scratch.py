@@ -161,6 +161,16 @@ def test_folders_and_options_that_do_not_fit(tissue, scratch):
         mt.tl.topic_model(tissue.copy(), **FIT, scratch=scratch, batch_key="batch")
 
 
+def test_a_call_that_fails_later_leaves_nothing(tissue, scratch):
+    def stop(model):
+        raise RuntimeError("enough")
+
+    for wrong in ({"spatial_key": "elsewhere"}, {"eta": {"rna": np.ones(3)}}, {"callback": stop}):
+        with pytest.raises((KeyError, ValueError, RuntimeError)) as error:
+            mt.tl.topic_model(tissue.copy(), **FIT, scratch=scratch, **wrong)
+        assert not list(scratch.iterdir()), error
+
+
 def test_a_fit_goes_on_to_the_same_bits(tissue, scratch, tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "BLOCK", 5000)
     options: dict[str, Any] = {"n_jobs": 1, "verbose": False, "scratch": scratch}

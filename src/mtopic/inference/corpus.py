@@ -172,6 +172,11 @@ class Corpus:
             return replace(self, counts=known.times(factor))
         return replace(self, counts=_with(known, known.data * self.dtype.type(factor)))
 
+    def remove_files(self) -> None:
+        """Remove the folder of counts that are in files; what has been summed before is known on."""
+        if isinstance(self.counts, StoredCounts):
+            self.counts.folder.remove()
+
     def with_weights(self, weights: Double) -> "Corpus":
         """The same counts with other weights."""
         corpus = replace(self, weights=weights)

@@ -13,6 +13,7 @@ from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import initial
+from mtopic.inference.priors import Prior
 
 from .priors import read_alpha, read_eta
 from .run import Run, weighted
@@ -29,6 +30,22 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
     warn_if_ignored(parts, settings.batch_key)
     require_measured(parts, batches(data, settings.batch_key))
     counts = read_counts(data, settings, settings.raw)
+    try:
+        return counts, _run(data, settings, parts, counts, alpha, learns_alpha)
+    except BaseException:
+        counts.corpus.remove_files()
+        raise
+
+
+def _run(
+    data: Data,
+    settings: Settings,
+    parts: Mapping[str, AnnData],
+    counts: Counts,
+    alpha: Prior,
+    learns_alpha: bool,
+) -> Run:
+    """A fit to these counts."""
     eta, learns_eta = read_eta(settings.eta, counts.features)
     counts.warn_empty()
     counts.warn_apart()
@@ -50,7 +67,7 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
         smoothing = Smoothing.of(data, settings.spatial, 1.0 if observed is None else observed.total / given.total)
     fit = Fit(posterior, seeds[0], learns_alpha, learns_eta, [] if settings.eta_by_frequency else None)
     starts = Starts(seeds) if len(seeds) > 1 else None
-    return counts, Run(fit, rng, weights, smoothing, given, observed, starts)
+    return Run(fit, rng, weights, smoothing, given, observed, starts)
 
 
 def read_counts(

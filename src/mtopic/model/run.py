@@ -89,6 +89,16 @@ class Run:
             self.observed = None
         return self.smoothing.term(name)
 
+    def discard_counts(self) -> None:
+        """Be as one that was loaded without its data, and remove a working copy of the counts."""
+        of = self.fit.posterior.corpus
+        sums = of.totals, of.by_modality
+        self.fit.posterior.corpus = Corpus.without_counts(of.dtype, of.offsets, of.weights, *sums, of.measured_sets)
+        for corpus in (self.given, self.observed):
+            if corpus is not None:
+                corpus.remove_files()
+        self.given = self.observed = None
+
     def learns_from_observed(self) -> bool:
         """Whether something is still to be learned from the counts as they were observed."""
         return self.fit.eta_shares == [] or self.modality_weights is None or self.smoothing.learns()

@@ -115,16 +115,20 @@ def topic_model(
     target = writable(data, copy=copy)  # now, as a backed object has no copy
     if verbose and not any(value is not None for value in where.values()):
         _tell_of_coordinates(data)
-    if checkpoint is not None and os.path.exists(checkpoint):
-        model = _resumed(model, data, checkpoint, scratch)
-        if n_iter < len(model.elbo):
-            raise ValueError(
-                f"n_iter={n_iter}: the fit in checkpoint={str(checkpoint)!r} has had {len(model.elbo)} iterations; "
-                "give more, or the name of another file"
-            )
-        n_iter -= len(model.elbo)
-    model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
-    export_params(model, target, key_added)
+    try:
+        if checkpoint is not None and os.path.exists(checkpoint):
+            model = _resumed(model, data, checkpoint, scratch)
+            if n_iter < len(model.elbo):
+                raise ValueError(
+                    f"n_iter={n_iter}: the fit in checkpoint={str(checkpoint)!r} has had {len(model.elbo)} iterations; "
+                    "give more, or the name of another file"
+                )
+            n_iter -= len(model.elbo)
+        model.VI(n_iter, tol=tol, callback=callback, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
+        export_params(model, target, key_added)
+    finally:
+        if scratch is not None:
+            model._run.discard_counts()
     return target if copy else None
 
 
@@ -147,6 +151,8 @@ def _resumed(
     if left.asked != model.asked:
         raise ValueError(f"checkpoint={str(path)!r} holds a fit with other options: {way_out}")
     left.n_jobs, left.verbose = model.n_jobs, model.verbose
+    if scratch is not None:
+        model._run.discard_counts()
     return left
 
 
