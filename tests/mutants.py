@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant("_shared_out", "counts + PRIOR_COUNTS * beta", "counts + beta"),
     Mutant("Fold.of", "adata[~held_out & adata.obs[PRESENT].to_numpy()]", "adata[adata.obs[PRESENT].to_numpy()]"),
     Mutant("_write", "np.argsort(-sizes, kind", "np.argsort(sizes, kind"),
-    Mutant("mixture", "np.hstack([start.predict_proba(points) for start in starts])", "starts[0].predict_proba(points)"),
+    Mutant("mixture", "for start in starts])", "for start in starts[:1]])"),
     Mutant("_most_stable", "[enough].max()", "[enough].min()"),
     # pp
     Mutant("log_ratios", "np.maximum(n_features, 1)", "x.shape[1]"),
