@@ -36,10 +36,10 @@ def test_scaled_counts_share_what_they_can(corpus):
 
 
 def test_blocks_of_observations_are_the_corpus(corpus):
-    blocks = replace(corpus, n_blocks=4).row_blocks
+    blocks = list(replace(corpus, n_blocks=4).in_blocks(lambda block: block))
     assert [rows.stop for rows, _ in blocks] == [1, 3, 4, 6]
     np.testing.assert_array_equal(np.vstack([part.rows.toarray() for _, part in blocks]), corpus.rows.toarray())
-    assert replace(corpus, n_blocks=1).row_blocks[0][1].rows is corpus.rows
+    assert next(corpus.in_blocks(lambda block: block))[1] is corpus
     assert replace(corpus, n_blocks=4).part(np.array([1, 3])).n_blocks == 1
 
 

@@ -114,10 +114,11 @@ def test_an_interrupted_copy_leaves_nothing(tmp_path):
 def test_a_corpus_in_files_has_the_sums_of_one_in_memory(tmp_path, monkeypatch, weights):
     x, offsets = counts(), np.array([0, 12, 30])
     known, found = Corpus(x, offsets, weights), Corpus(written(x, tmp_path, monkeypatch, 40), offsets, weights)
-    assert len(list(found.row_blocks)) > 5
+    blocks = list(found.in_blocks(lambda block: block))
+    assert len(blocks) > 5
     for name in ("totals", "by_modality", "by_column", "total", "nnz", "n_obs", "n_features", "dtype"):
         np.testing.assert_allclose(getattr(found, name), getattr(known, name)) if name != "dtype" else None
-    for rows, block in found.row_blocks:
+    for rows, block in blocks:
         np.testing.assert_array_equal(block.weighted_counts.toarray(), known.weighted_counts[rows].toarray())
         np.testing.assert_array_equal(block.columns.toarray(), x[rows].toarray())
     np.testing.assert_array_equal(found.scaled(2).rows.toarray(), 2 * x.toarray())

@@ -173,7 +173,7 @@ def test_a_call_that_fails_later_leaves_nothing(tissue, scratch):
 
 def test_a_fit_goes_on_to_the_same_bits(tissue, scratch, tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "BLOCK", 5000)
-    options: dict[str, Any] = {"n_jobs": 1, "verbose": False, "scratch": scratch}
+    options = {"n_jobs": 1, "verbose": False, "scratch": scratch}
     model = mt.tl.MTM(tissue, 4, **options)
     model.VI(6)
     model.save(tmp_path / "model.h5")

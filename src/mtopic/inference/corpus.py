@@ -1,9 +1,9 @@
 """The counts of all modalities side by side."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from scipy.sparse import csc_array, csr_array
 
 from .backend import Double, in_one_form
 from .measured_sets import EVERYTHING, EverythingMeasured, MeasuredSets, slices
-from .stored import StoredCounts
+from .stored import StoredCounts, ahead
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ class Corpus:
     def totals(self) -> Double:
         """The sum of each observation's weighted counts."""
         if self._is_divided:
-            return np.concatenate([block.totals for _, block in self.row_blocks])
+            return np.concatenate([found for _, found in self.in_blocks(lambda block: block.totals)])
         return np.asarray(self.weighted_counts.sum(axis=1, dtype=np.float64)).ravel()
 
     @cached_property
     def by_modality(self) -> Double:
         """The counts of each observation in each modality, D × M, whatever their weight."""
         if self._is_divided:
-            return np.concatenate([block.by_modality for _, block in self.row_blocks])
+            return np.concatenate([found for _, found in self.in_blocks(lambda block: block.by_modality)])
         rows = self.rows
         sums = [np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
         return self.summed(np.stack(sums, axis=1))
@@ -75,14 +77,14 @@ class Corpus:
     def by_column(self) -> Double:
         """The sum of each column."""
         if self._is_divided:
-            return np.asarray(sum(block.by_column for _, block in self.row_blocks))
+            return np.asarray(sum(found for _, found in self.in_blocks(lambda block: block.by_column)))
         return np.asarray(self.rows.sum(axis=0, dtype=np.float64)).ravel()
 
     @property
     def total(self) -> float:
         """All counts, whatever their weight."""
         if self._is_divided:
-            return sum(block.total for _, block in self.row_blocks)
+            return sum(found for _, found in self.in_blocks(lambda block: block.total))
         return float(self.rows.sum(dtype=np.float64))
 
     @property
@@ -184,25 +186,28 @@ class Corpus:
             corpus.__dict__["columns"] = self.columns
         return corpus
 
-    @property
-    def row_blocks(self) -> Iterable[tuple[slice, "Corpus"]]:
-        """The blocks of observations, in order; those in files are read anew each time."""
-        if not self._is_divided:
-            return [(slice(0, self.n_obs), self)]
-        return self._in_files(self.counts) if isinstance(self.counts, StoredCounts) else self._in_memory
+    def in_blocks(self, of: Callable[["Corpus"], T]) -> Iterator[tuple[slice, T]]:
+        """What is asked of each block of observations, in order.
+
+        Of counts in files, each block is read while the one before is worked on.
+        """
+        known = self.counts
+        if isinstance(known, StoredCounts) and self._is_divided:
+            found = ahead(lambda i: of(replace(self, counts=known.block(i))), known.n_blocks)
+            yield from zip(slices(known.edges), found, strict=True)
+        elif self._is_divided:
+            yield from ((rows, of(block)) for rows, block in self._blocks)
+        else:
+            yield slice(0, self.n_obs), of(self)
 
     @property
     def _is_divided(self) -> bool:
         return (self.counts.n_blocks if isinstance(self.counts, StoredCounts) else self.n_blocks) > 1
 
     @cached_property
-    def _in_memory(self) -> list[tuple[slice, "Corpus"]]:
+    def _blocks(self) -> list[tuple[slice, "Corpus"]]:
         edges = np.linspace(0, self.n_obs, self.n_blocks + 1).astype(np.int64)
         return [(rows, self.part(rows)) for rows in slices(edges)]
-
-    def _in_files(self, counts: StoredCounts) -> Iterator[tuple[slice, "Corpus"]]:
-        for i, rows in enumerate(slices(counts.edges)):
-            yield rows, replace(self, counts=counts.block(i))
 
 
 def _with(matrix: csr_array, data: NDArray[np.floating]) -> csr_array:

@@ -48,8 +48,8 @@ class Posterior:
         That is non-zeros × rounds × share of topics alive, over the non-zeros.
         """
         signatures, prior, gamma, work = self.signatures(), self.prior(), [], []
-        for rows, block in self.corpus.row_blocks:
-            counts, own = block.weighted_counts, prior if len(prior) == 1 else prior[rows]
+        for rows, counts in self.corpus.in_blocks(lambda block: block.weighted_counts):
+            own = prior if len(prior) == 1 else prior[rows]
             found, rounds = self.backend.e_step(counts, signatures, own, start[rows], max_rounds, atol, rtol)
             gamma.append(found)
             work.append(rounds * np.diff(counts.indptr))  # and not @: BLAS would wake threads that spin beside ours
@@ -78,8 +78,8 @@ class Posterior:
 
     def statistics(self, t: Array) -> tuple[Array, Double]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
-        blocks, of_all = self.corpus.row_blocks, (self.signatures(), self.n_topics)
-        of_blocks = (self.backend.statistics(block.columns, t[rows], *of_all) for rows, block in blocks)
+        blocks, of_all = self.corpus.in_blocks(lambda block: block.columns), (self.signatures(), self.n_topics)
+        of_blocks = (self.backend.statistics(columns, t[rows], *of_all) for rows, columns in blocks)
         return reduce(lambda known, more: (known[0] + more[0], known[1] + more[1]), of_blocks)
 
     def update(self, gamma: Array, lam: Array) -> None:

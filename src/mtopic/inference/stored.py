@@ -2,11 +2,12 @@
 
 import shutil
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ BLOCK = 2**23
 """Non-zeros of a block at most: some 130 MB in memory by row and by column, and long enough for threads to share."""
 MOST_ROWS = 2**16
 """Of a block, so that two bytes tell a row."""
+T = TypeVar("T")
+
 PARTS = ("indptr", "indices", "data")
 
 
@@ -84,14 +87,14 @@ class StoredCounts:
         """All rows, in memory."""
         if self.n_blocks > 1:
             return csr_array(vstack([self.block(i).by_row() for i in range(self.n_blocks)], format="csr"))
-        indptr, indices, data = (np.load(self._file("rows", part)) for part in PARTS)
+        indptr, indices, data = (np.load(self._file("rows", part), mmap_mode="r") for part in PARTS)
         return csr_array((self._read(data), _index(indices), _index(indptr)), shape=self.shape)
 
     def by_column(self) -> csc_array:
         """All columns, in memory."""
         if self.n_blocks > 1:
             return self.by_row().tocsc()
-        indptr, indices, data = (np.load(self._file("columns", part)) for part in PARTS)
+        indptr, indices, data = (np.load(self._file("columns", part), mmap_mode="r") for part in PARTS)
         return csc_array((self._read(data), _index(indices), _index(indptr)), shape=self.shape)
 
     def of(self, rows: NDArray[np.integer] | slice) -> csr_array:
@@ -126,6 +129,17 @@ class StoredCounts:
     def _read(self, data: NDArray[Any]) -> NDArray[np.floating]:
         values = np.asarray(data).astype(self.dtype)
         return values if self.factor == 1 else values * self.dtype.type(self.factor)
+
+
+def ahead(load: Callable[[int], T], n: int) -> Iterator[T]:
+    """What is loaded of 0, 1, … and n − 1, each while the one before is worked on."""
+    with ThreadPoolExecutor(1) as helper:
+        following = helper.submit(load, 0)
+        for i in range(n):
+            now = following.result()
+            if i + 1 < n:
+                following = helper.submit(load, i + 1)
+            yield now
 
 
 def _index(values: NDArray[Any]) -> NDArray[np.int32]:
