@@ -33,6 +33,7 @@ def test_blocks_are_the_counts(tmp_path, monkeypatch, block):
     np.testing.assert_array_equal(np.vstack([part.by_column().toarray() for part in parts]), x.toarray())
     np.testing.assert_array_equal(found.by_row().toarray(), x.toarray())
     np.testing.assert_array_equal(found.by_column().toarray(), x.toarray())
+    np.testing.assert_array_equal(parts[-1].of(slice(0, 1)).toarray(), parts[-1].by_row()[[0]].toarray())
     for part in parts:
         assert part.by_row().has_canonical_format and part.by_column().has_canonical_format
         assert part.by_row().indices.dtype == part.by_row().indptr.dtype == np.int32

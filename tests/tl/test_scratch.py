@@ -67,6 +67,13 @@ def test_modalities_of_other_observations(tissue, scratch, monkeypatch):
     np.testing.assert_allclose(fitted(data, scratch=scratch), known, atol=1e-5)
 
 
+def test_a_modality_with_two_observations_in_each_others_place(tissue, scratch):
+    order = np.arange(600)
+    order[[100, 101]] = 101, 100
+    data = MuData({"rna": tissue["rna"].copy(), "atac": tissue["atac"][order].copy()})
+    np.testing.assert_array_equal(fitted(data, scratch=scratch), fitted(data))
+
+
 @pytest.mark.parametrize("how", [{}, {"spatial_key": "spatial"}], ids=["cells", "tissue"])
 def test_many_blocks_give_the_same_topics_and_threads_the_same_bits(tissue, scratch, monkeypatch, how):
     known = fitted(tissue, **how)
@@ -169,6 +176,12 @@ def test_a_call_that_fails_later_leaves_nothing(tissue, scratch):
         with pytest.raises((KeyError, ValueError, RuntimeError)) as error:
             mt.tl.topic_model(tissue.copy(), **FIT, scratch=scratch, **wrong)
         assert not list(scratch.iterdir()), error
+
+
+def test_the_copy_goes_with_the_call_whoever_still_refers_to_it(tissue, scratch):
+    kept = []
+    fitted(tissue, scratch=scratch, callback=lambda model: kept.append(model._run.given))
+    assert kept and not list(scratch.iterdir())
 
 
 def test_a_fit_goes_on_to_the_same_bits(tissue, scratch, tmp_path, monkeypatch):
