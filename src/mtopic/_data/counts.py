@@ -17,14 +17,12 @@ from mtopic.inference.corpus import Corpus
 from mtopic.inference.stored import StoredCounts
 
 from .count_matrix import Summary, count_matrix, fractions, summary
-from .layout import lay_out
+from .layout import ROWS_AT_ONCE, lay_out
 from .measured import batches, in_measured_sets
 from .names import alike_but_for, matched, unique
 from .preparation import Preparation
 from .slots import Data, modalities
 from .working_copy import working_copy
-
-ROWS_AT_ONCE = 4096
 
 LITTLE = 0.05
 """The share of observations in common that is worth a warning."""

@@ -17,9 +17,9 @@ BLOCK = 2**23
 """Non-zeros of a block at most: some 130 MB in memory by row and by column, and long enough for threads to share."""
 MOST_ROWS = 2**16
 """Of a block, so that two bytes tell a row."""
-T = TypeVar("T")
-
 PARTS = ("indptr", "indices", "data")
+
+T = TypeVar("T")
 
 
 class Folder:
