@@ -112,8 +112,10 @@ TEXTS = {
         features. What a batch has not measured, by ``varm["measured"]`` of a modality (features × batches, as
         `mtopic.pp.concat` writes it), counts as missing and not as zero.""",
     "scratch": """Folder for a working copy of the counts, some six bytes a non-zero, from which they are read block by
-        block, so that memory never holds them all. ``X`` may then be that of a backed AnnData or an array of dask,
-        which are read once. The copy is removed with the model. None: counts are in memory.""",
+        block, so that memory never holds them all. ``X`` may then be on disk (`mtopic.read.lazy`, a backed AnnData) or
+        an array of dask, which are read once. The copy is removed with the model. None: counts are in memory.""",
+    "keep_scratch": """Leave the working copy in ``scratch``. The next fit, or `mtopic.tl.load_model`, takes it in place
+        of reading the same files again; remove the folder ``mtopic-kept-…`` when it has served.""",
     "n_iter": "Number of iterations, at most.",
     "max_iter_d": "Cap on the rounds in which an observation's topics are iterated in one E-step.",
     "tol:proportions": """The fit stops when its last 20 iterations together have moved less than this share of an

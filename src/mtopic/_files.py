@@ -20,9 +20,8 @@ def read(path: str | os.PathLike[str]) -> Data:
     """The MuData or AnnData that a file holds, whatever its name."""
     path = Path(path)
     with access(path, "read"):
-        _require_file(path)
         try:
-            reader = mudata.read_h5mu if _holds_modalities(path) else anndata.read_h5ad
+            reader = mudata.read_h5mu if require_annotated(path) else anndata.read_h5ad
             with quiet_mudata():
                 return reader(path)
         except _OtherContentsError:
@@ -50,7 +49,9 @@ def _require_file(path: Path) -> None:
     raise FileNotFoundError(f"no file {path.name!r} in {str(path.parent)!r}; {hint}")
 
 
-def _holds_modalities(path: Path) -> bool:
+def require_annotated(path: Path) -> bool:
+    """Refuse what is no file of an AnnData or a MuData; return whether it has modalities."""
+    _require_file(path)
     with path.open("rb") as file:
         if not file.read(1):
             raise _OtherContentsError(f"{str(path)!r} is empty, so not an HDF5 file: its program has written nothing")

@@ -187,6 +187,10 @@ def _features(mdata: Data, n_top: int) -> Iterator[str]:
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:
     quality = mdata.uns.get("topic_quality")
+    has_counts = all(adata.X is not None or "counts" in adata.layers for adata in modalities(mdata).values())
+    if not has_counts and (quality is None or record.is_outdated(mdata, "uns:topic_quality")):
+        yield "<p>Not known, as the data hold no counts: <code>mtopic.tl.topic_quality</code> reads them.</p>"
+        return
     if quality is None or record.is_outdated(mdata, "uns:topic_quality"):
         scored = mdata.copy()
         tl.topic_quality(scored, n_top=n_top)

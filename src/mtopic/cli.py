@@ -12,7 +12,9 @@ from pathlib import Path
 from anndata import AnnData
 
 from . import __version__
+from ._data.slots import modalities
 from ._files import access, read
+from ._lazily import opened
 
 DEMO = """Written to {out}/, look first at the top:
   topics.png                   how much of each topic every spot has
@@ -90,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-key", help="batch of each observation, a column of obs, where batches measured other features"
     )
     fit.add_argument("--strength", type=float, help="weight of the neighbours (default: learned); spatial model")
+    fit.add_argument(
+        "--scratch", type=Path, metavar="DIR",
+        help="folder for a working copy of the counts, which are then never all in memory; IN may be a Zarr store, and "
+        "OUT has no counts",
+    )  # fmt: skip
     fit.add_argument("--n-iter", type=int, default=500, help="iterations at most (default: %(default)s)")
     fit.add_argument("--seed", type=int, default=2291, help="seed of the initial signatures (default: %(default)s)")
     fit.add_argument("--n-jobs", type=int, default=-1, help="threads (default: all cores)")
@@ -167,10 +174,12 @@ def _fit(arguments: argparse.Namespace) -> None:
     from .tl._topic_model import model_of_raw_counts
 
     _require_writable(arguments.output)
-    mdata = read(arguments.input)
+    mdata = read(arguments.input) if arguments.scratch is None else opened(arguments.input)
     what, own, other = ("AnnData", ".h5ad", ".h5mu") if isinstance(mdata, AnnData) else ("MuData", ".h5mu", ".h5ad")
     if arguments.output.suffix == other:
         raise ValueError(f"{arguments.output}: the {what} of {arguments.input} is written, whose files are named {own}")
+    if arguments.prepare and arguments.scratch is not None:
+        raise ValueError("--prepare is for counts in memory: leave it out, or leave out --scratch")
     for mod, how in arguments.prepare:
         getattr(pp, how)(mdata, mod=mod, batch_key=arguments.batch_key)
     if arguments.prepare:
@@ -178,7 +187,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     names = ("spatial_key", "radius", "n_neighbors", "library_key", "strength")
     where = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     options = {"seed": arguments.seed, "n_jobs": arguments.n_jobs, "verbose": not arguments.quiet}
-    options |= {"batch_key": arguments.batch_key}
+    options |= {"batch_key": arguments.batch_key, "scratch": arguments.scratch}
     if arguments.modality_weights:
         options["modality_weights"] = arguments.modality_weights
     if arguments.prepare:
@@ -190,8 +199,18 @@ def _fit(arguments: argparse.Namespace) -> None:
     if model.interrupted:
         raise KeyboardInterrupt
     tl.export_params(model, mdata)
+    if arguments.scratch is not None:
+        tl.topic_quality(mdata)
+        for adata in modalities(mdata).values():
+            _leave_out_counts(adata)
     _write_whole(mdata.write, arguments.output)
     print(f"{model}\nwritten to {arguments.output}")
+
+
+def _leave_out_counts(adata: AnnData) -> None:
+    for name in [name for name in adata.layers if name is not None]:
+        del adata.layers[name]
+    adata.X = None
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -4,9 +4,11 @@ from os import PathLike
 
 from mudata import MuData
 
+from mtopic._data import Data
 from mtopic._files import read
+from mtopic._lazily import opened
 
-__all__ = ["h5mu"]
+__all__ = ["h5mu", "lazy"]
 
 
 def h5mu(path: str | PathLike[str]) -> MuData:
@@ -50,3 +52,45 @@ def h5mu(path: str | PathLike[str]) -> MuData:
         f"{str(path)!r} holds an AnnData, not a MuData: read it with anndata.read_h5ad, "
         "which mtopic.tl.topic_model takes as it is"
     )
+
+
+def lazy(path: str | PathLike[str]) -> Data:
+    """Open an AnnData or a MuData whose matrices stay on disk.
+
+    ``X`` and the layers of each modality are read when they are asked for; all else is in memory, and may be changed
+    and added to. With ``scratch``, `mtopic.tl.topic_model` fits it without ever having all counts in memory. Nothing is
+    written to the file.
+
+    Parameters
+    ----------
+    path
+        An ``.h5ad`` or ``.h5mu`` file, or a Zarr store of either.
+
+    Returns
+    -------
+    AnnData or MuData
+        Its matrices are those of :func:`anndata.io.sparse_dataset`, or arrays of h5py or Zarr.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file; names like it in the folder are offered.
+    ValueError
+        If there is no AnnData and no MuData in it.
+    OSError
+        If the file cannot be opened, because another program has locked it or it may not be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import mtopic as mt
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mt.datasets.simulate(n_obs=200, n_topics=3)["rna"].write_h5ad(Path(folder) / "cells.h5ad")
+    ...     adata = mt.read.lazy(Path(folder) / "cells.h5ad")
+    ...     mt.tl.topic_model(adata, n_topics=3, scratch=folder, verbose=False)
+    ...     adata.file.close()
+    >>> adata.obsm["topics"].shape
+    (200, 3)
+    """
+    return opened(path)

@@ -1,6 +1,8 @@
 """Fits of counts that are read from a working copy on disk."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -11,10 +13,16 @@ import numpy as np
 import pytest
 from anndata import AnnData
 from mudata import MuData
+from pandas.testing import assert_frame_equal
 from scipy import sparse
 
 import mtopic as mt
+from mtopic._data import by_row, count_matrix, in_rows
+from mtopic._data.slots import modalities
+from mtopic._files import read
+from mtopic.cli import main
 from mtopic.inference import stored
+from mtopic.inference.stored import StoredCounts
 
 FIT: dict[str, Any] = {"n_topics": 4, "n_iter": 15, "n_jobs": 1, "verbose": False}
 
@@ -109,6 +117,9 @@ def forms(x, path):
     ):
         AnnData(values).write_h5ad(path / f"{name}.h5ad")
         yield f"{name} in a file", anndata.read_h5ad(path / f"{name}.h5ad", backed="r")
+        yield f"{name} in a lazy file", mt.read.lazy(path / f"{name}.h5ad")
+        AnnData(values).write_zarr(path / f"{name}.zarr")
+        yield f"{name} in a lazy store", mt.read.lazy(path / f"{name}.zarr")
 
 
 def test_counts_wherever_they_are(tissue, scratch, tmp_path):
@@ -118,6 +129,149 @@ def test_counts_wherever_they_are(tissue, scratch, tmp_path):
         mt.tl.topic_model(adata, **FIT, scratch=scratch)
         np.testing.assert_array_equal(adata.obsm["topics"].to_numpy(), known, err_msg=form)
         assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("form", ["h5mu", "zarr"])
+def test_modalities_on_disk(tissue, scratch, tmp_path, form):
+    data, path = ragged(tissue), tmp_path / f"tissue.{form}"
+    data["atac"].X = sparse.csc_matrix(data["atac"].X)
+    known = fitted(data)
+    getattr(data, f"write_{form}")(path)
+    on_disk = mt.read.lazy(path)
+    assert list(on_disk.mod) == list(data.mod)
+    mt.tl.topic_model(on_disk, **FIT, scratch=scratch)
+    np.testing.assert_array_equal(on_disk.obsm["topics"].to_numpy(), known)
+    assert not list(scratch.iterdir())
+
+
+def test_a_matrix_by_column_is_sorted_piece_by_piece(tissue, scratch, tmp_path, monkeypatch):
+    known = fitted(tissue["rna"])
+    for size in (700, 10):
+        monkeypatch.setattr(by_row, "AT_ONCE", size)
+        monkeypatch.setattr(by_row, "MOST_FILES", 7)
+        adata = tissue["rna"].copy()
+        adata.X = sparse.csc_matrix(adata.X)
+        adata.write_h5ad(tmp_path / f"{size}.h5ad")
+        adata = mt.read.lazy(tmp_path / f"{size}.h5ad")
+        mt.tl.topic_model(adata, **FIT, scratch=scratch)
+        np.testing.assert_array_equal(adata.obsm["topics"].to_numpy(), known)
+        assert not list(scratch.iterdir())
+
+
+def never(*_, **__):
+    raise AssertionError("counts are written again")
+
+
+def test_a_copy_that_is_kept_serves_the_next_fit_of_the_same_files(tissue, scratch, tmp_path, monkeypatch):
+    path = tmp_path / "tissue.h5mu"
+    tissue.write_h5mu(path)
+    known = fitted(tissue)
+    mt.tl.topic_model(mt.read.lazy(path), **FIT, scratch=scratch, keep_scratch=True)
+    (folder,) = scratch.iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredCounts, "write", never)
+        again = mt.read.lazy(path)
+        mt.tl.topic_model(again, **FIT, scratch=scratch)
+        np.testing.assert_array_equal(again.obsm["topics"].to_numpy(), known)
+    assert [*scratch.iterdir()] == [folder]
+
+    other = mt.datasets.simulate(n_obs=600, n_topics=4, modalities={"rna": 60, "atac": 90}, depth=150, rng=1)
+    for changed in (lambda: tissue[::-1].copy().write_h5mu(path), lambda: other.write_h5mu(path)):
+        path.unlink()
+        changed()
+        data = mt.read.lazy(path)
+        mt.tl.topic_model(data, **FIT, scratch=scratch)
+        np.testing.assert_array_equal(data.obsm["topics"].to_numpy(), fitted(mt.read.h5mu(path)))
+    assert [*scratch.iterdir()] == [folder]
+
+
+def test_the_same_counts_are_kept_once(tissue, scratch, tmp_path, monkeypatch):
+    adata = tissue["rna"]
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    adata.write_zarr(tmp_path / "a.zarr")
+    for data in (adata.copy(), mt.read.lazy(tmp_path / "a.h5ad"), mt.read.lazy(tmp_path / "a.zarr")):
+        mt.tl.topic_model(data, **FIT, scratch=scratch, keep_scratch=True)
+        assert len([*scratch.iterdir()]) == 1
+    monkeypatch.setattr(StoredCounts, "write", never)
+    for name in ("a.h5ad", "a.zarr"):
+        mt.tl.topic_model(mt.read.lazy(tmp_path / name), **FIT, scratch=scratch)
+
+
+def fit_until_killed(path, **options):
+    def die(model):
+        if len(model.elbo) == 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    mt.tl.topic_model(mt.read.lazy(path), **FIT, **options, checkpoint_every=4, callback=die)
+
+
+def test_a_killed_process_is_gone_on_with_from_checkpoint_and_copy(tissue, scratch, tmp_path, monkeypatch, killed):
+    path, checkpoint = tmp_path / "cells.h5ad", tmp_path / "fit.h5"
+    tissue["rna"].write_h5ad(path)
+    known = fitted(tissue["rna"])
+    killed(lambda: fit_until_killed(path, scratch=scratch, keep_scratch=True, checkpoint=checkpoint))
+    monkeypatch.setattr(StoredCounts, "write", never)
+
+    model = mt.tl.load_model(checkpoint, scratch=scratch)
+    model.VI(15 - len(model.elbo))
+    small = AnnData(obs=tissue["rna"].obs, var=tissue["rna"].var)
+    mt.tl.export_params(model, small)
+    np.testing.assert_array_equal(small.obsm["topics"].to_numpy(), known)
+
+    data = mt.read.lazy(path)
+    mt.tl.topic_model(data, **FIT, scratch=scratch, checkpoint=checkpoint)
+    np.testing.assert_array_equal(data.obsm["topics"].to_numpy(), known)
+
+
+def test_a_copy_of_other_counts_is_refused(tissue, scratch, tmp_path):
+    model = mt.tl.MTM(tissue["rna"], 4, n_jobs=1, verbose=False)
+    model.VI(2)
+    model.save(tmp_path / "fit.h5")
+    fitted(tissue["atac"], scratch=scratch, keep_scratch=True)
+    with pytest.raises(ValueError, match="no working copy of the counts that the model was fitted to.*give the data"):
+        mt.tl.load_model(tmp_path / "fit.h5", scratch=scratch)
+    again = mt.tl.load_model(tmp_path / "fit.h5", tissue["rna"], scratch)
+    again.VI(2)
+    assert len(again.elbo) == 4
+    with pytest.raises(ValueError, match="keep_scratch=True: there is no working copy.*scratch"):
+        mt.tl.MTM(tissue["rna"], 4, keep_scratch=True)
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr", "dask"])
+def test_what_follows_a_fit_reads_counts_some_rows_at_a_time(tissue, tmp_path, monkeypatch, form):
+    known = mt.tl.topic_model(tissue["rna"], **FIT, copy=True)
+    if form == "dask":
+        found = known.copy()
+        found.X = da.from_array(known.X.toarray(), chunks=(70, 25))
+    else:
+        getattr(known, f"write_{form}")(tmp_path / f"cells.{form}")
+        found = mt.read.lazy(tmp_path / f"cells.{form}")
+    most = []
+    monkeypatch.setattr(in_rows, "ROWS_AT_ONCE", 110)
+    monkeypatch.setattr(in_rows, "loaded", lambda x: most.append(x.shape[0]) or count_matrix.loaded(x))
+    for data in (known, found):
+        mt.tl.zscores(data)
+        mt.tl.topic_quality(data)
+        mt.tl.denoise(data, features=["rna_1", "rna_5"])
+    assert max(most) <= 110 and sum(most) == 3 * 600
+    assert_frame_equal(found.obsm["zscores"], known.obsm["zscores"])
+    assert_frame_equal(found.uns["topic_quality"]["topics"], known.uns["topic_quality"]["topics"])
+    np.testing.assert_array_equal(found.layers["denoised"].toarray(), known.layers["denoised"].toarray())
+
+
+def test_the_command_fits_files_that_it_never_loads(tissue, scratch, tmp_path, capsys):
+    tissue.write_h5mu(tmp_path / "in.h5mu")
+    tissue["rna"].write_zarr(tmp_path / "in.zarr")
+    own = ["--n-topics", "4", "--n-iter", "15", "--n-jobs", "1", "--quiet", "--scratch", str(scratch)]
+    for name, out, data in (("in.h5mu", "out.h5mu", tissue), ("in.zarr", "out.h5ad", tissue["rna"])):
+        assert main(["fit", str(tmp_path / name), "-o", str(tmp_path / out), *own]) == 0
+        found = read(tmp_path / out)
+        np.testing.assert_array_equal(found.obsm["topics"].to_numpy(), fitted(data, rng=2291))
+        assert all(adata.X is None for adata in modalities(found).values())
+        assert main(["report", str(tmp_path / out), "-o", str(tmp_path / "report.html")]) == 0
+    assert not list(scratch.iterdir())
+    assert main(["fit", str(tmp_path / "in.h5mu"), "-o", str(tmp_path / "x.h5mu"), "--prepare", "rna=clr", *own]) == 2
+    assert "leave out --scratch" in capsys.readouterr().err
 
 
 def test_counts_that_are_not_whole(tissue, scratch):

@@ -1,6 +1,5 @@
 """The one door between annotated data and arrays of counts."""
 
-import hashlib
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from mtopic.inference.corpus import Corpus
 from mtopic.inference.stored import StoredCounts
 
 from .count_matrix import Summary, count_matrix, fractions, summary
-from .layout import ROWS_AT_ONCE, lay_out
+from .layout import lay_out
 from .measured import batches, in_measured_sets
 from .names import alike_but_for, matched, unique
 from .preparation import Preparation
@@ -71,6 +70,7 @@ class Counts:
         batch_key: str | None = None,
         order: Names | None = None,
         scratch: str | os.PathLike[str] | None = None,
+        keep_scratch: bool = False,
     ) -> Self:
         """Lay the counts of all modalities side by side, observations aligned by name.
 
@@ -92,6 +92,8 @@ class Counts:
             no others.
         scratch
             Folder for a working copy, which is then read by blocks, so that memory never holds all counts.
+        keep_scratch
+            Leave the copy there.
         """
         parts = named_once(data)
         obs_names, features = data.obs_names, {mod: adata.var_names for mod, adata in parts.items()}
@@ -102,7 +104,7 @@ class Counts:
             _require_counts(known, layers)
             corpus = lay_out(obs_names, parts, matrices, dtype)
         else:
-            corpus, known = working_copy(obs_names, parts, layers, np.dtype(dtype), scratch)
+            corpus, known = working_copy(obs_names, parts, layers, np.dtype(dtype), scratch, keep_scratch)
             _require_counts(known, layers)
         if order is not None:
             corpus = _reordered(corpus, (obs_names, features), order)
@@ -141,17 +143,6 @@ class Counts:
                     "topics of logarithms or normalised values are others. Put the counts into layers['counts'], "
                     "unless these are counts that were corrected for background"
                 )
-
-
-def fingerprint(corpus: Corpus) -> str:
-    """A digest of all counts, by which the same data are known again, however they are stored."""
-    digest = hashlib.sha256()
-    for start in range(0, corpus.n_obs, ROWS_AT_ONCE):
-        part = corpus.part(slice(start, start + ROWS_AT_ONCE)).rows.copy()
-        part.eliminate_zeros()
-        for values, kind in ((part.indptr, np.int64), (part.indices, np.int64), (part.data, corpus.dtype)):
-            digest.update(np.ascontiguousarray(values, dtype=kind).data)
-    return digest.hexdigest()
 
 
 def warn_zero_weight_only(corpus: Corpus) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mtopic._warn import warn
 
 from . import Data
-from .count_matrix import CSR, Summary, summary
+from .count_matrix import Summary, summary
 from .names import absent, look_up
 
 FOLLOWING = "results"
@@ -242,10 +242,10 @@ def warn_other_features(data: Data, head: str, mod: str, n_features: int) -> Non
         )
 
 
-def warn_other_raw_counts(data: Data, head: str, mod: str, counts: CSR) -> None:
+def warn_other_raw_counts(data: Data, head: str, mod: str, known: Summary) -> None:
     """As `warn_other_counts`, of raw counts of one modality, if the fit was made of such."""
     if params_if_any(data, head).raw:
-        warn_other_counts(data, head, summary({mod: Summary.of(counts)}))
+        warn_other_counts(data, head, summary({mod: known}))
 
 
 def warn_other_counts(data: Data, head: str, found: pd.DataFrame, *, of_all: bool = False) -> None:

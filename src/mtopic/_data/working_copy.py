@@ -16,7 +16,10 @@ from scipy.sparse import csr_array, issparse
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.stored import StoredCounts
 
+from . import kept_copy
+from .by_row import ByRow
 from .count_matrix import CSR, Summary, canonical, loaded, values
+from .fingerprint import fingerprint
 from .layout import positions, side_by_side
 
 ROWS_AT_ONCE = 1024
@@ -35,10 +38,10 @@ class _Source:
     """The row of each observation of the data, -1 where it lacks the modality."""
 
     @classmethod
-    def of(cls, adata: AnnData, mod: str, layer: str | None, obs_names: pd.Index) -> "_Source":
+    def of(cls, adata: AnnData, mod: str, layer: str | None, obs_names: pd.Index, scratch: Path) -> "_Source":
         slot, x = values(adata, mod, layer)
-        if getattr(x, "format", "csr") == "csc":  # rows of it cannot be read one by one
-            x = loaded(x)
+        if getattr(x, "format", "csr") == "csc" and hasattr(x, "group"):
+            x = ByRow(x, scratch)
         if issparse(x):
             x = x.tocsr()
         places = np.full(len(obs_names), -1)
@@ -62,12 +65,30 @@ def working_copy(
     layers: Mapping[str, str | None],
     dtype: np.dtype,
     scratch: str | os.PathLike[str],
+    keep: bool,
 ) -> tuple[Corpus, dict[str, Summary]]:
     """The counts of modalities side by side in a folder within ``scratch``, and what is known of each modality.
 
-    An array of dask is computed chunk by chunk, what lies in a file is read by rows. A matrix by column is loaded.
+    An array of dask is computed chunk by chunk, what lies in a file is read by rows; a matrix by column is sorted
+    first. A copy that was kept of the same files is taken as it is.
     """
-    sources = [_Source.of(adata, mod, layers[mod], obs_names) for mod, adata in parts.items()]
+    folder, source = Path(scratch), kept_copy.origin(obs_names, parts, layers, dtype)
+    copy = None if source is None else kept_copy.find(folder, source=source)
+    if copy is None:
+        copy = _written(obs_names, parts, layers, dtype, folder)
+        if keep:
+            copy = kept_copy.keep(copy, fingerprint(copy[0]), source)
+    return copy
+
+
+def _written(
+    obs_names: pd.Index,
+    parts: Mapping[str, AnnData],
+    layers: Mapping[str, str | None],
+    dtype: np.dtype,
+    scratch: Path,
+) -> kept_copy.Copy:
+    sources = [_Source.of(adata, mod, layers[mod], obs_names, scratch) for mod, adata in parts.items()]
     known = {mod: Summary(adata.n_obs, adata.n_vars) for mod, adata in parts.items()}
     offsets = np.cumsum([0, *(adata.n_vars for adata in parts.values())])
 
@@ -78,7 +99,7 @@ def working_copy(
         return side_by_side([x for x, _ in found], [order for _, order in found], stop - start, dtype).rows
 
     chunks = (chunk(*ends) for ends in pairwise(_edges(sources, len(obs_names))))
-    return Corpus(StoredCounts.write(chunks, int(offsets[-1]), dtype, Path(scratch)), offsets), known
+    return Corpus(StoredCounts.write(chunks, int(offsets[-1]), dtype, scratch), offsets), known
 
 
 def _edges(sources: list[_Source], n_obs: int) -> list[int]:

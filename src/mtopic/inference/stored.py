@@ -23,11 +23,20 @@ T = TypeVar("T")
 
 
 class Folder:
-    """A new folder, which is removed when nothing refers to it any more, and when Python ends."""
+    """A new folder, which is removed when nothing refers to it any more, and when Python ends, unless it is kept."""
 
     def __init__(self, parent: Path) -> None:
         self.path = Path(mkdtemp(prefix="mtopic-", dir=parent))
         self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    @classmethod
+    def kept(cls, path: Path) -> Self:
+        """One that is there, and stays."""
+        folder = cls.__new__(cls)
+        folder.path = path
+        folder.remove = weakref.finalize(folder, shutil.rmtree, path)
+        folder.remove.detach()
+        return folder
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class StoredCounts:
     """Times which they are read."""
     first: int = 0
     """Number of the first block in the folder."""
+    digest: str | None = None
+    """Of all counts as they are in the folder, if it is known."""
 
     @classmethod
     def write(cls, chunks: Iterable[csr_array], n_columns: int, dtype: np.dtype, parent: Path) -> Self:
@@ -81,7 +92,7 @@ class StoredCounts:
     def block(self, i: int) -> "StoredCounts":
         """One block."""
         edges, nonzeros = self.edges[i : i + 2] - self.edges[i], self.nonzeros[i : i + 1]
-        return replace(self, edges=edges, nonzeros=nonzeros, first=self.first + i)
+        return replace(self, edges=edges, nonzeros=nonzeros, first=self.first + i, digest=None)
 
     def by_row(self) -> csr_array:
         """All rows, in memory."""
@@ -109,10 +120,10 @@ class StoredCounts:
         return found if np.array_equal(order, np.arange(order.size)) else found[np.argsort(order)]
 
     def astype(self, dtype: np.dtype) -> "StoredCounts":
-        return replace(self, dtype=np.dtype(dtype))
+        return self if self.dtype == dtype else replace(self, dtype=np.dtype(dtype), digest=None)
 
     def times(self, factor: float) -> "StoredCounts":
-        return replace(self, factor=self.factor * factor)
+        return replace(self, factor=self.factor * factor, digest=None)
 
     def _gathered(self, rows: NDArray[np.int64]) -> csr_array:
         """Rows of a single block; the files are mapped, so that only what is wanted is read."""

@@ -75,7 +75,13 @@ def read_counts(
 ) -> Counts:
     """The counts as a model of these settings has them."""
     return Counts.read(
-        data, raw=raw, dtype=settings.precision, batch_key=settings.batch_key, order=order, scratch=settings.scratch
+        data,
+        raw=raw,
+        dtype=settings.precision,
+        batch_key=settings.batch_key,
+        order=order,
+        scratch=settings.scratch,
+        keep_scratch=settings.keep_scratch,
     )
 
 

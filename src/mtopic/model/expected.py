@@ -8,7 +8,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from mtopic._data import Data, record
-from mtopic._data.count_matrix import Summary, count_matrix, raw_counts, summary
+from mtopic._data.count_matrix import Summary, summary
+from mtopic._data.in_rows import in_rows, raw_counts_in_rows
 from mtopic._data.measured import batches, measured
 from mtopic._data.names import absent
 from mtopic._data.proportions import proportions
@@ -31,9 +32,12 @@ def expected(
     values = pd.DataFrame(topics @ (chosen.to_numpy(dtype=np.float64) / total).T, theta.index, chosen.index)
     if rates:
         return name, values.div(topics.sum(axis=1), axis=0)
-    counts = raw_counts(adata, name) if params.raw else count_matrix(adata, name)
-    record.warn_other_counts(data, head, summary({name: Summary.of(counts)}))
-    totals = pd.Series(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(), index=adata.obs_names)
+    known, sums = Summary(adata.n_obs, adata.n_vars), []
+    for _, counts in raw_counts_in_rows(adata, name) if params.raw else in_rows(adata, name, None):
+        known.add(counts)
+        sums.append(np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel())
+    record.warn_other_counts(data, head, summary({name: known}))
+    totals = pd.Series(np.concatenate(sums), index=adata.obs_names)
     return name, values.mul(totals.reindex(values.index), axis=0)
 
 

@@ -23,6 +23,9 @@ DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.
 KEPT = ("n_topics", "n_jobs", "verbose", "inference", "batch_key", "raw", "dtype", "n_init")
 """What files hold under these names; priors and weights are kept as they were learned."""
 
+WITHOUT_EFFECT = "n_jobs", "verbose", "scratch", "keep_scratch"
+"""On what is found."""
+
 Weights = Mapping[str, float] | Literal["auto", "equal"]
 
 
@@ -76,6 +79,7 @@ class Settings:
     n_init: int = 1
     batch_key: str | None = None
     scratch: str | os.PathLike[str] | None = None
+    keep_scratch: bool = False
     spatial: SpatialSettings | None = None
 
     @classmethod
@@ -96,6 +100,8 @@ class Settings:
         look_up(FAMILIES, self.inference, "inference", "the families of updates")
         if self.scratch is not None:
             self._check_scratch(self.scratch)
+        elif self.keep_scratch:
+            raise ValueError("keep_scratch=True: there is no working copy to keep; name a folder for it with scratch")
         if self.n_init < 1:
             raise ValueError(f"n_init={self.n_init!r}: give a number of starts, 1 or more")
         if self.modality_weights not in ("auto", "equal") and not isinstance(self.modality_weights, Mapping):
@@ -134,7 +140,7 @@ class Settings:
 
     def digest(self) -> str:
         """The same for options that give the same fit, another for others."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("n_jobs", "verbose", "scratch")}
+        values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
         return hashlib.sha256(json.dumps(values, default=_plain, sort_keys=True).encode()).hexdigest()
 
     @classmethod

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic import __version__
-from mtopic._data import Data
-from mtopic._data.counts import Counts, fingerprint
+from mtopic._data import Data, kept_copy
+from mtopic._data.counts import Counts
+from mtopic._data.fingerprint import fingerprint
 from mtopic._data.names import look_up
 from mtopic._data.preparation import Preparation
 from mtopic.inference import EVERYTHING, Corpus, Fit, MeasuredSets
@@ -120,9 +122,30 @@ def restore(model: "Model", state: State) -> None:
         raise ValueError(f"tables of {sizes}")
 
 
-def take_data(model: "Model", data: Data, scratch: str | os.PathLike[str] | None = None) -> None:
+def take_kept_copy(model: "Model", scratch: str | os.PathLike[str]) -> None:
+    """Have the counts of the fit again from a working copy that was kept, so that it can go on."""
+    model._settings = replace(model._settings, scratch=scratch)
+    model._settings.check()
+    given, of_raw = (model._digests[name] for name in ("fingerprint", "raw_fingerprint"))
+    counts = _kept(model._run, scratch, given)
+    _go_on(model._run, counts, None if of_raw in (None, given) else _kept(model._run, scratch, of_raw))
+
+
+def _kept(run: Run, scratch: str | os.PathLike[str], digest: str | None) -> Corpus:
+    copy = None if digest is None else kept_copy.find(Path(scratch), fingerprint=digest)
+    if copy is None:
+        raise ValueError(
+            f"scratch={str(scratch)!r} has no working copy of the counts that the model was fitted to, of those that "
+            "keep_scratch=True leaves there: give the data as well"
+        )
+    return weighted(copy[0], run.modality_weights)
+
+
+def take_data(
+    model: "Model", data: Data, scratch: str | os.PathLike[str] | None = None, keep_scratch: bool = False
+) -> None:
     """Have the counts of the fit again, so that it can go on."""
-    model._settings = settings = replace(model._settings, scratch=scratch)
+    model._settings = settings = replace(model._settings, scratch=scratch, keep_scratch=keep_scratch)
     settings.check()
     run, order = model._run, (model.barcodes, model.features)
     counts = read_counts(data, settings, settings.raw, order)
@@ -142,6 +165,10 @@ def take_data(model: "Model", data: Data, scratch: str | os.PathLike[str] | None
             "layers['counts'] does not hold the counts that it held when the model was made, and something is still "
             "to be learned from them: give the data as they were then, or load the model without data"
         )
+    _go_on(run, given, observed)
+
+
+def _go_on(run: Run, given: Corpus, observed: Corpus | None) -> None:
     fit = run.fit
     fit.posterior.corpus = given.astype(fit.posterior.corpus.dtype).scaled(fit.count_scale)
     run.given, run.observed = given, observed

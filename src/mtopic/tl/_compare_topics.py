@@ -10,7 +10,7 @@ from tqdm import tqdm
 from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
 from mtopic._data import Data, DataLike, record
-from mtopic._data.count_matrix import raw_counts
+from mtopic._data.count_matrix import Summary, raw_counts
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
@@ -281,7 +281,7 @@ def _counts_by_topic(
     """Expected counts in each sample: of named features, samples × features × topics; of all, samples × topics."""
     _, adata, table = find_signatures(data, mod, key)
     x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
-    record.warn_other_raw_counts(data, record.head_of(key, "signatures"), mod, x)
+    record.warn_other_raw_counts(data, record.head_of(key, "signatures"), mod, Summary.of(x))
     chosen = adata.var_names.get_indexer(names)
     t = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
     beta = table.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)

@@ -13,7 +13,11 @@ MODELS: dict[str, type[MTM] | type[sMTM]] = {"MTM": MTM, "sMTM": sMTM}
 
 @public
 def load_model(
-    path: str | os.PathLike[str], data: DataLike | None = None, scratch: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    data: DataLike | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    *,
+    keep_scratch: bool = False,
 ) -> MTM | sMTM:
     """Read a model that ``model.save``, or a checkpoint of a fit, has written.
 
@@ -28,7 +32,9 @@ def load_model(
         The data of the fit, with the counts as they were then. Observations, features and modalities may be in another
         order.
     {scratch}
-        Observations and features then have to be in the order of the fit.
+        Observations and features then have to be in the order of the fit. With this and without data, the model has its
+        counts from the working copy that the fit has kept there.
+    {keep_scratch}
 
     Returns
     -------
@@ -62,5 +68,7 @@ def load_model(
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise incomplete(path, error) from error
     if data is not None:
-        state.take_data(model, data, scratch)
+        state.take_data(model, data, scratch, keep_scratch)
+    elif scratch is not None:
+        state.take_kept_copy(model, scratch)
     return model

@@ -22,7 +22,7 @@ class MTM(Model):
 
     {Parameters mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
         The latter predicts held-out counts better, above all where they are few.
-    {alpha eta modality_weights n_init batch_key:model scratch}
+    {alpha eta modality_weights n_init batch_key:model scratch keep_scratch}
 
     {Attributes alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
     {modalities,features,barcodes preparation}
@@ -62,5 +62,6 @@ class MTM(Model):
         n_init: int = 1,
         batch_key: str | None = None,
         scratch: str | os.PathLike[str] | None = None,
+        keep_scratch: bool = False,
     ) -> None:
         super().__init__(mdata, Settings.of(locals()))

@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, vstack
 from scipy.special import entr
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
-from mtopic._data.count_matrix import CSR, raw_counts
+from mtopic._data.count_matrix import Summary
+from mtopic._data.in_rows import raw_counts_in_rows
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, with_signatures
@@ -106,10 +107,15 @@ def topic_quality(
         name, adata, weights = find_signatures(data, mod, signatures)
         phi = _distributions(weights, known.columns, name, signatures)
         top = np.argsort(-phi, axis=0, kind="stable")[:n_top].T
-        counts = raw_counts(adata, name)
-        record.warn_other_raw_counts(data, head, name, counts)
+        chosen, places = np.unique(top, return_inverse=True)
+        summary, seen = Summary(adata.n_obs, adata.n_vars), []
+        for _, counts in raw_counts_in_rows(adata, name):
+            summary.add(counts)
+            seen.append(csr_array(counts[:, chosen] > 0, dtype=np.float64))
+        record.warn_other_raw_counts(data, head, name, summary)
         warn_if_ignored({name: adata}, key)
-        coherence = _coherence(counts, top, *measured_where(adata, name, batch))
+        where = measured_where(adata, name, batch)
+        coherence = _coherence(csc_array(vstack(seen)), chosen, places.reshape(top.shape), *where)
         measures = {"coherence": coherence, "exclusivity": _exclusivity(phi, top)}
         for measure, values in measures.items():
             by_topic[f"{name}:{measure}"] = values
@@ -141,18 +147,21 @@ def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) 
 
 
 def _coherence(
-    counts: CSR, top: NDArray[np.intp], batch: NDArray[np.intp], measured: NDArray[np.bool_]
+    seen: csc_array,
+    chosen: NDArray[np.intp],
+    top: NDArray[np.intp],
+    batch: NDArray[np.intp],
+    measured: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Mean NPMI over the pairs of each topic's top features (topics × features).
+    """Mean NPMI over the pairs of each topic's top features: places (topics × features) among the ``chosen``.
 
-    ``measured`` says of which features (features × batches) a zero is a count.
+    ``seen`` says which observations have counts of these. ``measured`` says of which features (features × batches) a
+    zero is a count.
     """
-    chosen, places = np.unique(top, return_inverse=True)
-    seen = csc_array(counts[:, chosen] > 0, dtype=np.float64)
     of_batch = csr_array((np.ones(batch.size), batch, np.arange(batch.size + 1)), shape=(batch.size, measured.shape[1]))
     sizes, times = of_batch.sum(axis=0), (seen.T @ of_batch).toarray()
     scores = []
-    for k in places.reshape(top.shape):
+    for k in top:
         part, where = seen[:, k], measured[chosen[k]].astype(np.float64)
         values = _npmi((part.T @ part).toarray(), (times[k] * where) @ where.T, (where * sizes) @ where.T)
         scores.append(values.mean() if values.size else np.nan)

@@ -8,7 +8,8 @@ from scipy.sparse import csr_array
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
-from mtopic._data.count_matrix import CSR, count_matrix, raw_counts
+from mtopic._data.count_matrix import CSR, Summary, count_matrix
+from mtopic._data.in_rows import raw_counts_in_rows
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
 from mtopic._data.slots import find_signatures, modalities, modality, with_signatures
 from mtopic._files import read
@@ -79,12 +80,19 @@ def zscores(
         if not len(weights):
             raise ValueError(f"modality {name!r} has no features: there is nothing to score")
         if raw_data_path is None:
-            counts = raw_counts(adata, name)
-            record.warn_other_raw_counts(mdata, head, name, counts)
+            parts = raw_counts_in_rows(adata, name)
         else:
-            counts = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
+            x = _counts_of_file(raw_data_path, mod if isinstance(mdata, AnnData) else name, adata)
+            parts = iter([(slice(0, adata.n_obs), x)])
+        of_batch, measured = measured_where(adata, name, batch)
+        summary, tables = Summary(adata.n_obs, adata.n_vars), []
+        for rows, counts in parts:
+            summary.add(counts)
+            tables.append(_scores(counts, weights, n_top, limit, of_batch[rows], measured))
+        if raw_data_path is None:
+            record.warn_other_raw_counts(mdata, head, name, summary)
         warn_if_ignored({name: adata}, key)
-        scores[name] = _scores(counts, weights, n_top, limit, *measured_where(adata, name, batch))
+        scores[name] = pd.concat(tables)
     for name, table in scores.items():
         modalities(mdata)[name].obsm[out_key] = table.set_axis(modalities(mdata)[name].obs_names)
         record.note(mdata, head, f"{name}:obsm:{out_key}")

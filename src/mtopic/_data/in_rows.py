@@ -1,0 +1,32 @@
+"""Counts of one modality some rows at a time, where they are not in memory."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from anndata import AnnData
+from scipy.sparse import issparse
+
+from .count_matrix import CSR, canonical, count_matrix, loaded, values
+
+ROWS_AT_ONCE = 8192
+"""Few enough for all genes, or some thousand peaks, of each in memory."""
+
+
+def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice, CSR]]:
+    """Rows and their counts as `count_matrix` gives them: all at once of a matrix in memory, or on disk by column."""
+    slot, x = values(adata, mod, layer)
+    if issparse(x) or isinstance(x, np.ndarray) or getattr(x, "format", "csr") == "csc":
+        yield slice(0, adata.n_obs), count_matrix(adata, mod, layer=layer)
+        return
+    is_dask = hasattr(x, "dask")
+    for ends in pairwise(
+        np.cumsum([0, *x.chunks[0]]) if is_dask else [*range(0, adata.n_obs, ROWS_AT_ONCE), adata.n_obs]
+    ):
+        rows = slice(*map(int, ends))
+        yield rows, canonical(loaded(x[rows]), mod, slot, adata.obs_names[rows], adata.var_names)
+
+
+def raw_counts_in_rows(adata: AnnData, mod: str) -> Iterator[tuple[slice, CSR]]:
+    """Those of ``layers["counts"]`` where it is present, else of X."""
+    return in_rows(adata, mod, "counts" if "counts" in adata.layers else None)
