@@ -19,8 +19,9 @@ from mtopic._data.empty import is_empty
 from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
 from mtopic._files import access
 
-from . import __version__, get, pl, tl
+from . import __version__, get, pl
 from ._data import record
+from .tl._topic_quality import quality as measured_quality
 
 DPI = 150
 MOST_CATEGORIES = 40
@@ -192,9 +193,7 @@ def _quality(mdata: Data, n_top: int) -> Iterator[str]:
         yield "<p>Not known, as the data hold no counts: <code>mtopic.tl.topic_quality</code> reads them.</p>"
         return
     if quality is None or record.is_outdated(mdata, "uns:topic_quality"):
-        scored = mdata.copy()
-        tl.topic_quality(scored, n_top=n_top)
-        quality = scored.uns["topic_quality"]
+        quality = measured_quality(mdata, "topics", "signatures", n_top)
     yield f"<p>Effective number of topics: {quality['effective_n_topics']:.1f}</p>"
     by_topic = quality["topics"]
     if isinstance(mdata, AnnData):

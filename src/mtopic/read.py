@@ -59,7 +59,7 @@ def lazy(path: str | PathLike[str]) -> Data:
 
     ``X`` and the layers of each modality are read when they are asked for; all else is in memory, and may be changed
     and added to. With ``scratch``, `mtopic.tl.topic_model` fits it without ever having all counts in memory. Nothing is
-    written to the file.
+    written to the file. A selection of observations or features is read when it is used.
 
     Parameters
     ----------
@@ -89,7 +89,6 @@ def lazy(path: str | PathLike[str]) -> Data:
     ...     mt.datasets.simulate(n_obs=200, n_topics=3)["rna"].write_h5ad(Path(folder) / "cells.h5ad")
     ...     adata = mt.read.lazy(Path(folder) / "cells.h5ad")
     ...     mt.tl.topic_model(adata, n_topics=3, scratch=folder, verbose=False)
-    ...     adata.file.close()
     >>> adata.obsm["topics"].shape
     (200, 3)
     """

@@ -11,6 +11,7 @@ import anndata
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from anndata import AnnData
 from mudata import MuData
 from pandas.testing import assert_frame_equal
@@ -257,6 +258,27 @@ def test_what_follows_a_fit_reads_counts_some_rows_at_a_time(tissue, tmp_path, m
     assert_frame_equal(found.obsm["zscores"], known.obsm["zscores"])
     assert_frame_equal(found.uns["topic_quality"]["topics"], known.uns["topic_quality"]["topics"])
     np.testing.assert_array_equal(found.layers["denoised"].toarray(), known.layers["denoised"].toarray())
+
+
+def test_data_on_disk_are_reported_and_have_no_copy(tissue, scratch, tmp_path):
+    tissue.write_h5mu(tmp_path / "tissue.h5mu")
+    on_disk, in_memory = mt.read.lazy(tmp_path / "tissue.h5mu"), tissue.copy()
+    for data in (on_disk, in_memory):
+        mt.tl.topic_model(data, **FIT)
+    assert mt.report(on_disk, title="tissue") == mt.report(in_memory, title="tissue")
+    with pytest.raises(ValueError, match="copy=True: matrices that stay on disk have no copy"):
+        mt.tl.topic_model(mt.read.lazy(tmp_path / "tissue.h5mu"), **FIT, scratch=scratch, copy=True)
+    assert not list(scratch.iterdir())
+
+
+def test_folders_that_are_no_store_of_data(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, and no Zarr store of an AnnData or a MuData"):
+        mt.read.lazy(tmp_path)
+    zarr.open_group(tmp_path / "other.zarr", mode="w")
+    with pytest.raises(ValueError, match="is a Zarr store, and not one of an AnnData or a MuData"):
+        mt.read.lazy(tmp_path / "other.zarr")
+    with pytest.raises(FileNotFoundError, match=r"no file 'cells\.h5ad'"):
+        mt.read.lazy(tmp_path / "cells.h5ad")
 
 
 def test_the_command_fits_files_that_it_never_loads(tissue, scratch, tmp_path, capsys):

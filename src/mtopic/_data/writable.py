@@ -18,7 +18,13 @@ def writable(data: Data, *, copy: bool = False) -> Data:
             data.obsm[key] = values.set_axis(data.obs_names)
     with quiet_mudata():
         if copy:
-            return data.copy()
+            try:
+                return data.copy()
+            except NotImplementedError as error:
+                raise ValueError(
+                    "copy=True: matrices that stay on disk have no copy; call it without copy, after which obsm and "
+                    "uns of the data have the results and their file is as it was"
+                ) from error
         for holder in holders(data):
             if holder.is_view and not holder.isbacked:
                 holder._init_as_actual(holder.copy())

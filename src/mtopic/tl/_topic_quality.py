@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -5,7 +7,7 @@ from scipy.sparse import csc_array, csr_array, vstack
 from scipy.special import entr
 
 from mtopic._api import public
-from mtopic._data import DataLike, record
+from mtopic._data import Data, DataLike, record
 from mtopic._data.count_matrix import Summary
 from mtopic._data.in_rows import raw_counts_in_rows
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
@@ -94,6 +96,12 @@ def topic_quality(
     >>> round(quality["effective_n_topics"])
     3
     """
+    data.uns[key_added] = quality(data, topics, signatures, n_top, batch_key)
+    record.note(data, record.head_of(topics), f"uns:{key_added}")
+
+
+def quality(data: Data, topics: str, signatures: str, n_top: int, batch_key: str | None = None) -> dict[str, Any]:
+    """What `topic_quality` writes."""
     if n_top < 2:
         raise ValueError(f"n_top={n_top}: coherence is of pairs, so of at least 2 features")
     known = proportions(data, topics).dropna()
@@ -121,14 +129,13 @@ def topic_quality(
             by_topic[f"{name}:{measure}"] = values
         means = {measure: float(values.mean()) for measure, values in measures.items()}
         by_modality[name] = {**means, "diversity": np.unique(top).size / top.size}
-    data.uns[key_added] = {
+    return {
         "topics": by_topic,
         "modalities": pd.DataFrame.from_dict(by_modality, orient="index"),
         "effective_n_topics": float(_effective_number(shares.mean(axis=0))),
         "effective_n_topics_per_observation": float(_effective_number(shares).mean()),
         "n_top": int(n_top),
     }
-    record.note(data, head, f"uns:{key_added}")
 
 
 def _distributions(weights: pd.DataFrame, topics: pd.Index, mod: str, key: str) -> NDArray[np.float64]:
