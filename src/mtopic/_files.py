@@ -20,8 +20,9 @@ def read(path: str | os.PathLike[str]) -> Data:
     """The MuData or AnnData that a file holds, whatever its name."""
     path = Path(path)
     with access(path, "read"):
+        require_file(path)
         try:
-            reader = mudata.read_h5mu if require_annotated(path) else anndata.read_h5ad
+            reader = mudata.read_h5mu if holds_modalities(path) else anndata.read_h5ad
             with quiet_mudata():
                 return reader(path)
         except _OtherContentsError:
@@ -36,7 +37,8 @@ class _OtherContentsError(ValueError):
     """The file is sound but holds something else."""
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Refuse a folder and what is not there."""
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder, an h5mu is one file; mudata.read_zarr reads a Zarr store")
     if path.exists():
@@ -49,9 +51,8 @@ def _require_file(path: Path) -> None:
     raise FileNotFoundError(f"no file {path.name!r} in {str(path.parent)!r}; {hint}")
 
 
-def require_annotated(path: Path) -> bool:
-    """Refuse what is no file of an AnnData or a MuData; return whether it has modalities."""
-    _require_file(path)
+def holds_modalities(path: Path) -> bool:
+    """Whether a file is of a MuData; refuses what is neither this nor of an AnnData."""
     with path.open("rb") as file:
         if not file.read(1):
             raise _OtherContentsError(f"{str(path)!r} is empty, so not an HDF5 file: its program has written nothing")

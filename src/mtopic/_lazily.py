@@ -12,7 +12,7 @@ from mudata import MuData
 
 from ._data import Data
 from ._data.quiet import quiet_mudata
-from ._files import access, require_annotated
+from ._files import access, holds_modalities, require_file
 
 IN_MEMORY = "obs", "var", "obsm", "varm", "obsp", "varp", "uns"
 OF_ALL = "obsmap", "varmap"
@@ -25,7 +25,8 @@ def opened(path: str | os.PathLike[str]) -> Data:
         if path.is_dir():
             root = _zarr(path)
         else:
-            require_annotated(path)
+            require_file(path)
+            holds_modalities(path)
             root = h5py.File(path, "r")
         if "mod" not in root:
             return _annotated(root)
