@@ -20,7 +20,7 @@ def writable(data: Data, *, copy: bool = False) -> Data:
         if copy:
             try:
                 return data.copy()
-            except NotImplementedError as error:
+            except (NotImplementedError, AttributeError) as error:  # the latter of anndata before 0.13
                 raise ValueError(
                     "copy=True: matrices that stay on disk have no copy; call it without copy, after which obsm and "
                     "uns of the data have the results and their file is as it was"

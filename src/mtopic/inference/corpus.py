@@ -61,14 +61,14 @@ class Corpus:
     def totals(self) -> Double:
         """The sum of each observation's weighted counts."""
         if self._is_divided:
-            return np.concatenate([found for _, found in self.in_blocks(lambda block: block.totals)])
+            return np.concatenate([block.totals for _, block in self.in_blocks(_itself)])
         return np.asarray(self.weighted_counts.sum(axis=1, dtype=np.float64)).ravel()
 
     @cached_property
     def by_modality(self) -> Double:
         """The counts of each observation in each modality, D × M, whatever their weight."""
         if self._is_divided:
-            return np.concatenate([found for _, found in self.in_blocks(lambda block: block.by_modality)])
+            return np.concatenate([block.by_modality for _, block in self.in_blocks(_itself)])
         rows = self.rows
         sums = [np.asarray(rows[:, block].sum(axis=1, dtype=np.float64)).ravel() for block in self.column_blocks]
         return self.summed(np.stack(sums, axis=1))
@@ -77,7 +77,7 @@ class Corpus:
     def by_column(self) -> Double:
         """The sum of each column."""
         if self._is_divided:
-            return np.asarray(sum(found for _, found in self.in_blocks(lambda block: block.by_column)))
+            return np.asarray(sum(block.by_column for _, block in self.in_blocks(_itself)))
         return np.asarray(self.rows.sum(axis=0, dtype=np.float64)).ravel()
 
     @property
@@ -208,6 +208,11 @@ class Corpus:
     def _blocks(self) -> list[tuple[slice, "Corpus"]]:
         edges = np.linspace(0, self.n_obs, self.n_blocks + 1).astype(np.int64)
         return [(rows, self.part(rows)) for rows in slices(edges)]
+
+
+def _itself(block: Corpus) -> Corpus:
+    """For a cached property: in Python 3.11 it holds a lock, for which another thread would wait for ever."""
+    return block
 
 
 def _with(matrix: csr_array, data: NDArray[np.floating]) -> csr_array:
