@@ -188,11 +188,13 @@ def _features(mdata: Data, n_top: int) -> Iterator[str]:
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:
     quality = mdata.uns.get("topic_quality")
-    has_counts = all(adata.X is not None or "counts" in adata.layers for adata in modalities(mdata).values())
-    if not has_counts and (quality is None or record.is_outdated(mdata, "uns:topic_quality")):
-        yield "<p>Not known, as the data hold no counts: <code>mtopic.tl.topic_quality</code> reads them.</p>"
-        return
     if quality is None or record.is_outdated(mdata, "uns:topic_quality"):
+        if any(adata.X is None and "counts" not in adata.layers for adata in modalities(mdata).values()):
+            yield (
+                "<p>It is measured from counts, which the data do not have: call <code>mtopic.tl.topic_quality</code> "
+                "before they are left out.</p>"
+            )
+            return
         quality = measured_quality(mdata, "topics", "signatures", n_top)
     yield f"<p>Effective number of topics: {quality['effective_n_topics']:.1f}</p>"
     by_topic = quality["topics"]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import anndata
@@ -147,9 +148,8 @@ def test_modalities_on_disk(tissue, scratch, tmp_path, form):
 
 def test_a_matrix_by_column_is_sorted_piece_by_piece(tissue, scratch, tmp_path, monkeypatch):
     known = fitted(tissue["rna"])
-    for size in (700, 10):
+    for size in (5000, 100):
         monkeypatch.setattr(by_row, "AT_ONCE", size)
-        monkeypatch.setattr(by_row, "MOST_FILES", 7)
         adata = tissue["rna"].copy()
         adata.X = sparse.csc_matrix(adata.X)
         adata.write_h5ad(tmp_path / f"{size}.h5ad")
@@ -157,6 +157,32 @@ def test_a_matrix_by_column_is_sorted_piece_by_piece(tissue, scratch, tmp_path, 
         mt.tl.topic_model(adata, **FIT, scratch=scratch)
         np.testing.assert_array_equal(adata.obsm["topics"].to_numpy(), known)
         assert not list(scratch.iterdir())
+
+
+def by_column_on_disk(x, path):
+    AnnData(sparse.csc_matrix(x, dtype=np.float32)).write_h5ad(path)
+    return mt.read.lazy(path)
+
+
+def test_nothing_is_left_of_a_matrix_by_column_that_cannot_be_taken(tissue, scratch, tmp_path, monkeypatch):
+    x = tissue["rna"].X.toarray()
+    x[399, 7] = -1
+    with pytest.raises(ValueError, match=r"1 values are negative.*'399', '7'"):
+        mt.tl.topic_model(by_column_on_disk(x, tmp_path / "bad.h5ad"), **FIT, scratch=scratch)
+    assert not list(scratch.iterdir())
+
+    opened, full = Path.open, OSError(errno.ENOSPC, "No space left on device")
+
+    def open_until_full(path, mode="r", *args, **kwargs):
+        if mode == "ab":
+            raise full
+        return opened(path, mode, *args, **kwargs)
+
+    data = by_column_on_disk(np.abs(x), tmp_path / "good.h5ad")
+    monkeypatch.setattr(Path, "open", open_until_full)
+    with pytest.raises(OSError, match=r"scratch='.*scratch': No space left on device.*a folder with more room"):
+        mt.tl.topic_model(data, **FIT, scratch=scratch)
+    assert not list(scratch.iterdir())
 
 
 def never(*_, **__):
@@ -269,6 +295,17 @@ def test_data_on_disk_are_reported_and_have_no_copy(tissue, scratch, tmp_path):
     with pytest.raises(ValueError, match="copy=True: matrices that stay on disk have no copy"):
         mt.tl.topic_model(mt.read.lazy(tmp_path / "tissue.h5mu"), **FIT, scratch=scratch, copy=True)
     assert not list(scratch.iterdir())
+
+
+def test_a_report_of_data_without_counts_says_so(tissue):
+    data = tissue["rna"].copy()
+    mt.tl.topic_model(data, **FIT)
+    mt.tl.topic_quality(data)
+    known = mt.report(data)
+    data.X = None
+    assert mt.report(data) == known
+    del data.uns["topic_quality"]
+    assert "call <code>mtopic.tl.topic_quality</code> before they are left out" in mt.report(data)
 
 
 def test_folders_that_are_no_store_of_data(tmp_path):

@@ -1,6 +1,5 @@
 """Rows of a matrix that lies on disk by column."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,51 +7,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from mtopic.inference.stored import Folder
+from mtopic.inference.stored import written_to
 
 AT_ONCE = 2**22
 """Non-zeros that are sorted at once: some 70 MB."""
-MOST_FILES = 256
-"""As many as any system lets a process have open."""
 
 
 class ByRow:
     """The matrix in files of some rows each, sorted there by one pass over its columns; it is asked for rows in order.
 
-    The files take 8 bytes a non-zero and the count itself; they go with the object.
+    The files take 8 bytes a non-zero and the count itself. Their ``folder`` is removed by the caller.
     """
 
-    def __init__(self, x: Any, scratch: Path) -> None:
+    def __init__(self, x: Any, folder: Path, scratch: Path) -> None:
         self.shape, self.dtype = x.shape, x.dtype
         indptr = np.asarray(x.group["indptr"][:]).astype(np.int64)
-        n_files = int(np.clip(-(-indptr[-1] // AT_ONCE), 1, MOST_FILES))
-        self._rows = max(1, -(-self.shape[0] // n_files))
+        self._rows = max(1, int(self.shape[0] * AT_ONCE // max(1, indptr[-1])))
         self._entry = np.dtype([("row", np.int32), ("column", np.int32), ("count", self.dtype)])
-        self._folder = Folder(scratch)
+        self._folder, self._scratch = folder, scratch
         self._last: tuple[int, csr_array] | None = None
-        try:
-            self._sort(x, indptr)
-        except BaseException:
-            self._folder.remove()
-            raise
+        start = 0
+        while start < self.shape[1]:
+            stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + AT_ONCE, side="right")) - 1)
+            self._sort(x[:, start:stop].tocsr(), start)
+            start = stop
 
-    def _sort(self, x: Any, indptr: NDArray[np.int64]) -> None:
-        with ExitStack() as files:
-            starts = range(0, self.shape[0], self._rows)
-            opened = [files.enter_context(self._file(i).open("wb")) for i in range(len(starts))]
-            start = 0
-            while start < self.shape[1]:
-                stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + AT_ONCE, side="right")) - 1)
-                part = x[:, start:stop].tocsr()
-                for file, first in zip(opened, starts, strict=True):
-                    file.write(self._entries(part[first : first + self._rows], start).tobytes())
-                start = stop
-
-    def _entries(self, rows: Any, first_column: int) -> NDArray[Any]:
-        entries = np.empty(rows.nnz, self._entry)
-        entries["row"] = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-        entries["column"], entries["count"] = rows.indices + first_column, rows.data
-        return entries
+    def _sort(self, columns: Any, first_column: int) -> None:
+        for first in range(0, self.shape[0], self._rows):
+            rows = columns[first : first + self._rows]
+            entries = np.empty(rows.nnz, self._entry)
+            entries["row"] = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+            entries["column"], entries["count"] = rows.indices + first_column, rows.data
+            with written_to(self._scratch), self._file(first // self._rows).open("ab") as file:
+                file.write(entries.tobytes())
 
     def __getitem__(self, rows: slice | NDArray[np.integer]) -> csr_array:
         wanted = np.arange(self.shape[0])[rows]
@@ -71,4 +58,4 @@ class ByRow:
         return self._last[1]
 
     def _file(self, i: int) -> Path:
-        return self._folder.path / f"{i}"
+        return self._folder / f"{i}"

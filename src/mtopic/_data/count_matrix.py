@@ -54,6 +54,14 @@ def loaded(x: Any) -> Any:
     return x if issparse(x) or x is None else np.asarray(x)
 
 
+def row_edges(x: Any, n_obs: int, at_once: int) -> list[int]:
+    """Where rows are cut that are read one part after the other.
+
+    An array of dask is cut where its chunks are, which would else be computed again and again.
+    """
+    return np.cumsum([0, *x.chunks[0]]).tolist() if hasattr(x, "dask") else [*range(0, n_obs, at_once), n_obs]
+
+
 def raw_counts(adata: AnnData, mod: str) -> CSR:
     """``layers["counts"]`` where it is present, else X."""
     return count_matrix(adata, mod, layer="counts" if "counts" in adata.layers else None)

@@ -7,7 +7,7 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from .count_matrix import CSR, canonical, count_matrix, loaded, values
+from .count_matrix import CSR, canonical, count_matrix, loaded, row_edges, values
 
 ROWS_AT_ONCE = 8192
 """Few enough for all genes, or some thousand peaks, of each in memory."""
@@ -19,11 +19,8 @@ def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice
     if issparse(x) or isinstance(x, np.ndarray) or getattr(x, "format", "csr") == "csc":
         yield slice(0, adata.n_obs), count_matrix(adata, mod, layer=layer)
         return
-    is_dask = hasattr(x, "dask")
-    for ends in pairwise(
-        np.cumsum([0, *x.chunks[0]]) if is_dask else [*range(0, adata.n_obs, ROWS_AT_ONCE), adata.n_obs]
-    ):
-        rows = slice(*map(int, ends))
+    for ends in pairwise(row_edges(x, adata.n_obs, ROWS_AT_ONCE)):
+        rows = slice(*ends)
         yield rows, canonical(loaded(x[rows]), mod, slot, adata.obs_names[rows], adata.var_names)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mtopic.inference.stored import StoredCounts
 
 from . import kept_copy
 from .by_row import ByRow
-from .count_matrix import CSR, Summary, canonical, loaded, values
+from .count_matrix import CSR, Summary, canonical, loaded, row_edges, values
 from .fingerprint import fingerprint
 from .layout import positions, side_by_side
 
@@ -38,15 +39,19 @@ class _Source:
     """The row of each observation of the data, -1 where it lacks the modality."""
 
     @classmethod
-    def of(cls, adata: AnnData, mod: str, layer: str | None, obs_names: pd.Index, scratch: Path) -> "_Source":
+    def of(cls, adata: AnnData, mod: str, layer: str | None, obs_names: pd.Index, sorting: Path) -> "_Source":
         slot, x = values(adata, mod, layer)
         if getattr(x, "format", "csr") == "csc" and hasattr(x, "group"):
-            x = ByRow(x, scratch)
+            x = ByRow(x, Path(mkdtemp(dir=sorting)), sorting.parent)
         if issparse(x):
             x = x.tocsr()
         places = np.full(len(obs_names), -1)
         places[positions(obs_names, adata, mod)] = np.arange(adata.n_obs)
         return cls(adata, mod, slot, x, places)
+
+    def has_all(self, n_obs: int) -> bool:
+        """Whether it has all observations in their order."""
+        return np.array_equal(self.places, np.arange(n_obs))
 
     def read(self, start: int, stop: int) -> tuple[CSR, NDArray[np.intp]]:
         """The counts of those observations from ``start`` to ``stop`` that have the modality, and which these are."""
@@ -75,22 +80,17 @@ def working_copy(
     folder, source = Path(scratch), kept_copy.origin(obs_names, parts, layers, dtype)
     copy = None if source is None else kept_copy.find(folder, source=source)
     if copy is None:
-        copy = _written(obs_names, parts, layers, dtype, folder)
+        with TemporaryDirectory(prefix="mtopic-", dir=folder) as sorting:
+            sources = [_Source.of(adata, mod, layers[mod], obs_names, Path(sorting)) for mod, adata in parts.items()]
+            copy = _written(sources, len(obs_names), dtype, folder)
         if keep:
             copy = kept_copy.keep(copy, fingerprint(copy[0]), source)
     return copy
 
 
-def _written(
-    obs_names: pd.Index,
-    parts: Mapping[str, AnnData],
-    layers: Mapping[str, str | None],
-    dtype: np.dtype,
-    scratch: Path,
-) -> kept_copy.Copy:
-    sources = [_Source.of(adata, mod, layers[mod], obs_names, scratch) for mod, adata in parts.items()]
-    known = {mod: Summary(adata.n_obs, adata.n_vars) for mod, adata in parts.items()}
-    offsets = np.cumsum([0, *(adata.n_vars for adata in parts.values())])
+def _written(sources: list[_Source], n_obs: int, dtype: np.dtype, scratch: Path) -> kept_copy.Copy:
+    known = {source.mod: Summary(*source.adata.shape) for source in sources}
+    offsets = np.cumsum([0, *(source.adata.n_vars for source in sources)])
 
     def chunk(start: int, stop: int) -> csr_array:
         found = [source.read(start, stop) for source in sources]
@@ -98,13 +98,11 @@ def _written(
             one.add(x)
         return side_by_side([x for x, _ in found], [order for _, order in found], stop - start, dtype).rows
 
-    chunks = (chunk(*ends) for ends in pairwise(_edges(sources, len(obs_names))))
+    chunks = (chunk(*ends) for ends in pairwise(_edges(sources, n_obs)))
     return Corpus(StoredCounts.write(chunks, int(offsets[-1]), dtype, scratch), offsets), known
 
 
 def _edges(sources: list[_Source], n_obs: int) -> list[int]:
-    """Where observations are cut: where chunks of dask are, which would else be computed again and again."""
-    for source in sources:
-        if hasattr(source.x, "dask") and np.array_equal(source.places, np.arange(n_obs)):
-            return [0, *np.cumsum(source.x.chunks[0]).tolist()]
-    return [*range(0, n_obs, ROWS_AT_ONCE), n_obs]
+    """Where observations are cut: as the first array of dask whose rows are these observations."""
+    in_chunks = (source.x for source in sources if hasattr(source.x, "dask") and source.has_all(n_obs))
+    return row_edges(next(in_chunks, None), n_obs, ROWS_AT_ONCE)

@@ -4,6 +4,7 @@ import shutil
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -179,13 +180,21 @@ def _blocks(chunks: Iterable[csr_array]) -> Iterator[csr_array]:
 
 def _save(name: Path, block: csr_array | csc_array, n_inner: int) -> None:
     smallest = block.indptr, block.indices.astype(np.min_scalar_type(max(0, n_inner - 1))), _smallest(block.data)
-    try:
+    with written_to(name.parent.parent):
         for part, values in zip(PARTS, smallest, strict=True):
             np.save(name.with_name(f"{name.name}-{part}.npy"), values)
+
+
+@contextmanager
+def written_to(scratch: Path) -> Iterator[None]:
+    """Say why counts cannot be written to a folder, and what helps."""
+    try:
+        yield
     except OSError as error:
         raise OSError(
-            f"counts cannot be written to scratch={str(name.parent.parent)!r}: {error.strerror or error}; a non-zero "
-            "takes some six bytes there, give a folder with more room"
+            f"counts cannot be written to scratch={str(scratch)!r}: {error.strerror or error}; a non-zero takes some "
+            "six bytes there, and up to 16 more for a while where it lies on disk by column: give a folder with more "
+            "room"
         ) from error
 
 
