@@ -1,6 +1,6 @@
 """All that is computed by compiled loops, as calls on arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from scipy.special import digamma
 
+from .blocks import InBlocks, Tables, added, rows_of, sum_in_pairs
 from .execution import Threads, Work
 from .kernels import e_step, expectations, information, merging, mixtures, neighbours, statistics, sums
 
@@ -28,6 +29,23 @@ class Backend(Threads):
 
     watch: Callable[[int], object] | None = None
     """Told of rows of matrices as they are done."""
+
+    def of_blocks(
+        self, corpus: InBlocks, load: Callable[[Any], Any], of: Callable[..., Any], by_row: Tables, *common: Any
+    ) -> Iterator[Any]:
+        """``of(backend, counts, *rows of tables, *common)`` for each block of observations, in order.
+
+        ``load`` takes a block to its counts. It and ``of`` are functions of a module, so that another process finds
+        them.
+        """
+        for rows, counts in corpus.in_blocks(load):
+            yield of(self, counts, *(rows_of(table, rows) for table in by_row), *common)
+
+    def sum_of_blocks(
+        self, corpus: InBlocks, load: Callable[[Any], Any], of: Callable[..., Tables], by_row: Tables, *common: Any
+    ) -> Tables:
+        """The sums over all blocks of what `of_blocks` finds in each, in an order that their number alone decides."""
+        return sum_in_pairs(self.of_blocks(corpus, load, of, by_row, *common), added)
 
     def e_step(
         self, counts: csr_array, signatures: Array, prior: Array, start: Array, rounds: int, atol: float, rtol: float

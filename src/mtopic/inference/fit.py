@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from . import priors, schedule
 from .alignment import aligned
-from .backend import Array, Backend
+from .backend import Array
+from .cluster import backend
 from .corpus import Corpus
 from .momentum import Momentum
 from .posterior import Posterior
@@ -94,7 +95,7 @@ class Fit:
     def configure(self, dtype: np.dtype, n_jobs: int, count_scale: float = 1.0) -> None:
         """Bring the posterior to the precision, threads and scale of counts of the iterations that follow."""
         posterior = self.posterior
-        posterior.backend = Backend(n_jobs)
+        posterior.backend = backend(n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype).scaled(count_scale / self.count_scale)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
         self._own = self._own.astype(dtype, copy=False)

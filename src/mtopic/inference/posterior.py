@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import reduce
 
 import numpy as np
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csc_array, csr_array, hstack
 from scipy.special import digamma, gammaln
 
 from . import priors
@@ -47,12 +46,8 @@ class Posterior:
 
         That is non-zeros × rounds × share of topics alive, over the non-zeros.
         """
-        signatures, prior, gamma, work = self.signatures(), self.prior(), [], []
-        for rows, counts in self.corpus.in_blocks(lambda block: block.weighted_counts):
-            own = prior if len(prior) == 1 else prior[rows]
-            found, rounds = self.backend.e_step(counts, signatures, own, start[rows], max_rounds, atol, rtol)
-            gamma.append(found)
-            work.append(rounds * np.diff(counts.indptr))  # and not @: BLAS would wake threads that spin beside ours
+        by_row, common = (start, self.prior()), (self.signatures(), max_rounds, atol, rtol)
+        gamma, work = zip(*self.backend.of_blocks(self.corpus, _by_row, _e_step, by_row, *common), strict=True)
         return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.nnz)
 
     def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
@@ -78,9 +73,9 @@ class Posterior:
 
     def statistics(self, t: Array) -> tuple[Array, Double]:
         """The expected counts of topics in each column, columns × K, and what each column adds to the `bound`."""
-        blocks, of_all = self.corpus.in_blocks(lambda block: block.columns), (self.signatures(), self.n_topics)
-        of_blocks = (self.backend.statistics(columns, t[rows], *of_all) for rows, columns in blocks)
-        return reduce(lambda known, more: (known[0] + more[0], known[1] + more[1]), of_blocks)
+        common = self.signatures(), self.n_topics
+        expected, bound = self.backend.sum_of_blocks(self.corpus, _by_column, _statistics, (t,), *common)
+        return expected, bound
 
     def update(self, gamma: Array, lam: Array) -> None:
         """Take a new posterior."""
@@ -172,3 +167,26 @@ def initial(
     lam = np.ascontiguousarray(np.concatenate(drawn))
     gamma = np.full((corpus.n_obs, n_topics), alpha)
     return Posterior(corpus, gamma, lam, alpha, eta, family)
+
+
+def _by_row(block: Corpus) -> csr_array:
+    return block.weighted_counts
+
+
+def _by_column(block: Corpus) -> csc_array:
+    return block.columns
+
+
+def _e_step(
+    backend: Backend, counts: csr_array, start: Array, prior: Array, signatures: Array, *how: float
+) -> tuple[Array, Double]:
+    """γ of a block, and the work of each row in non-zeros."""
+    rounds, atol, rtol = how
+    gamma, taken = backend.e_step(counts, signatures, prior, start, int(rounds), atol, rtol)
+    return gamma, taken * np.diff(counts.indptr)
+
+
+def _statistics(
+    backend: Backend, counts: csc_array, t: Array, signatures: Array, n_topics: int
+) -> tuple[Array, Double]:
+    return backend.statistics(counts, t, signatures, n_topics)

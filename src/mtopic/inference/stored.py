@@ -39,6 +39,10 @@ class Folder:
         folder.remove.detach()
         return folder
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it is one that is there, and stays."""
+        return Folder.kept, (self.path,)
+
 
 @dataclass(frozen=True)
 class StoredCounts:
