@@ -1,5 +1,6 @@
 """Checks that recur, with their texts; what an argument means by the annotation of its parameter."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -52,6 +53,13 @@ def n_jobs_given(n_jobs: int) -> None:
     """A number of threads, or -1."""
     if n_jobs == 0:
         raise ValueError("n_jobs=0: give a number of threads, or -1 for all cores")
+
+
+def folder_given(**folders: str | os.PathLike[str] | None) -> None:
+    """Folders that are there, where any are given."""
+    for name, path in folders.items():
+        if path is not None and not os.path.isdir(path):
+            raise ValueError(f"{name}={str(path)!r}: there is no such folder. Create it first")
 
 
 def at_least(least: int, /, **numbers: int) -> None:

@@ -114,6 +114,8 @@ TEXTS = {
     "scratch": """Folder for a working copy of the counts, some six bytes a non-zero, from which they are read block by
         block, so that memory never holds them all. ``X`` may then be on disk (`mtopic.read.lazy`, a backed AnnData) or
         an array of dask, which are read once. The copy is removed with the model. None: counts are in memory.""",
+    "scratch:once": """Folder for a working copy of the counts, which are then read block by block, as in
+        `mtopic.tl.topic_model`. A copy that a fit has kept there serves. None: counts are in memory.""",
     "keep_scratch": """Leave the working copy in ``scratch``. The next fit, or `mtopic.tl.load_model`, takes it in place
         of reading the same files again; remove the folder ``mtopic-kept-…`` when it has served.""",
     "n_iter": "Number of iterations, at most.",

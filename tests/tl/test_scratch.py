@@ -25,6 +25,7 @@ from mtopic._files import read
 from mtopic.cli import main
 from mtopic.inference import stored
 from mtopic.inference.stored import StoredCounts
+from mtopic.model import new_counts
 
 FIT: dict[str, Any] = {"n_topics": 4, "n_iter": 15, "n_jobs": 1, "verbose": False}
 
@@ -284,6 +285,69 @@ def test_what_follows_a_fit_reads_counts_some_rows_at_a_time(tissue, tmp_path, m
     assert_frame_equal(found.obsm["zscores"], known.obsm["zscores"])
     assert_frame_equal(found.uns["topic_quality"]["topics"], known.uns["topic_quality"]["topics"])
     np.testing.assert_array_equal(found.layers["denoised"].toarray(), known.layers["denoised"].toarray())
+
+
+@pytest.mark.parametrize("form", ["h5mu", "zarr"])
+def test_new_data_on_disk_are_placed_and_scored_some_rows_at_a_time(tissue, tmp_path, monkeypatch, form):
+    reference = mt.tl.topic_model(tissue, **FIT, copy=True)
+    new = mt.datasets.simulate(n_obs=400, n_topics=4, modalities={"rna": 60, "atac": 90}, depth=150, rng=5)
+    new = MuData({"rna": new["rna"][:350].copy(), "atac": new["atac"][np.r_[30:10:-1, 40:400]].copy()})
+    getattr(new, f"write_{form}")(tmp_path / f"new.{form}")
+    most = []
+    monkeypatch.setattr(new_counts, "ROWS", 110)
+    monkeypatch.setattr(count_matrix, "loaded", lambda x, load=count_matrix.loaded: most.append(x.shape[0]) or load(x))
+    on_disk = mt.read.lazy(tmp_path / f"new.{form}")
+    how = {"n_jobs": 1, "verbose": False}
+    mt.tl.transform(reference, on_disk, **how)
+    assert 8 == len(most) and max(most) <= 110
+    mt.tl.transform(reference, new, **how)
+    assert_frame_equal(on_disk.obsm["topics"], new.obsm["topics"])
+    known, found = (mt.tl.perplexity(reference, data, **how) for data in (new, on_disk))
+    np.testing.assert_allclose(found["log_likelihood"], known["log_likelihood"], rtol=0.01)
+    np.testing.assert_allclose(found["n_counts"], known["n_counts"], rtol=0.01)
+
+
+def test_warnings_of_new_data_on_disk_are_those_of_data_in_memory(tissue, tmp_path, monkeypatch):
+    reference = mt.tl.topic_model(tissue["rna"], **FIT, copy=True)
+    new = tissue["rna"][:250, 5:].copy()
+    new.X[[3, 200]] = 0
+    new.write_h5ad(tmp_path / "new.h5ad")
+    monkeypatch.setattr(new_counts, "ROWS", 110)
+    on_disk = mt.read.lazy(tmp_path / "new.h5ad")
+    said = []
+    for data in (new, on_disk):
+        with pytest.warns(UserWarning) as caught:
+            mt.tl.transform(reference, data, n_jobs=1, verbose=False)
+        said.append([str(one.message) for one in caught if "observations" in str(one.message) or "lacks" in str(one.message)])
+    assert said[0] == said[1] and len(said[0]) == 2
+    assert_frame_equal(on_disk.obsm["topics"], new.obsm["topics"])
+    assert on_disk.obs["mtopic_empty"].tolist() == new.obs["mtopic_empty"].tolist()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_uncertainty_by_blocks_is_that_in_memory(tissue, scratch, tmp_path, monkeypatch, keep):
+    known = mt.tl.topic_model(tissue, **FIT, copy=True)
+    tissue.write_h5mu(tmp_path / "tissue.h5mu")
+    found = mt.read.lazy(tmp_path / "tissue.h5mu")
+    monkeypatch.setattr(stored, "BLOCK", 5000)
+    mt.tl.topic_model(found, **FIT, scratch=scratch, keep_scratch=keep)
+    for key, table in known.obsm.items():
+        found.obsm[key] = table
+    for mod in known.mod:
+        found[mod].varm["signatures"] = known[mod].varm["signatures"]
+    found.uns["mtopic"] = known.uns["mtopic"]
+    if keep:
+        monkeypatch.setattr(StoredCounts, "write", never)
+    for measure in (mt.tl.uncertainty, mt.tl.signature_uncertainty):
+        measure(known, n_jobs=1, verbose=False)
+        measure(found, n_jobs=1, verbose=False, scratch=scratch)
+    for name in ("sd", "low", "high"):
+        assert_frame_equal(found.obsm[f"topics_{name}"], known.obsm[f"topics_{name}"], rtol=1e-6)
+        for mod in known.mod:
+            one, other = (data[mod].varm[f"signatures_{name}"] for data in (found, known))
+            assert_frame_equal(one, other, rtol=1e-6)
+    with pytest.raises(ValueError, match="scratch='.*': there is no such folder"):
+        mt.tl.uncertainty(found, scratch=scratch / "none")
 
 
 def test_data_on_disk_are_reported_and_have_no_copy(tissue, scratch, tmp_path):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from scipy.sparse import csr_array
 
 from mtopic._warn import warn
+from mtopic.inference.backend import Double
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.stored import StoredCounts
 
@@ -26,7 +27,8 @@ from .working_copy import working_copy
 LITTLE = 0.05
 """The share of observations in common that is worth a warning."""
 
-Names = tuple[pd.Index, dict[str, pd.Index]]
+Names: TypeAlias = tuple[pd.Index, dict[str, pd.Index]]
+Scratch: TypeAlias = str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Counts:
         dtype: DTypeLike = np.float32,
         batch_key: str | None = None,
         order: Names | None = None,
-        scratch: str | os.PathLike[str] | None = None,
+        scratch: Scratch = None,
         keep_scratch: bool = False,
     ) -> Self:
         """Lay the counts of all modalities side by side, observations aligned by name.
@@ -116,9 +118,7 @@ class Counts:
 
     def warn_empty(self) -> None:
         """Say how many observations have no counts."""
-        empty = int((self.corpus.totals == 0).sum())
-        if empty:
-            warn(f"{empty} of {len(self.obs_names)} observations have no counts: their topics are the prior")
+        warn_empty(self.corpus.totals)
 
     def warn_apart(self) -> None:
         """Say which modalities have few observations, or none, in common with the others."""
@@ -143,6 +143,13 @@ class Counts:
                     "topics of logarithms or normalised values are others. Put the counts into layers['counts'], "
                     "unless these are counts that were corrected for background"
                 )
+
+
+def warn_empty(totals: Double) -> None:
+    """Say how many observations have no counts, by the sums of all."""
+    empty = int((totals == 0).sum())
+    if empty:
+        warn(f"{empty} of {len(totals)} observations have no counts: their topics are the prior")
 
 
 def warn_zero_weight_only(corpus: Corpus) -> None:

@@ -13,12 +13,18 @@ ROWS_AT_ONCE = 8192
 """Few enough for all genes, or some thousand peaks, of each in memory."""
 
 
+def is_read_at_once(adata: AnnData, mod: str, layer: str | None) -> bool:
+    """Whether counts are in memory, or on disk by column, from where rows cannot be had."""
+    x = values(adata, mod, layer)[1]
+    return issparse(x) or isinstance(x, np.ndarray) or getattr(x, "format", "csr") == "csc"
+
+
 def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice, CSR]]:
     """Rows and their counts as `count_matrix` gives them: all at once of a matrix in memory, or on disk by column."""
-    slot, x = values(adata, mod, layer)
-    if issparse(x) or isinstance(x, np.ndarray) or getattr(x, "format", "csr") == "csc":
+    if is_read_at_once(adata, mod, layer):
         yield slice(0, adata.n_obs), count_matrix(adata, mod, layer=layer)
         return
+    slot, x = values(adata, mod, layer)
     for ends in pairwise(row_edges(x, adata.n_obs, ROWS_AT_ONCE)):
         rows = slice(*ends)
         yield rows, canonical(loaded(x[rows]), mod, slot, adata.obs_names[rows], adata.var_names)

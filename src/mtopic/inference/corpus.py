@@ -157,6 +157,13 @@ class Corpus:
         rows = known.of(observations) if isinstance(known, StoredCounts) else known[observations]
         return replace(self, counts=rows, n_blocks=1)
 
+    def sample(self, observations: NDArray[np.integer]) -> "Corpus":
+        """The counts of some observations, in rising order, in files if these are."""
+        known = self.counts
+        if not isinstance(known, StoredCounts):
+            return self.part(observations)
+        return replace(self, counts=known.sample(observations))
+
     def astype(self, dtype: np.dtype) -> "Corpus":
         """The same counts in another precision; the index arrays are shared."""
         if self.dtype == dtype:
@@ -199,6 +206,15 @@ class Corpus:
             yield from ((rows, of(block)) for rows, block in self._blocks)
         else:
             yield slice(0, self.n_obs), of(self)
+
+    def in_columns(self) -> Iterator[tuple[slice, csc_array]]:
+        """All columns at once; of counts in files some at a time, each while those before are worked on."""
+        known = self.counts
+        if isinstance(known, StoredCounts) and self._is_divided:
+            parts = known.column_parts()
+            yield from zip(parts, ahead(lambda i: known.columns(parts[i]), len(parts)), strict=True)
+        else:
+            yield slice(0, self.counts.shape[1]), self.columns
 
     @property
     def _is_divided(self) -> bool:

@@ -109,9 +109,19 @@ class Fit:
             self.posterior.update(self.posterior.gamma, lam)
             self.started = True
 
+    def begin_at(self, other: "Fit", share: float) -> None:
+        """Go on, refining, from the signatures and learned priors of a fit to this share of the counts."""
+        self.set_start(other.posterior.lam, other.passes * share)
+        if self.learns_alpha:
+            self.posterior.alpha = other.posterior.alpha
+        if self.learns_eta:
+            self.posterior.eta = other.posterior.eta
+        self.position = schedule.EXPLORE
+
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
         """One E-step and one M-step; the state changes all at once at the end.
 
+        Priors are not learned while topics part: topics that are alike ask for a large α, under which they stay alike.
         A prior from neighbours has no part in it but that α is not learned: it is for `smooth`.
         """
         now, passes = replace(self.posterior), 0.0
@@ -135,9 +145,9 @@ class Fit:
             after, own, bound, work = self._updated(plan, now, spatial)
             passes += work
         change = after.backend.total_variation(after.gamma, now.gamma)
-        if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
+        if self.learns_alpha and not plan.explore and not isinstance(spatial, NeighbourPrior):
             after.alpha = after.learned_alpha()
-        if self.learns_eta:
+        if self.learns_eta and not plan.explore:
             after.eta = after.learned_eta()
         self._momentum = momentum.after(now) if moves else Momentum()
         self._commit(plan, after, own, bound, change, passes)
@@ -166,9 +176,9 @@ class Fit:
         sample = replace(of, corpus=of.corpus.part(batch), gamma=start, family=family)
         sample.gamma, rounds = sample.e_step(start, plan.rounds, atol=plan.atol, rtol=plan.rtol)
         after = replace(of, lam=natural_gradient_step(sample, rate, of.corpus.n_obs))
-        if self.learns_alpha and not isinstance(spatial, NeighbourPrior):
+        if self.learns_alpha and not plan.explore and not isinstance(spatial, NeighbourPrior):
             after.alpha = float(priors.symmetric(of.alpha) ** (1 - rate) * sample.learned_alpha() ** rate)
-        if self.learns_eta:
+        if self.learns_eta and not plan.explore:
             after.eta = after.learned_eta()
         likelihood = float((sample.log_likelihood(sample.corpus) @ sample.corpus.modality_weights).sum())
         share = sample.corpus.nnz / max(1, of.corpus.nnz)

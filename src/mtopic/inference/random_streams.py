@@ -14,6 +14,7 @@ class Stream(IntEnum):
     FURTHER_STARTS = 4
     ALIGNMENT = 5
     CONCENTRATION = 6
+    PART = 7
 
 
 def generator(seed: int, stream: Stream, epoch: int = 0) -> np.random.Generator:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self, TypeVar
@@ -113,6 +114,17 @@ class StoredCounts:
         indptr, indices, data = (np.load(self._file("columns", part), mmap_mode="r") for part in PARTS)
         return csc_array((self._read(data), _index(indices), _index(indptr)), shape=self.shape)
 
+    def column_parts(self) -> list[slice]:
+        """Columns that follow each other and have about `BLOCK` non-zeros."""
+        before = sum(self.block(i)._column_edges() for i in range(self.n_blocks))
+        cuts = np.searchsorted(before, np.arange(BLOCK, self.nnz, BLOCK))
+        return [slice(*ends) for ends in pairwise(np.unique([0, *cuts, self.n_columns]).tolist())]
+
+    def columns(self, part: slice) -> csc_array:
+        """Some columns that follow each other, of all rows, in memory."""
+        of_blocks = [self.block(i)._columns(part) for i in range(self.n_blocks)]
+        return csc_array(vstack(of_blocks, format="csc"))
+
     def of(self, rows: NDArray[np.integer] | slice) -> csr_array:
         """Some rows, in the order given, in memory."""
         wanted = np.arange(self.shape[0])[rows]
@@ -123,6 +135,12 @@ class StoredCounts:
             return csr_array((0, self.n_columns), dtype=self.dtype)
         found = parts[0] if len(parts) == 1 else csr_array(vstack(parts, format="csr"))
         return found if np.array_equal(order, np.arange(order.size)) else found[np.argsort(order)]
+
+    def sample(self, rows: NDArray[np.integer]) -> "StoredCounts":
+        """Some rows, in rising order, in a folder of their own beside this one."""
+        of_blocks = np.split(rows, np.searchsorted(rows, self.edges[1:-1]))
+        chunks = (self.of(of_block) for of_block in of_blocks)
+        return StoredCounts.write(chunks, self.n_columns, self.dtype, self.folder.path.parent)
 
     def astype(self, dtype: np.dtype) -> "StoredCounts":
         return self if self.dtype == dtype else replace(self, dtype=np.dtype(dtype), digest=None)
@@ -138,6 +156,16 @@ class StoredCounts:
         places = np.arange(edges[-1]) + np.repeat(indptr[rows] - edges[:-1], lengths)
         indices, data = (np.load(self._file("rows", part), mmap_mode="r")[places] for part in PARTS[1:])
         return csr_array((self._read(data), _index(indices), _index(edges)), shape=(len(rows), self.n_columns))
+
+    def _column_edges(self) -> NDArray[np.int64]:
+        return np.load(self._file("columns", "indptr")).astype(np.int64)
+
+    def _columns(self, part: slice) -> csc_array:
+        """Columns of a single block."""
+        edges = self._column_edges()[part.start : part.stop + 1]
+        where = slice(edges[0], edges[-1])
+        indices, data = (np.load(self._file("columns", name), mmap_mode="r")[where] for name in PARTS[1:])
+        return csc_array((self._read(data), _index(indices), edges - edges[0]), shape=(self.shape[0], len(edges) - 1))
 
     def _file(self, form: str, part: str) -> Path:
         return self.folder.path / f"{self.first}-{form}-{part}.npy"

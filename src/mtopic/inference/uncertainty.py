@@ -7,9 +7,11 @@ back, and are themselves uncertain.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .backend import Double
+from .backend import Backend, Double
+from .corpus import Corpus
 from .posterior import Posterior
 
 
@@ -22,10 +24,29 @@ def moments(fitted: Posterior) -> tuple[Double, Double]:
     totals = np.array([lam[block].sum(axis=0) for block in corpus.blocks])
     weights, prior = corpus.modality_weights[modality], fitted.prior().astype(np.float64)
     theta = gamma / gamma.sum(axis=1, keepdims=True)
-    rows = csr_array(corpus.rows, dtype=np.float64)
     eta = np.broadcast_to(fitted.eta, len(lam)).astype(np.float64)
-    with fitted.backend:
-        return fitted.backend.moments(rows, weights, modality, lam, totals, eta, prior, theta)
+    with fitted.backend as backend:
+        of_blocks = backend.of_blocks(corpus, _rows, _moments, (prior, theta), weights, modality, lam, totals, eta)
+        mean, variance = map(np.concatenate, zip(*of_blocks, strict=True))
+    return mean, variance
+
+
+def _rows(block: Corpus) -> csr_array:
+    return csr_array(block.rows, dtype=np.float64)
+
+
+def _moments(
+    backend: Backend,
+    rows: csr_array,
+    prior: Double,
+    theta: Double,
+    weights: Double,
+    modality: NDArray[np.int64],
+    lam: Double,
+    totals: Double,
+    eta: Double,
+) -> tuple[Double, Double]:
+    return backend.moments(rows, weights, modality, lam, totals, eta, prior, theta)
 
 
 def signature_variance(fitted: Posterior, weights: Double) -> Double:
@@ -49,9 +70,11 @@ def _means(fitted: Posterior) -> Double:
 
 def _relative_variance(fitted: Posterior, modality_weights: Double) -> Double:
     """Variance of each feature's share over its square, V × K, without that the shares sum to 1."""
-    columns, beta = fitted.corpus.columns, _means(fitted)
+    beta, variance = _means(fitted), np.empty(fitted.lam.shape)
     theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     weights = np.repeat(modality_weights, np.diff(fitted.corpus.offsets))
     eta = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64)
-    with fitted.backend:
-        return fitted.backend.inverse_information(columns, weights, theta, beta, eta)
+    with fitted.backend as backend:
+        for of, columns in fitted.corpus.in_columns():
+            variance[of] = backend.inverse_information(columns, weights[of], theta, beta[of], eta[of])
+    return variance

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from mtopic._data.count_matrix import CSR
-from mtopic.inference import Corpus, Posterior
+from mtopic.inference import Corpus, Double, Posterior
 from mtopic.inference.fold_in import fold_in
 
 
@@ -22,13 +22,16 @@ def halves(x: CSR, rng: np.random.Generator) -> tuple[csr_array, csr_array]:
     return half, csr_array(x - half)
 
 
-def completed(inferred: Posterior, scored: Corpus, names: list[str]) -> pd.DataFrame:
-    """Mean log-likelihood in nats and number of the scored counts, under topics that `fold_in` infers."""
-    with inferred.backend:
-        fold_in(inferred)
-        logs = inferred.log_likelihood(scored).sum(axis=0)
-    n_counts = scored.summed(np.array([scored.rows[:, b].sum(dtype=np.float64) for b in scored.column_blocks]))
-    found = pd.DataFrame({"log_likelihood": logs, "n_counts": n_counts}, index=names)
+def completed(inferred: Posterior, scored: Corpus) -> Double:
+    """Log-likelihood in nats and number of the scored counts of each modality, under topics that `fold_in` infers."""
+    fold_in(inferred)
+    logs = inferred.log_likelihood(scored).sum(axis=0)
+    return np.stack([logs, scored.summed(np.array([scored.by_column[b].sum() for b in scored.column_blocks]))])
+
+
+def scores(sums: Double, names: list[str]) -> pd.DataFrame:
+    """What a scored count has on average, in each modality and in all."""
+    found = pd.DataFrame(sums.T, index=names, columns=["log_likelihood", "n_counts"])
     found.loc["total"] = found.sum()
     found["log_likelihood"] /= found["n_counts"].replace(0, np.nan)
     return found

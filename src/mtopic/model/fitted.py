@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
-from mtopic._data.counts import Counts
+from mtopic._data.counts import Counts, Scratch
+from mtopic._data.in_rows import raw_counts_in_rows
 from mtopic._data.names import topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
 from mtopic._data.slots import find_signatures, modalities, with_signatures
 from mtopic.inference import Backend, Corpus, Posterior
+from mtopic.inference.cluster import backend
 from mtopic.inference.priors import by_row, total
 
 from .model import Model
@@ -84,25 +86,28 @@ class Fitted:
             )
         return weights
 
-    def posterior(self, corpus: Corpus, features: Mapping[str, pd.Index], n_jobs: int) -> Posterior:
+    def posterior(self, corpus: Corpus, features: Mapping[str, pd.Index], backend: Backend) -> Posterior:
         """The signatures of these features, and counts of which nothing has been inferred yet."""
         tables = [self.signatures[mod].loc[names] for mod, names in features.items()]
         lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
         gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
         priors = alpha_of_topics(self.params, self.topics), eta_of_features(self.params, features)
-        return Posterior(corpus, gamma, lam, *priors, self.params.inference, Backend(n_jobs))
+        return Posterior(corpus, gamma, lam, *priors, self.params.inference, backend)
 
 
-def own_posterior(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
-    """The posterior of the fit's own observations as far as their topics tell it, λ = 1; and their counts."""
+def own_posterior(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -> tuple[Posterior, Counts]:
+    """The posterior of the fit's own observations as far as their topics tell it, λ = 1; and their counts.
+
+    With ``scratch`` the counts are in files there.
+    """
     n_jobs_given(n_jobs)
     theta, params = _whole_proportions(data, f"{head}topics"), record.read_params(data, head)
-    corpus, counts = _counts_of_fit(data, head, params, of_all=True)
+    corpus, counts = _counts_of_fit(data, head, params, scratch, of_all=True)
     gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
     alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
     gamma = gamma.astype(corpus.dtype)
-    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, Backend(n_jobs)), counts
+    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, backend(n_jobs)), counts
 
 
 def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:
@@ -113,9 +118,11 @@ def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float
     return alpha / _concentrations(params, corpus, topics)[:, None]
 
 
-def _counts_of_fit(data: Data, head: str, params: Params, *, of_all: bool = False) -> tuple[Corpus, Counts]:
+def _counts_of_fit(
+    data: Data, head: str, params: Params, scratch: Scratch = None, *, of_all: bool = False
+) -> tuple[Corpus, Counts]:
     """The counts with the weights and the scale of the fit, and as they were read."""
-    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key)
+    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key, scratch=scratch)
     record.warn_other_counts(data, head, counts.summary, of_all=of_all)
     weights = weights_of(params, list(counts.features))
     return counts.corpus.scaled(params.count_scale).with_weights(weights), counts
@@ -126,16 +133,21 @@ def _concentrations(params: Params, corpus: Corpus, topics: pd.Index) -> NDArray
     return np.asarray(corpus.totals + total(alpha_of_topics(params, topics), len(topics)), np.float64)
 
 
-def own_posterior_as_observed(data: Data, head: str, n_jobs: int) -> tuple[Posterior, Counts]:
+def own_posterior_as_observed(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -> tuple[Posterior, Counts]:
     """As `own_posterior`, with signatures, all scaled to the total of the raw counts where there are."""
-    of, counts = own_posterior(data, head, n_jobs)
+    of, counts = own_posterior(data, head, n_jobs, scratch)
     topics = data.obsm[f"{head}topics"].columns
     tables = [checked_signatures(data, mod, f"{head}signatures", topics) for mod in counts.features]
     lam = np.concatenate([table.to_numpy(dtype=np.float64) for table in tables])
-    scale = Counts.read(data, raw=True).corpus.total / of.corpus.total if counts.has_raw_layer else 1.0
+    scale = _raw_total(data) / of.corpus.total if counts.has_raw_layer else 1.0
     eta = by_row(of.eta, np.float64)
     lam = eta + np.maximum(lam - eta, 0) * scale
     return replace(of, corpus=of.corpus.scaled(scale), lam=lam), counts
+
+
+def _raw_total(data: Data) -> float:
+    parts = modalities(data).items()
+    return sum(float(x.sum(dtype=np.float64)) for mod, adata in parts for _, x in raw_counts_in_rows(adata, mod))
 
 
 def weights_of(params: Params, mods: list[str]) -> np.ndarray:

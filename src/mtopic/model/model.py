@@ -217,6 +217,8 @@ class Model:
         last = self._run.fit.iterations + n_iter
 
         def climb() -> bool:
+            how = chosen, max_iter_d, spatial
+            self._run.begin_from_part(*how, lambda: self.interrupted, verbose=self.verbose)
             with self._progress(last - self._run.fit.iterations, "iteration") as bar:
 
                 def after() -> bool:

@@ -1,7 +1,8 @@
 """New counts as the training would have had them: features matched by name, prepared by what was learned then."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,15 @@ from anndata import AnnData
 
 from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix
+from mtopic._data.in_rows import ROWS_AT_ONCE as ROWS
+from mtopic._data.in_rows import is_read_at_once
 from mtopic._data.layout import lay_out
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps
 from mtopic._data.slots import modalities
 from mtopic._warn import warn
+from mtopic.inference import Backend
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.posterior import Posterior
 
@@ -37,8 +41,8 @@ class NewCounts:
         The new data by the training's names of modalities.
     features
         Those that are there, in the training's order.
-    matrices
-        Their counts.
+    layers
+        Where their counts are, None for X.
     preparation
         What these have still to go through.
     batch
@@ -52,13 +56,13 @@ class NewCounts:
     obs_names: pd.Index
     parts: dict[str, AnnData]
     features: dict[str, pd.Index]
-    matrices: dict[str, CSR]
+    layers: dict[str, str | None]
     preparation: dict[str, Preparation]
     batch: pd.Series | None
     matched: pd.DataFrame
 
     @classmethod
-    def of(cls, fitted: Fitted, data: Data, batch_key: str | None) -> "NewCounts":
+    def of(cls, fitted: Fitted, data: Data, batch_key: str | None) -> Self:
         """Find the training's features in new data, and say what is missing."""
         found, batch = modalities(data), batches(data, batch_key)
         warn_if_ignored(found, batch_key)
@@ -71,14 +75,31 @@ class NewCounts:
         _require_mass(masses)
         _require_mass_of_batches(fitted, parts, batch)
         fitted.weights(list(parts))
-        matrices, preparation = {}, {}
-        for mod, adata in parts.items():
-            x, preparation[mod] = _read(adata, mod, fitted)
-            matrices[mod] = x[:, adata.var_names.get_indexer(features[mod])]
-            matrices[mod].sort_indices()
+        sources = {mod: _source(adata, mod, fitted) for mod, adata in parts.items()}
+        layers = {mod: layer for mod, (layer, _) in sources.items()}
+        preparation = {mod: needed for mod, (_, needed) in sources.items()}
         matched = _matched(fitted, parts, features, masses)
         _warn_of_missing(matched, masses)
-        return cls(fitted, obs_names, parts, features, matrices, preparation, batch, matched)
+        return cls(fitted, obs_names, parts, features, layers, preparation, batch, matched)
+
+    def in_rows(self) -> Iterator[tuple[slice, Self]]:
+        """All at once, or some observations at a time where counts are not in memory."""
+        n_obs = len(self.obs_names)
+        at_once = n_obs if all(is_read_at_once(self.parts[mod], mod, self.layers[mod]) for mod in self.parts) else ROWS
+        for start in range(0, n_obs, at_once):
+            names = self.obs_names[start : start + at_once]
+            parts = {mod: adata[adata.obs_names.isin(names)] for mod, adata in self.parts.items()}
+            part = self if at_once == n_obs else replace(self, obs_names=names, parts=parts)
+            yield slice(start, start + at_once), part
+
+    def read(self) -> dict[str, CSR]:
+        """The counts of these features in each modality."""
+        matrices = {}
+        for mod, adata in self.parts.items():
+            x = count_matrix(adata, mod, layer=self.layers[mod])
+            matrices[mod] = x[:, adata.var_names.get_indexer(self.features[mod])]
+            matrices[mod].sort_indices()
+        return matrices
 
     def corpus(self, matrices: Mapping[str, CSR]) -> Corpus:
         """Counts of these features, prepared, on the training's scale and with its weights."""
@@ -93,9 +114,9 @@ class NewCounts:
         corpus = corpus.scaled(self.fitted.params.count_scale)
         return corpus if (weights == 1).all() else corpus.with_weights(weights)
 
-    def posterior(self, corpus: Corpus, n_jobs: int) -> Posterior:
+    def posterior(self, corpus: Corpus, backend: Backend) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""
-        return self.fitted.posterior(corpus, self.features, n_jobs)
+        return self.fitted.posterior(corpus, self.features, backend)
 
 
 def _named_as_trained(parts: dict[str, AnnData], fitted: Fitted) -> dict[str, AnnData]:
@@ -155,15 +176,15 @@ def _require_mass_of_batches(fitted: Fitted, parts: Mapping[str, AnnData], batch
             raise ValueError(f"batch {name!r}: {error}") from None
 
 
-def _read(adata: AnnData, mod: str, fitted: Fitted) -> tuple[CSR, Preparation]:
-    """Counts, and the preparation that they still need: that of the fit, or none if they have seen it."""
+def _source(adata: AnnData, mod: str, fitted: Fitted) -> tuple[str | None, Preparation]:
+    """Where counts are, and the preparation that they still need: that of the fit, or none if they have seen it."""
     wanted, done, has_raw = fitted.steps(mod), tuple(steps(adata)), "counts" in adata.layers
     if has_raw and (fitted.params.raw or wanted.steps or done):
-        return count_matrix(adata, mod, layer="counts"), wanted
+        return "counts", wanted
     if not done:
-        return count_matrix(adata, mod), wanted
+        return None, wanted
     if done == wanted.steps:
-        return count_matrix(adata, mod), Preparation()
+        return None, Preparation()
     raise ValueError(
         f"X of modality {mod!r} has been prepared by {', '.join(done)}, that of the training by "
         f"{', '.join(wanted.steps) or 'nothing'}: give raw counts, in layers['counts'] or in X without "

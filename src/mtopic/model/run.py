@@ -7,11 +7,12 @@ import numpy as np
 
 from mtopic._data.counts import warn_zero_weight_only
 from mtopic._data.names import look_up
-from mtopic._progress import watched
+from mtopic._progress import progress, watched
 from mtopic.inference import Corpus, Correction, Double, Fit, SpatialTerm, by_frequency, initial
 from mtopic.inference import schedule as schedules
 from mtopic.inference.learn.concentration import learned_shares
 from mtopic.inference.learn.weights import learned_weights
+from mtopic.inference.part import begin_from_part, begins_from_part
 from mtopic.inference.random_streams import Stream, generator
 
 from .priors import ETA
@@ -128,6 +129,26 @@ class Run:
             if after():
                 return True
         return False
+
+    def begin_from_part(
+        self,
+        chosen: schedules.Schedule,
+        max_rounds: int,
+        spatial: SpatialTerm | None,
+        ends: Callable[[], bool],
+        *,
+        verbose: bool,
+    ) -> None:
+        """Have the signatures of a fit to part of the observations, if they are many, unless there are some."""
+        if not chosen.stops or isinstance(spatial, Correction) or not begins_from_part(self.fit):
+            return
+        with progress(None, "part of the observations", "iteration", verbose=verbose) as bar:
+
+            def after() -> bool:
+                bar.update()
+                return ends()
+
+            begin_from_part(self.fit, max_rounds, spatial, after)
 
     def smooth(self, spatial: SpatialTerm | None) -> None:
         """Have topics beside neighbours where these are the prior."""

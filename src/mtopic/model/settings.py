@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._check import n_jobs_given
+from mtopic._check import folder_given, n_jobs_given
 from mtopic._data.graph import Method
 from mtopic._data.names import look_up
 from mtopic.inference.families import FAMILIES
@@ -98,24 +98,19 @@ class Settings:
             self.spatial.check()
         look_up(DTYPES, np.dtype(self.dtype).name, "dtype", "the supported precisions")
         look_up(FAMILIES, self.inference, "inference", "the families of updates")
-        if self.scratch is not None:
-            self._check_scratch(self.scratch)
-        elif self.keep_scratch:
+        folder_given(scratch=self.scratch)
+        if self.scratch is None and self.keep_scratch:
             raise ValueError("keep_scratch=True: there is no working copy to keep; name a folder for it with scratch")
+        if self.scratch is not None and self.batch_key is not None:
+            raise ValueError(
+                f"scratch={str(self.scratch)!r}, batch_key={self.batch_key!r}: batches that have not measured the same "
+                "features are fitted in memory only; leave scratch out"
+            )
         if self.n_init < 1:
             raise ValueError(f"n_init={self.n_init!r}: give a number of starts, 1 or more")
         if self.modality_weights not in ("auto", "equal") and not isinstance(self.modality_weights, Mapping):
             raise ValueError(
                 f"modality_weights={self.modality_weights!r}: give 'auto', 'equal', or a weight by modality"
-            )
-
-    def _check_scratch(self, scratch: str | os.PathLike[str]) -> None:
-        if not os.path.isdir(scratch):
-            raise ValueError(f"scratch={str(scratch)!r}: there is no such folder. Create it first")
-        if self.batch_key is not None:
-            raise ValueError(
-                f"scratch={str(scratch)!r}, batch_key={self.batch_key!r}: batches that have not measured the same "
-                "features are fitted in memory only; leave scratch out"
             )
 
     @property

@@ -19,8 +19,9 @@ from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import coordinates
 from mtopic._data.spatial_graph import points_if_any
+from mtopic.inference import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.model.completion import completed, halves, require_whole
+from mtopic.model.completion import completed, halves, require_whole, scores
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 
@@ -141,8 +142,10 @@ class Fold:
 
     def score(self, model: Model) -> dict[str, float]:
         """Mean log-likelihood of the scored half's counts, of all and by modality, under topics from the other half."""
-        fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, model.n_jobs)
-        means = completed(fitted, self.scored, model.modalities)["log_likelihood"].to_dict()
+        with Backend(model.n_jobs) as backend:
+            fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, backend)
+            sums = completed(fitted, self.scored)
+        means = scores(sums, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}
 
 

@@ -5,7 +5,8 @@ from mtopic._api import public
 from mtopic._check import n_jobs_given
 from mtopic._data import DataLike
 from mtopic._progress import watched
-from mtopic.model.completion import completed, halves, require_whole
+from mtopic.inference import Backend
+from mtopic.model.completion import completed, halves, require_whole, scores
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
 from mtopic.model.new_counts import NewCounts
@@ -63,18 +64,25 @@ def perplexity(
     n_jobs_given(n_jobs)
     fitted = Fitted.of(model_or_reference, prefix)
     new = NewCounts.of(fitted, data, batch_key)
-    generator = np.random.default_rng(rng)
-    given, scored = {}, {}
-    for mod, x in new.matrices.items():
-        if new.preparation[mod].steps != fitted.steps(mod).steps:
+    _require_raw(new)
+    generator, n_modalities = np.random.default_rng(rng), len(new.parts)
+    sums, n_rows = np.zeros((2, n_modalities)), len(new.obs_names) * (1 + n_modalities)
+    with Backend(n_jobs) as backend, watched(backend, n_rows, "perplexity", "observation", verbose=verbose):
+        for _, part in new.in_rows():
+            given, scored = {}, {}
+            for mod, x in part.read().items():
+                require_whole(x, mod)
+                given[mod], scored[mod] = halves(x, generator)
+            posterior = part.posterior(part.corpus(given), backend)
+            sums += completed(posterior, part.corpus(scored))
+    found = scores(sums, list(new.parts))
+    found.insert(1, "perplexity", np.exp(-found["log_likelihood"]))
+    return found
+
+
+def _require_raw(new: NewCounts) -> None:
+    for mod, needed in new.preparation.items():
+        if needed.steps != new.fitted.steps(mod).steps:
             raise ValueError(
                 f"modality {mod!r} has no raw counts, which are divided into halves: put them into layers['counts']"
             )
-        require_whole(x, mod)
-        given[mod], scored[mod] = halves(x, generator)
-    posterior, hidden = new.posterior(new.corpus(given), n_jobs), new.corpus(scored)
-    n_rows = posterior.corpus.n_obs * (1 + len(hidden.column_blocks))
-    with watched(posterior.backend, n_rows, "perplexity", "observation", verbose=verbose):
-        found = completed(posterior, hidden, list(new.parts))
-    found.insert(1, "perplexity", np.exp(-found["log_likelihood"]))
-    return found

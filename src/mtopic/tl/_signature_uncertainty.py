@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pandas as pd
 
 from mtopic._api import public
-from mtopic._check import level_given
+from mtopic._check import folder_given, level_given
 from mtopic._data import Data, DataLike, record
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
@@ -20,6 +22,7 @@ def signature_uncertainty(
     *,
     level: float = 0.9,
     prefix: str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     n_jobs: int = -1,
     verbose: bool = True,
     copy: bool = False,
@@ -37,7 +40,7 @@ def signature_uncertainty(
 
     {Parameters data:fit}
         It also has the counts of the fit.
-    {level prefix n_jobs verbose copy}
+    {level prefix scratch:once n_jobs verbose copy}
 
     Returns
     -------
@@ -66,8 +69,9 @@ def signature_uncertainty(
     (300, 3)
     """
     level_given(level)
+    folder_given(scratch=scratch)
     head = record.head(prefix)
-    fitted, counts = own_posterior_as_observed(data, head, n_jobs)
+    fitted, counts = own_posterior_as_observed(data, head, n_jobs, scratch)
     topics = data.obsm[f"{head}topics"].columns
     with np.errstate(divide="ignore", invalid="ignore"):  # a modality of one feature, which does not vary
         worth = np.fmin(1, 1 / dispersion(fitted))

@@ -8,7 +8,7 @@ from mtopic import __version__
 from mtopic._api import public
 from mtopic._check import n_jobs_given
 from mtopic._data import Data, DataLike, graph, record
-from mtopic._data.counts import Counts
+from mtopic._data.counts import warn_empty
 from mtopic._data.empty import mark_empty
 from mtopic._data.graph import Method
 from mtopic._data.record import Params
@@ -17,8 +17,8 @@ from mtopic._data.spatial_graph import SpatialGraph
 from mtopic._data.writable import writable
 from mtopic._log import logger
 from mtopic._progress import watched
+from mtopic.inference import Array, Backend, Double
 from mtopic.inference.fold_in import fold_in
-from mtopic.inference.posterior import Posterior
 from mtopic.inference.spatial import NeighbourPrior
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
@@ -119,7 +119,6 @@ def transform(
     _require_free(data, key_added, head)
     fitted = Fitted.of(model_or_reference, prefix)
     new = NewCounts.of(fitted, data, batch_key)
-    corpus = new.corpus(new.matrices)
     where = _given(
         spatial_key=spatial_key,
         radius=radius,
@@ -130,19 +129,16 @@ def transform(
     )
     around = _spatial_graph(fitted, data, where)
     target = writable(data, copy=copy)
-    Counts(corpus, new.obs_names, new.features).warn_empty()
-    posterior = new.posterior(corpus, n_jobs)
+    gamma, totals = _inferred(new, n_jobs, verbose)
+    warn_empty(totals)
     neighbours = _prior(fitted, around)
-    with posterior.backend, watched(posterior.backend, data.n_obs, "topics", "observation", verbose=verbose):
-        fold_in(posterior)
-        if neighbours is not None:
-            posterior.gamma = neighbours.smoothed(posterior.gamma, corpus.totals)
-    gamma = posterior.gamma.astype(np.float64)
-    proportions = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), data.obs_names, fitted.topics)
-
-    target.obsm[key_added] = proportions
-    mark_empty(target, head, np.asarray(corpus.totals == 0))
-    _write(target, head, _record(fitted, new, posterior, around, batch_key), around)
+    if neighbours is not None:
+        gamma = neighbours.smoothed(gamma, totals)
+    shares = gamma.astype(np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    target.obsm[key_added] = pd.DataFrame(shares, data.obs_names, fitted.topics)
+    mark_empty(target, head, totals == 0)
+    _write(target, head, _record(fitted, new, gamma, totals, around, batch_key), around)
     if verbose:
         _say(new.matched)
     return target if copy else None
@@ -187,15 +183,32 @@ def _prior(fitted: Fitted, around: SpatialGraph | None) -> NeighbourPrior | None
     return NeighbourPrior(around.weights, fitted.strength) if around is not None and fitted.strength else None
 
 
+def _inferred(new: NewCounts, n_jobs: int, verbose: bool) -> tuple[Array, Double]:
+    """γ of all observations without neighbours, and the sum of the counts of each."""
+    found, n_obs = [], len(new.obs_names)
+    with Backend(n_jobs) as backend, watched(backend, n_obs, "topics", "observation", verbose=verbose):
+        for _, part in new.in_rows():
+            posterior = part.posterior(part.corpus(part.read()), backend)
+            fold_in(posterior)
+            found.append((posterior.gamma, posterior.corpus.totals))
+    gamma, totals = map(np.concatenate, zip(*found, strict=True))
+    return gamma, totals
+
+
 def _record(
-    fitted: Fitted, new: NewCounts, posterior: Posterior, around: SpatialGraph | None, batch_key: str | None
+    fitted: Fitted,
+    new: NewCounts,
+    gamma: Array,
+    totals: Double,
+    around: SpatialGraph | None,
+    batch_key: str | None,
 ) -> dict[str, Any]:
     """What the topics were inferred with, in types that HDF5 can hold."""
     taken_over = {name: getattr(fitted.params, name) for name in TAKEN_OVER}
-    own = {"n_topics": posterior.n_topics, "n_counts": float(posterior.corpus.totals.sum()), "transformed": True}
+    own = {"n_topics": gamma.shape[1], "n_counts": float(totals.sum()), "transformed": True}
     space = {} if around is None else {**around.params, "smoothing": "prior", "strength": fitted.strength}
     params = Params.of({**deepcopy(taken_over), **own, **space, "batch_key": batch_key})
-    fit = record.fit_id(new.obs_names, posterior.gamma)
+    fit = record.fit_id(new.obs_names, gamma)
     return {"params": params.as_dict(), "features": new.matched, "version": __version__, "id": fit}
 
 

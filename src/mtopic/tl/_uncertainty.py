@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mtopic._api import public
-from mtopic._check import level_given
+from mtopic._check import folder_given, level_given
 from mtopic._data import Data, DataLike, record
 from mtopic._data.spatial_graph import weights_of_fit
 from mtopic._data.writable import writable
@@ -24,6 +26,7 @@ def uncertainty(
     *,
     level: float = 0.9,
     prefix: str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     n_jobs: int = -1,
     verbose: bool = True,
     copy: bool = False,
@@ -42,7 +45,7 @@ def uncertainty(
 
     {Parameters data:fit}
         It also has the counts of the fit.
-    {level prefix n_jobs verbose copy}
+    {level prefix scratch:once n_jobs verbose copy}
 
     Returns
     -------
@@ -71,8 +74,9 @@ def uncertainty(
     (200, 3)
     """
     level_given(level)
+    folder_given(scratch=scratch)
     head = record.head(prefix)
-    fitted, counts = own_posterior_as_observed(data, head, n_jobs)
+    fitted, counts = own_posterior_as_observed(data, head, n_jobs, scratch)
     topics = data.obsm[f"{head}topics"].columns
     fitted.corpus = fitted.corpus.with_weights(_worth(fitted))
     fitted.pseudocounts = _pseudocounts(data, head, fitted)

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mtopic.inference import Corpus, Double, Fit, Posterior
+from mtopic.inference import Backend, Corpus, Double, Fit, Posterior
 
 from .held_out import HeldOut, parabola, thinned
 
@@ -72,18 +72,29 @@ def dispersion(of: Posterior) -> Double:
     1 where there are none: of one feature, or of no counts.
     """
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
-    corpus, of, sums = of.corpus, of.one_modality_per_set(), []
-    for block in of.corpus.blocks:
-        x = of.corpus.rows[:, block]
-        n = np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
-        beta = of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64)
-        concentrated = ((theta @ (beta.T @ beta)) * theta).sum(axis=1)
-        squares = float((x.data.astype(np.float64) ** 2).sum())
-        residual = squares - 2 * (n * ((x @ beta) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
-        sums.append((residual, (n * (1 - concentrated)).sum(), n.sum()))
-    observed, multinomial, total = corpus.summed(np.array(sums).T)
+    corpus, of = of.corpus, of.one_modality_per_set()
+    beta = [of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64) for block in of.corpus.blocks]
+    (sums,) = of.backend.sum_of_blocks(of.corpus, _rows, _variances, (theta,), beta)
+    observed, multinomial, total = corpus.summed(sums)
     varies = multinomial > NO_VARIANCE * total
     return np.maximum(1.0, np.divide(observed, multinomial, out=np.ones_like(observed), where=varies))
+
+
+def _rows(block: Corpus) -> Corpus:
+    return replace(block, counts=block.rows)
+
+
+def _variances(backend: Backend, block: Corpus, theta: Double, beta: list[Double]) -> tuple[Double]:
+    """Σ (x − μ)², the multinomial variance and the sum of the counts of each measured set, 3 × sets."""
+    sums = []
+    for columns, means in zip(block.column_blocks, beta, strict=True):
+        x = block.rows[:, columns]
+        n = np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
+        concentrated = ((theta @ (means.T @ means)) * theta).sum(axis=1)
+        squares = float((x.data.astype(np.float64) ** 2).sum())
+        residual = squares - 2 * (n * ((x @ means) * theta).sum(axis=1)).sum() + (n**2 * concentrated).sum()
+        sums.append((residual, (n * (1 - concentrated)).sum(), n.sum()))
+    return (np.array(sums).T,)
 
 
 def _surely_positive(gains: Double) -> NDArray[np.bool_]:
