@@ -314,7 +314,7 @@ def test_interrupted_fits_keep_their_last_whole_iteration(tissue, monkeypatch, w
 @pytest.mark.parametrize("where", ["learned_alpha", "learned_eta"])
 def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tissue, monkeypatch, where):
     options = {"alpha": "auto", "eta": "auto", "inference": "collapsed"}
-    model = fit(tissue, 3, **options)
+    model = fit(tissue, EXPLORE + 1, **options)
     before = model.gamma.copy(), model.alpha, model.eta, len(model.elbo)
 
     def interrupted(posterior):
@@ -327,7 +327,7 @@ def test_fits_interrupted_while_priors_are_learned_keep_all_of_an_iteration(tiss
     np.testing.assert_array_equal(model.gamma, before[0])
     assert (model.alpha, model.eta, len(model.elbo)) == before[1:]
     model.VI(2, tol=None)
-    assert_same_bits(model, fit(tissue, 5, **options))
+    assert_same_bits(model, fit(tissue, EXPLORE + 3, **options))
 
 
 def test_convergence_is_that_of_the_schedule_at_hand(tissue):

@@ -121,6 +121,18 @@ def test_topics_of_unequal_size_come_back_better_under_their_prior(inference):
     assert errors[0] < 0.7 * min(errors[1:])
 
 
+@pytest.mark.whole_start
+def test_topics_part_before_priors_are_learned():
+    """Topics that are alike ask for a large α, under which all observations would have the same for good."""
+    rng = np.random.default_rng(0)
+    signatures, shares = rng.dirichlet(np.full(800, 0.5), 15), rng.dirichlet(np.full(15, 0.2), 300)
+    x = rng.poisson(800 * shares @ signatures).astype(np.float32)
+    model = mt.tl.MTM(AnnData(csr_matrix(x)), 15, inference="collapsed", alpha="auto", eta="auto", verbose=False)
+    model.VI(300)
+    assert model.converged and model.alpha < 0.2
+    assert model.gamma.max(axis=1).mean() > 0.5 * model.gamma.sum(axis=1).mean()
+
+
 @pytest.mark.parametrize("inference", FAMILIES)
 def test_a_feature_of_large_eta_does_not_tell_topics_apart(tissue, inference):
     """A marker whose η outweighs its counts has nearly the same share in all topics; other features are as before."""

@@ -20,6 +20,8 @@ from .stochastic import STEPS, initial_signatures, natural_gradient_step
 TRACES, OF_THE_POSTERIOR = ("elbo", "changes", "estimates"), ("alpha", "eta", "family")
 ROUNDS_WITH_MOMENTUM = 3
 """Of an E-step, which momentum goes on with in the next; more of them are more work to the same end."""
+ROUNDS_OF_ALL, TOLERANCE_OF_ALL = 60, 3e-4
+"""Of the E-step under signatures of a part: topics that are not yet those of the counts would blur the signatures."""
 BEFORE = "gamma_before", "lambda_before"
 
 State: TypeAlias = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -112,11 +114,15 @@ class Fit:
     def begin_at(self, other: "Fit", share: float) -> None:
         """Go on, refining, from the signatures and learned priors of a fit to this share of the counts."""
         self.set_start(other.posterior.lam, other.passes * share)
+        of = self.posterior
         if self.learns_alpha:
-            self.posterior.alpha = other.posterior.alpha
+            of.alpha = other.posterior.alpha
         if self.learns_eta:
-            self.posterior.eta = other.posterior.eta
-        self.position = schedule.EXPLORE
+            of.eta = other.posterior.eta
+        self._own, passes = of.e_step(np.ones_like(of.gamma), ROUNDS_OF_ALL, rtol=TOLERANCE_OF_ALL)
+        of.update(self._own, of.lam)
+        self.passes += passes
+        self.position = schedule.EXPLORE + 1
 
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
         """One E-step and one M-step; the state changes all at once at the end.
