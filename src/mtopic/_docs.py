@@ -174,7 +174,9 @@ TEXTS = {
         as ``"p99"``, or None for each panel's extremes.""",
     "title": "Title of the panel, or the first line of those of sections.",
     "marker": "Marker, by Matplotlib's name.",
-    "s": "Size of the markers in points²; None sizes them to the distance between neighbouring observations.",
+    "s": """Size of the markers in points²; None sizes them to the distance between neighbouring observations. More than
+        200,000 in a panel are then drawn as pixels, each with the mean of the observations in it, or with the colour of
+        one of them.""",
     "s:points": "Size of the markers in points².",
     "legend_ncol": "Number of columns of the legend. With 1 or None, as many as the height of the figure demands.",
     "fontsize": "Size of the text in points.",

@@ -142,7 +142,7 @@ def _merge(tables: dict[str, pd.DataFrame], names: pd.Index, slot: str, *, whole
     first, *others = (table.reindex(names) for table in tables.values())
     for other in others:
         first = first.combine_first(other)
-    covered = names.isin(np.concatenate([table.index for table in tables.values()]))
+    covered = _covered(names, tables)
     if whole and not covered.all():
         raise ValueError(
             f"obsm[{slot!r}] has no coordinates for {(~covered).sum()} observations, the first is "
@@ -151,10 +151,18 @@ def _merge(tables: dict[str, pd.DataFrame], names: pd.Index, slot: str, *, whole
     return first
 
 
+def _covered(names: pd.Index, tables: dict[str, pd.DataFrame]) -> NDArray[np.bool_]:
+    """Whether a table has the observation; to look each up takes seconds where they are many."""
+    covered = np.zeros(len(names), bool)
+    for table in tables.values():
+        covered |= True if table.index.equals(names) else names.isin(table.index)
+    return covered
+
+
 def _finite(points: pd.DataFrame, tables: dict[str, pd.DataFrame], slot: str, *, part: bool) -> pd.DataFrame:
     """The points, finite where a table has the observation, or missing as a whole if ``part`` may be."""
     bad = ~np.isfinite(points).all(axis=1)
-    bad &= points.notna().any(axis=1) if part else points.index.isin(np.concatenate([t.index for t in tables.values()]))
+    bad &= points.notna().any(axis=1) if part else _covered(points.index, tables)
     if bad.any():
         raise ValueError(
             f"obsm[{slot!r}] is not finite for {bad.sum()} observations, the first is {points.index[bad][0]!r}: "

@@ -84,13 +84,15 @@ class NewCounts:
 
     def in_rows(self) -> Iterator[tuple[slice, Self]]:
         """All at once, or some observations at a time where counts are not in memory."""
-        n_obs = len(self.obs_names)
-        at_once = n_obs if all(is_read_at_once(self.parts[mod], mod, self.layers[mod]) for mod in self.parts) else ROWS
-        for start in range(0, n_obs, at_once):
-            names = self.obs_names[start : start + at_once]
-            parts = {mod: adata[adata.obs_names.isin(names)] for mod, adata in self.parts.items()}
-            part = self if at_once == n_obs else replace(self, obs_names=names, parts=parts)
-            yield slice(start, start + at_once), part
+        n_obs, parts = len(self.obs_names), self.parts
+        if all(is_read_at_once(adata, mod, self.layers[mod]) for mod, adata in parts.items()):
+            yield slice(0, n_obs), self
+            return
+        places = {mod: self.obs_names.get_indexer(adata.obs_names) for mod, adata in parts.items()}
+        for start in range(0, n_obs, ROWS):
+            rows = slice(start, min(n_obs, start + ROWS))
+            own = {mod: adata[(places[mod] >= start) & (places[mod] < rows.stop)] for mod, adata in parts.items()}
+            yield rows, replace(self, obs_names=self.obs_names[rows], parts=own)
 
     def read(self) -> dict[str, CSR]:
         """The counts of these features in each modality."""

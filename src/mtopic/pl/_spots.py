@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ._figure import marker_line, marker_width
 from ._frames import Frame, of_one_shape
+from ._pixels import MANY, pixels
 from ._sections import Section
 
 DISCERNIBLE, OVERLAP = 4.0, 1.2
@@ -46,19 +48,31 @@ class Spots:
         if lines:
             ax.set_title("\n".join(lines), y=1)
 
-    def draw(self, ax: Axes, colours: NDArray[np.float64], order: NDArray[np.intp], **scale: Any) -> PathCollection:
-        """Draw observations in the ``order`` of the whole data on a panel without axes, of equal aspect."""
+    def draw(
+        self, ax: Axes, colours: NDArray[np.float64], order: NDArray[np.intp], **scale: Any
+    ) -> PathCollection | AxesImage:
+        """Draw observations in the ``order`` of the whole data on a panel without axes, of equal aspect.
+
+        Many are drawn as pixels, unless markers have a size.
+        """
         place = np.full(len(order), -1)
         place[self._rows] = np.arange(len(self._rows))
         own = order[place[order] >= 0]
-        x, y = self.points[place[own]].T
-        drawn = ax.scatter(x, y, c=colours[own], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
-        drawn.set(linewidth=marker_line(self.marker), rasterized=True, in_layout=False)
+        points = self.points[place[own]]
+        drawn: PathCollection | AxesImage
+        if self.s is None and len(own) > MANY:
+            image, opacity, extent = pixels(points, colours[own], self._spacing)
+            drawn = ax.imshow(image, alpha=opacity, extent=extent, origin="lower", interpolation="nearest", **scale)
+        else:
+            x, y = points.T
+            drawn = ax.scatter(x, y, c=colours[own], s=self.s or 1, marker=self.marker, plotnonfinite=True, **scale)
+            drawn.set(linewidth=marker_line(self.marker), rasterized=True)
+            self._drawn.append((ax, drawn))
+        drawn.set(in_layout=False)
         ax.set(xticks=[], yticks=[], aspect="equal")
         across, up = zip(*self.frame, strict=True)
         ax.set(xlim=across, ylim=up[::-1] if self._upper else up)
         ax.spines[:].set_visible(False)
-        self._drawn.append((ax, drawn))
         return drawn
 
     def fit_markers(self) -> None:
