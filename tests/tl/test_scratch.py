@@ -490,6 +490,76 @@ def test_a_checkpoint_is_gone_on_from(tissue, scratch, tmp_path):
     np.testing.assert_array_equal(fitted(tissue, scratch=scratch, checkpoint=file), known)
 
 
+def test_what_loads_all_counts_says_so(tissue, tmp_path):
+    data = mt.tl.topic_model(tissue, **FIT, copy=True)
+    data.write_h5mu(tmp_path / "tissue.h5mu")
+    on_disk = mt.read.lazy(tmp_path / "tissue.h5mu")
+    for call in (
+        lambda data: mt.tl.modality_agreement(data, n_jobs=1, verbose=False),
+        lambda data: mt.tl.select_n_topics(data, [3], n_folds=2, n_iter=3, n_jobs=1, verbose=False),
+    ):
+        call(data)
+        with pytest.warns(UserWarning, match=r"loads all counts of 'rna' and 'atac'.*data\[chosen\].copy\(\)"):
+            call(on_disk)
+    np.testing.assert_array_equal(on_disk.obsm["modality_agreement"], data.obsm["modality_agreement"])
+    data["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    for whole in (on_disk, mt.read.lazy(tmp_path / "rna.h5ad")):
+        sample = whole[:100].copy()
+        mt.tl.select_n_topics(sample, [3], n_folds=2, n_iter=3, n_jobs=1, verbose=False)
+        assert all(sparse.issparse(adata.X) for adata in modalities(sample).values())
+
+
+UNDER_A_LIMIT = r"""
+import re, resource, sys
+from pathlib import Path
+import anndata
+import mtopic as mt
+from mtopic._data import in_rows
+from mtopic.inference import stored
+from mtopic.model import new_counts
+stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS = 2**17, 512, 512
+path, scratch, more = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
+options = {"n_iter": 2, "n_jobs": 1, "verbose": False, "scratch": scratch}
+def everything(adata):
+    mt.tl.topic_model(adata, 3, **options)
+    mt.tl.topic_quality(adata)
+    mt.tl.uncertainty(adata, n_jobs=1, verbose=False, scratch=scratch)
+    new = mt.read.lazy(path)
+    new.obs_names = new.obs_names + "_new"
+    mt.tl.transform(adata, new, n_jobs=1, verbose=False)
+small = mt.read.lazy(path)[:300].to_memory()
+everything(small)
+used = int(re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + more, used + more))
+everything(mt.read.lazy(path))
+print("done")
+"""
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """20,000 × 400 non-zeros, 128 MB by row and by column, in a file."""
+    rng = np.random.default_rng(0)
+    indices = np.sort(rng.permuted(np.tile(np.arange(800, dtype=np.int32), (20_000, 1)), axis=1)[:, :400], axis=1)
+    data = rng.integers(1, 4, indices.size).astype(np.float32)
+    x = sparse.csr_matrix((data, indices.ravel(), np.arange(0, indices.size + 1, 400)), shape=(20_000, 800))
+    path = tmp_path_factory.mktemp("large") / "large.h5ad"
+    AnnData(x).write_h5ad(path)
+    return path, x.nnz
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system has no such limit")
+def test_a_quarter_of_the_memory_that_counts_need_is_enough(large, scratch):
+    path, nnz = large
+    ends = {}
+    for where in (scratch, ""):
+        arguments = [sys.executable, "-c", UNDER_A_LIMIT, str(path), str(where), str(16 * nnz // 4)]
+        ends[where] = subprocess.run(arguments, capture_output=True, text=True)
+    assert ends[scratch].stdout.endswith("done\n"), ends[scratch].stderr
+    assert ends[""].returncode and "MemoryError" in ends[""].stderr
+    assert not list(scratch.iterdir())
+
+
 GROWTH = r"""
 import re, sys
 from pathlib import Path
@@ -509,13 +579,9 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
-def test_memory_does_not_grow_with_the_counts(tmp_path, scratch):
-    """20,000 × 400 non-zeros are 128 MB by row and by column, and half of that suffices for all that a fit needs."""
-    rng = np.random.default_rng(0)
-    indices = np.sort(rng.permuted(np.tile(np.arange(800, dtype=np.int32), (20_000, 1)), axis=1)[:, :400], axis=1)
-    data = rng.integers(1, 4, indices.size).astype(np.float32)
-    x = sparse.csr_matrix((data, indices.ravel(), np.arange(0, indices.size + 1, 400)), shape=(20_000, 800))
-    AnnData(x).write_h5ad(tmp_path / "large.h5ad")
-    arguments = [sys.executable, "-c", GROWTH, str(tmp_path / "large.h5ad"), str(scratch)]
+def test_memory_does_not_grow_with_the_counts(large, scratch):
+    """Half of what counts need in memory suffices for all that a fit needs."""
+    path, nnz = large
+    arguments = [sys.executable, "-c", GROWTH, str(path), str(scratch)]
     growth = int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.split()[-1])
-    assert growth < 8 * x.nnz
+    assert growth < 8 * nnz

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from mtopic._warn import warn
+
 from .count_matrix import CSR, canonical, count_matrix, loaded, row_edges, values
+from .slots import Data, modalities
 
 ROWS_AT_ONCE = 8192
 """Few enough for all genes, or some thousand peaks, of each in memory."""
@@ -16,7 +20,11 @@ ROWS_AT_ONCE = 8192
 def is_read_at_once(adata: AnnData, mod: str, layer: str | None) -> bool:
     """Whether counts are in memory, or on disk by column, from where rows cannot be had."""
     x = values(adata, mod, layer)[1]
-    return issparse(x) or isinstance(x, np.ndarray) or getattr(x, "format", "csr") == "csc"
+    return _is_in_memory(x) or getattr(x, "format", "csr") == "csc"
+
+
+def _is_in_memory(x: Any) -> bool:
+    return issparse(x) or isinstance(x, np.ndarray)
 
 
 def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice, CSR]]:
@@ -28,6 +36,18 @@ def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice
     for ends in pairwise(row_edges(x, adata.n_obs, ROWS_AT_ONCE)):
         rows = slice(*ends)
         yield rows, canonical(loaded(x[rows]), mod, slot, adata.obs_names[rows], adata.var_names)
+
+
+def warn_if_loaded(data: Data, what: str) -> None:
+    """Say that all counts come into memory, where they are not there."""
+    on_disk = [
+        mod for mod, adata in modalities(data).items() if not isinstance(adata.X, np.ndarray | spmatrix | sparray)
+    ]
+    if on_disk:
+        warn(
+            f"{what} loads all counts of {' and '.join(map(repr, on_disk))} into memory: give a sample of the "
+            "observations, such as data[chosen].copy(), if that is too much"
+        )
 
 
 def raw_counts_in_rows(adata: AnnData, mod: str) -> Iterator[tuple[slice, CSR]]:

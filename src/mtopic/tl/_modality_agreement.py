@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import Data, DataLike, record
+from mtopic._data.in_rows import warn_if_loaded
 from mtopic._data.modality_shares import modality_shares, modality_totals
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import categories, modalities
@@ -96,6 +97,7 @@ def modality_agreement(
         raise ValueError(
             f"the data has one modality, {names[0]!r}, which has none to agree with: give a MuData of two or more"
         )
+    warn_if_loaded(data, "modality_agreement")
     fitted, counts = own_posterior(data, head, n_jobs)
     if fitted.n_topics < 2:
         raise ValueError(f"obsm['{head}topics'] has one topic: there is nothing to agree on")

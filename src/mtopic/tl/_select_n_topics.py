@@ -14,6 +14,7 @@ from mtopic._api import public
 from mtopic._cross_validation import verdict
 from mtopic._data import Data, DataLike
 from mtopic._data.graph import Method
+from mtopic._data.in_rows import warn_if_loaded
 from mtopic._data.measured import warn_if_ignored
 from mtopic._data.slots import modalities
 from mtopic.model.stability import of_matched
@@ -121,6 +122,7 @@ def select_n_topics(
     """
     numbers = _numbers(Ks, n_folds, n_iter, plateau_threshold, mdata.n_obs)
     warn_if_ignored(modalities(mdata), batch_key)
+    warn_if_loaded(mdata, "select_n_topics")
     asked = {
         "radius": radius,
         "n_neighbors": n_neighbors,
