@@ -40,9 +40,7 @@ def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice
 
 def warn_if_loaded(data: Data, what: str) -> None:
     """Say that all counts come into memory, where they are not there."""
-    on_disk = [
-        mod for mod, adata in modalities(data).items() if not isinstance(adata.X, np.ndarray | spmatrix | sparray)
-    ]
+    on_disk = [mod for mod, adata in modalities(data).items() if not _is_in_memory(adata.X)]
     if on_disk:
         warn(
             f"{what} loads all counts of {' and '.join(map(repr, on_disk))} into memory: give a sample of the "
