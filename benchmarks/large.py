@@ -1,10 +1,15 @@
-"""What a fit of counts on disk costs, beside the same fit of counts in memory.
+"""What a fit of counts on disk costs, beside the same fit of counts in memory, and on workers of dask.
 
-python benchmarks/large.py --folder FOLDER                   (makes counts_N.h5ad there, and has its scratch there)
-python benchmarks/large.py --folder FOLDER --n-obs 1000000 --only scratch
+python benchmarks/large.py --folder FOLDER                   (makes cells_N.h5ad there, and has its scratch there)
+python benchmarks/large.py --folder FOLDER --n-obs 1000000 --ways scratch
+python benchmarks/large.py --folder FOLDER --shape peaks --n-obs 300000 --ways scratch --n-iter 5
+python benchmarks/large.py --folder FOLDER --shape tissue --n-obs 500000 --ways scratch
+python benchmarks/large.py --folder FOLDER --n-iter 12 --ways scratch "1 worker" "2 workers"
 
-Counts of 2,000 features, some 1,000 of them in an observation, drawn from 20 known topics. Each fit has a process of
-its own. Its peak of memory is what the process takes beyond that of a small fit, in bytes a non-zero.
+Counts are drawn from 20 known topics. Cells have 2,000 features, some 1,300 of them in each; peaks are 300,000, some
+3,000 in each cell; spots of a tissue have 2,000 features, some 300 in each, and neighbours. Each fit has a process of
+its own. Its peak of memory is what the process takes beyond that of a small fit, in bytes a non-zero. Workers have
+processes of their own. The fit goes to its end, or has --n-iter iterations.
 """
 
 import argparse
@@ -13,36 +18,63 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
+from distributed import Client, LocalCluster
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import mtopic as mt
 
-N_FEATURES, DEPTH, N_TOPICS = 2000, 2600, 20
-ROWS = 5000
+N_TOPICS, ROWS = 20, 5000
+SHAPES = {"cells": (2000, 2600), "peaks": (300_000, 3000), "tissue": (2000, 300)}
+"""Features, and counts of an observation."""
+WAYS = "memory", "scratch", "1 worker", "2 workers"
 
 
-def make(path: Path, n_obs: int) -> None:
+def make(path: Path, shape: str, n_obs: int) -> None:
     """Write the counts, some rows at a time."""
     rng = np.random.default_rng(0)
-    beta = rng.dirichlet(np.full(N_FEATURES, 0.5), N_TOPICS)
-    names = [f"cell_{d}" for d in range(n_obs)], [f"gene_{v}" for v in range(N_FEATURES)]
-    AnnData(obs=pd.DataFrame(index=names[0]), var=pd.DataFrame(index=names[1])).write_h5ad(path)
+    n_features, depth = SHAPES[shape]
+    beta = rng.dirichlet(np.full(n_features, 0.5), N_TOPICS)
+    names = [f"cell_{d}" for d in range(n_obs)], [f"gene_{v}" for v in range(n_features)]
+    adata = AnnData(obs=pd.DataFrame(index=names[0]), var=pd.DataFrame(index=names[1]))
+    known = None
+    if shape == "tissue":
+        tissue = mt.datasets.simulate(n_obs=n_obs, n_topics=N_TOPICS, modalities={"rna": 2}, depth=1, rng=0)
+        adata.obsm["spatial"], known = np.asarray(tissue.obsm["spatial"]), tissue.obsm["true_topics"].to_numpy()
+    adata.write_h5ad(path)
     with h5py.File(path, "a") as file:
         for start in range(0, n_obs, ROWS):
-            theta = rng.dirichlet(np.full(N_TOPICS, 0.2), min(ROWS, n_obs - start))
-            rows = csr_matrix(rng.poisson(DEPTH * theta @ beta).astype(np.float32))
+            n = min(ROWS, n_obs - start)
+            theta = rng.dirichlet(np.full(N_TOPICS, 0.2), n) if known is None else known[start : start + n]
+            rows = drawn(rng, theta, beta, depth)
             if start:
                 sparse_dataset(file["X"]).append(rows)
             else:
                 write_elem(file, "X", rows)
+
+
+def drawn(rng: np.random.Generator, theta: NDArray[np.float64], beta: NDArray[np.float64], depth: int) -> csr_matrix:
+    """Counts of some observations: of all features at once, or, where these are many, one count after the other."""
+    if beta.shape[1] < 10_000:
+        return csr_matrix(rng.poisson(depth * theta @ beta).astype(np.float32))
+    of_topics = rng.multinomial(rng.poisson(depth, len(theta)), theta / theta.sum(axis=1, keepdims=True))
+    rows = [np.repeat(np.arange(len(theta)), column) for column in of_topics.T]
+    columns = [
+        np.searchsorted(np.cumsum(signature), rng.random(len(own)) * signature.sum()).clip(max=beta.shape[1] - 1)
+        for signature, own in zip(beta, rows, strict=True)
+    ]
+    places = np.concatenate(rows), np.concatenate(columns)
+    return csr_matrix((np.ones(len(places[0]), np.float32), places), shape=(len(theta), beta.shape[1]))
 
 
 def peak() -> int:
@@ -51,18 +83,37 @@ def peak() -> int:
     return 0 if found is None else int(found[1]) * 1024
 
 
-def fit(path: Path, how: str, n_iter: int | None) -> dict[str, float]:
+@contextmanager
+def workers(how: str) -> Iterator[None]:
+    """A client with as many workers of one thread as the way has."""
+    if "worker" not in how:
+        yield
+        return
+    with (
+        LocalCluster(n_workers=int(how.split()[0]), threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        yield
+
+
+def fit(path: Path, shape: str, how: str, n_iter: int | None) -> dict[str, float]:
     """Read and fit in this process."""
-    scratch = path.parent if how == "scratch" else None
-    options = {"n_jobs": -1, "verbose": False, "scratch": scratch}
+    scratch = None if how == "memory" else path.parent
+    options: dict[str, Any] = {"n_jobs": -1, "verbose": False, "scratch": scratch}
     mt.tl.topic_model(mt.datasets.simulate(n_obs=500, modalities={"rna": 60}, rng=0), N_TOPICS, n_iter=3, **options)
     before, began = peak(), time.perf_counter()
-    adata = anndata.read_h5ad(path, backed="r")
-    prior = {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
-    model = mt.tl.MTM(adata, N_TOPICS, **prior, **options)
+    adata = mt.read.lazy(path)
+    options |= {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
+    if shape == "tissue":
+        model: Any = mt.tl.sMTM(adata, N_TOPICS, spatial_key="spatial", n_neighbors=6, **options)
+    else:
+        model = mt.tl.MTM(adata, N_TOPICS, **options)
+    folders = [] if scratch is None else list(scratch.glob("mtopic-*"))
+    disk = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
     read = time.perf_counter()
-    model.VI(500 if n_iter is None else n_iter, tol="auto" if n_iter is None else None)
-    ended = time.perf_counter()
+    with workers(how):
+        model.VI(500 if n_iter is None else n_iter, tol="auto" if n_iter is None else None)
+        ended = time.perf_counter()
     nnz = model._run.fit.posterior.corpus.nnz
     return {
         "nnz": nnz,
@@ -70,8 +121,10 @@ def fit(path: Path, how: str, n_iter: int | None) -> dict[str, float]:
         "fitting": ended - read,
         "iterations": len(model.elbo),
         "passes": model.passes,
+        "s a pass": (ended - read) / model.passes,
         "bytes a non-zero": (peak() - before) / nnz,
         "GB": peak() / 1e9,
+        "GB on disk": disk / 1e9,
         "ELBO a count": model.elbo[-1] / model.n_counts,
     }
 
@@ -80,24 +133,25 @@ def main() -> None:
     """Print a row for each way, and what the disk costs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--shape", choices=SHAPES, default="cells")
     parser.add_argument("--n-obs", type=int, default=100_000)
     parser.add_argument("--n-iter", type=int, help="that many iterations; else to the end")
-    parser.add_argument("--only", choices=["memory", "scratch"])
-    parser.add_argument("--here", choices=["memory", "scratch"], help=argparse.SUPPRESS)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["memory", "scratch"])
+    parser.add_argument("--here", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    path = arguments.folder / f"counts_{arguments.n_obs}.h5ad"
+    path = arguments.folder / f"{arguments.shape}_{arguments.n_obs}.h5ad"
     if arguments.here:
-        print(json.dumps(fit(path, arguments.here, arguments.n_iter)))
+        print(json.dumps(fit(path, arguments.shape, arguments.here, arguments.n_iter)))
         return
     if not path.exists():
-        make(path, arguments.n_obs)
+        make(path, arguments.shape, arguments.n_obs)
     rows = {}
-    for how in ["memory", "scratch"] if arguments.only is None else [arguments.only]:
+    for how in arguments.ways:
         command = [sys.executable, __file__, *sys.argv[1:], "--here", how]
-        rows[how] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        rows[how] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     table = pd.DataFrame(rows).T
     print(table.to_string())
-    if len(table) == 2:
+    if {"memory", "scratch"} <= {*rows}:
         seconds = table["reading"] + table["fitting"]
         print(f"\nreading and fitting, scratch over memory: {seconds['scratch'] / seconds['memory']:.2f}")
 
