@@ -1,6 +1,7 @@
 """Fits whose blocks of counts are the work of a cluster of dask."""
 
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -19,9 +20,13 @@ from mtopic.inference import stored
 FIT: dict[str, Any] = {"n_topics": 4, "n_iter": 15, "n_jobs": 1, "verbose": False}
 
 
+def simulated():
+    return mt.datasets.simulate(n_obs=600, n_topics=4, modalities={"rna": 60, "atac": 90}, depth=150, rng=0)
+
+
 @pytest.fixture(scope="module")
 def tissue():
-    return mt.datasets.simulate(n_obs=600, n_topics=4, modalities={"rna": 60, "atac": 90}, depth=150, rng=0)
+    return simulated()
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +101,22 @@ def test_a_client_that_is_given_and_not_the_default(tissue, tmp_path, cluster):
             np.testing.assert_array_equal(fitted(tissue, tmp_path, n_iter=2), known)
         assert plugin.done["e_step"]
     cluster.scheduler.remove_plugin("given")
+
+
+def test_a_fit_within_a_task_is_the_work_of_its_worker(tissue, tmp_path):
+    known = fitted(tissue, tmp_path, n_iter=2)
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        found = client.submit(lambda: fitted(simulated(), str(tmp_path), n_iter=2)).result(timeout=120)
+    np.testing.assert_array_equal(found, known)
+
+
+def test_a_model_does_not_take_its_client_along(tissue, tmp_path, client):
+    model = mt.tl.MTM(tissue, 4, n_jobs=1, verbose=False, scratch=tmp_path, keep_scratch=True)
+    model.VI(2)
+    again = pickle.loads(pickle.dumps(model))
+    for one in (again, model):
+        one.VI(2)
+    np.testing.assert_array_equal(again.gamma, model.gamma)
 
 
 def test_counts_in_memory_stay_here(tissue, client, tasks):

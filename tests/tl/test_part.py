@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 import mtopic as mt
-from mtopic.inference import part
+from mtopic.inference import Fit, Posterior, part
 
 FIT = {"n_topics": 4, "n_jobs": 1, "verbose": False}
 
@@ -69,6 +69,48 @@ def test_a_fit_goes_on_to_the_same_bits(tissue, tmp_path):
     again.VI(5)
     np.testing.assert_array_equal(again.gamma, whole.gamma)
     assert again.passes == whole.passes
+
+
+@pytest.mark.parametrize("smallest", [100, 20])
+def test_eta_by_frequency_goes_by_the_counts_of_each_part(tissue, monkeypatch, smallest):
+    monkeypatch.setattr(part, "SMALLEST", smallest)
+    ratios, begin = [], part.initial
+
+    def noted(corpus, n_topics, rng, alpha, eta, family):
+        ratios.append(float(eta.sum() / corpus.total))
+        return begin(corpus, n_topics, rng, alpha, eta, family)
+
+    monkeypatch.setattr(part, "initial", noted)
+    model = mt.tl.MTM(tissue["rna"], **FIT, eta="frequency")
+    model.VI(1)
+    assert len(ratios) == (1 if smallest == 100 else 2)
+    of_all = model.eta["X"].sum() / tissue["rna"].X.sum()
+    np.testing.assert_allclose(ratios, of_all, rtol=0.02)
+
+
+def test_a_fit_that_fails_at_the_end_of_its_part_begins_anew(tissue, monkeypatch):
+    whole, model = (mt.tl.MTM(tissue, **FIT) for _ in range(2))
+    whole.VI(3)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fit, "begin_at", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.VI(3)
+    with monkeypatch.context() as patch:
+        e_step = Posterior.e_step
+
+        def of_parts(posterior, *args, **options):
+            return (interrupted if len(posterior.gamma) == 2000 else e_step)(posterior, *args, **options)
+
+        patch.setattr(Posterior, "e_step", of_parts)
+        with pytest.raises(KeyboardInterrupt):
+            model.VI(3)
+    assert not model.fitted
+    model.VI(3)
+    np.testing.assert_array_equal(model.gamma, whole.gamma)
 
 
 def test_what_does_not_begin_at_a_part(tissue, monkeypatch):

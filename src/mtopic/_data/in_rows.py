@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
@@ -17,19 +17,21 @@ ROWS_AT_ONCE = 8192
 """Few enough for all genes, or some thousand peaks, of each in memory."""
 
 
-def is_read_at_once(adata: AnnData, mod: str, layer: str | None) -> bool:
-    """Whether counts are in memory, or on disk by column, from where rows cannot be had."""
+def place(adata: AnnData, mod: str, layer: str | None) -> Literal["memory", "rows", "columns"]:
+    """Whether counts are in memory, in rows that can be had one by one, or on disk by column."""
     x = values(adata, mod, layer)[1]
-    return _is_in_memory(x) or getattr(x, "format", "csr") == "csc"
+    if _is_in_memory(x):
+        return "memory"
+    return "columns" if getattr(x, "format", "csr") == "csc" else "rows"
 
 
 def _is_in_memory(x: Any) -> bool:
-    return issparse(x) or isinstance(x, np.ndarray)
+    return x is None or issparse(x) or isinstance(x, np.ndarray)
 
 
 def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice, CSR]]:
     """Rows and their counts as `count_matrix` gives them: all at once of a matrix in memory, or on disk by column."""
-    if is_read_at_once(adata, mod, layer):
+    if place(adata, mod, layer) != "rows":
         yield slice(0, adata.n_obs), count_matrix(adata, mod, layer=layer)
         return
     slot, x = values(adata, mod, layer)
@@ -40,7 +42,8 @@ def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice
 
 def warn_if_loaded(data: Data, what: str) -> None:
     """Say that all counts come into memory, where they are not there."""
-    on_disk = [mod for mod, adata in modalities(data).items() if not _is_in_memory(adata.X)]
+    counts = {mod: adata.layers.get("counts", adata.X) for mod, adata in modalities(data).items()}
+    on_disk = [mod for mod, x in counts.items() if not _is_in_memory(x)]
     if on_disk:
         warn(
             f"{what} loads all counts of {' and '.join(map(repr, on_disk))} into memory: give a sample of the "

@@ -77,7 +77,7 @@ def working_copy(
     An array of dask is computed chunk by chunk, what lies in a file is read by rows; a matrix by column is sorted
     first. A copy that was kept of the same files is taken as it is.
     """
-    folder, source = Path(scratch), kept_copy.origin(obs_names, parts, layers, dtype)
+    folder, source = Path(os.path.abspath(scratch)), kept_copy.origin(obs_names, parts, layers, dtype)
     copy = None if source is None else kept_copy.find(folder, source=source)
     if copy is None:
         with TemporaryDirectory(prefix="mtopic-", dir=folder) as sorting:

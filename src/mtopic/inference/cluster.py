@@ -16,7 +16,7 @@ import numpy as np
 from .backend import Backend
 from .blocks import InBlocks, Tables, added, rows_of, sum_in_pairs
 from .corpus import Corpus
-from .stored import StoredCounts
+from .stored import StoredCounts, written_to
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -32,6 +32,10 @@ class Cluster(Backend):
     def __init__(self, client: "Client", n_jobs: int = 1) -> None:
         super().__init__(n_jobs)
         self._client = client
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A client stays where it is."""
+        return Backend, (self.count,)
 
     def of_blocks(
         self, corpus: InBlocks, load: Callable[[Any], Any], of: Callable[..., Any], by_row: Tables, *common: Any
@@ -71,9 +75,10 @@ class Cluster(Backend):
         counts = corpus.counts
         assert isinstance(counts, StoredCounts)
         scratch = counts.folder.path.parent
-        with TemporaryDirectory(prefix="mtopic-", dir=scratch) as folder:
+        with TemporaryDirectory(prefix="mtopic-", dir=scratch, ignore_cleanup_errors=True) as folder:
             job, name = Path(folder) / "job", f"{of.__name__.strip('_')}-{uuid4().hex}"
-            joblib.dump((replace(corpus), load, of, tuple(by_row), common), job)
+            with written_to(scratch):
+                joblib.dump((replace(corpus), load, of, tuple(by_row), common), job)
             args = str(scratch), str(job)
             submit = self._client.submit
             yield (submit(_of_block, *args, i, key=f"{name}-{i}") for i in range(counts.n_blocks))
@@ -81,15 +86,25 @@ class Cluster(Backend):
 
 def backend(n_jobs: int) -> Backend:
     """Threads; with the workers of the active client of dask, if there is one."""
+    client = _active_client()
+    return Backend(n_jobs) if client is None else Cluster(client, n_jobs)
+
+
+def _active_client() -> "Client | None":
+    """None in a task, too, which would wait for tasks that wait for its own worker."""
     distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return Backend(n_jobs)
+    if distributed is None or _has(distributed.get_worker) is not None:
+        return None
+    client = _has(distributed.default_client)
+    is_active = client is not None and client.status == "running" and not client.asynchronous
+    return client if is_active else None
+
+
+def _has(get: Callable[[], Any]) -> Any:
     try:
-        client = distributed.default_client()
+        return get()
     except ValueError:
-        return Backend(n_jobs)
-    is_active = client.status == "running" and not client.asynchronous
-    return Cluster(client, n_jobs) if is_active else Backend(n_jobs)
+        return None
 
 
 def _is_in_files(corpus: InBlocks) -> TypeGuard[Corpus]:

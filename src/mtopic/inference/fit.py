@@ -21,7 +21,7 @@ TRACES, OF_THE_POSTERIOR = ("elbo", "changes", "estimates"), ("alpha", "eta", "f
 ROUNDS_WITH_MOMENTUM = 3
 """Of an E-step, which momentum goes on with in the next; more of them are more work to the same end."""
 ROUNDS_OF_ALL, TOLERANCE_OF_ALL = 60, 3e-4
-"""Of the E-step under signatures of a part: topics that are not yet those of the counts would blur the signatures."""
+"""Of the E-step under signatures of a part: proportions must fit these before they are updated, or else they blur."""
 BEFORE = "gamma_before", "lambda_before"
 
 State: TypeAlias = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -111,18 +111,18 @@ class Fit:
             self.posterior.update(self.posterior.gamma, lam)
             self.started = True
 
-    def begin_at(self, other: "Fit", share: float) -> None:
+    def begin_at(self, other: "Fit", share: float, max_rounds: int) -> None:
         """Go on, refining, from the signatures and learned priors of a fit to this share of the counts."""
-        self.set_start(other.posterior.lam, other.passes * share)
-        of = self.posterior
+        now = replace(self.posterior, lam=other.posterior.lam)
         if self.learns_alpha:
-            of.alpha = other.posterior.alpha
+            now.alpha = other.posterior.alpha
         if self.learns_eta:
-            of.eta = other.posterior.eta
-        self._own, passes = of.e_step(np.ones_like(of.gamma), ROUNDS_OF_ALL, rtol=TOLERANCE_OF_ALL)
-        of.update(self._own, of.lam)
-        self.passes += passes
-        self.position = schedule.EXPLORE + 1
+            now.eta = other.posterior.eta
+        rounds = min(max_rounds, ROUNDS_OF_ALL)
+        now.gamma, passes = now.e_step(np.ones_like(now.gamma), rounds, rtol=TOLERANCE_OF_ALL)
+        self.posterior, self._own = now, now.gamma
+        self.passes += other.passes * share + passes
+        self.position, self.started = schedule.EXPLORE + 1, True
 
     def iterate(self, plan: schedule.Plan, spatial: SpatialTerm | None) -> None:
         """One E-step and one M-step; the state changes all at once at the end.

@@ -12,7 +12,7 @@ from .random_streams import Stream, generator
 from .spatial import NeighbourPrior
 
 SHARE = 10
-"""Of so many observations one is in the part: signatures of more are little nearer to those of all."""
+"""One of so many observations is in the part. A larger part gives hardly better signatures."""
 SMALLEST = 10_000
 """Observations of a part; where a tenth is fewer, a fit to all begins by itself."""
 LONGEST = 500
@@ -34,7 +34,7 @@ def begin_from_part(fit: Fit, max_rounds: int, spatial: NeighbourPrior | None, a
     corpus = of.corpus.sample(rows)
     eta = by_frequency(corpus, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
     posterior = initial(corpus, of.n_topics, rng, of.alpha, eta, of.family)
-    part = Fit(posterior, fit.start_seed, fit.learns_alpha, fit.learns_eta)
+    part = Fit(posterior, fit.start_seed, fit.learns_alpha, fit.learns_eta, fit.eta_shares)
     part.configure(corpus.dtype, 1)
     posterior.backend = of.backend
     try:
@@ -46,4 +46,4 @@ def begin_from_part(fit: Fit, max_rounds: int, spatial: NeighbourPrior | None, a
                 break
     finally:
         corpus.remove_files()
-    fit.begin_at(part, corpus.nnz / max(1, of.corpus.nnz))
+    fit.begin_at(part, corpus.nnz / max(1, of.corpus.nnz), max_rounds)

@@ -189,9 +189,10 @@ class Model:
         schedule
             ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged;
             10 iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from
-            the last state, and with momentum. ``"original"``: the trajectory of the original program, in double
-            precision (of counts read at ``dtype``), which never stops early. For variational inference with fixed
-            priors.
+            the last state, and with momentum. 100,000 observations or more first go through all of this with a random
+            tenth of them, which ``n_iter`` does not count, and refine from there. ``"original"``: the trajectory of
+            the original program, in double precision (of counts read at ``dtype``), which never stops early. For
+            variational inference with fixed priors.
         {tol:proportions callback checkpoint checkpoint_every}
 
         {Raises KeyError:schedule OSError:save}
@@ -218,7 +219,8 @@ class Model:
 
         def climb() -> bool:
             how = chosen, max_iter_d, spatial
-            self._run.begin_from_part(*how, lambda: self.interrupted, verbose=self.verbose)
+            if self._run.begin_from_part(*how, lambda: self.interrupted, verbose=self.verbose):
+                monitor.save()
             with self._progress(last - self._run.fit.iterations, "iteration") as bar:
 
                 def after() -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from anndata import AnnData
 
 from mtopic._data import Data
-from mtopic._data.count_matrix import CSR, count_matrix
+from mtopic._data.count_matrix import CSR, count_matrix, row_edges, values
 from mtopic._data.in_rows import ROWS_AT_ONCE as ROWS
-from mtopic._data.in_rows import is_read_at_once
-from mtopic._data.layout import lay_out
+from mtopic._data.in_rows import place
+from mtopic._data.layout import lay_out, positions
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps
@@ -85,14 +86,21 @@ class NewCounts:
     def in_rows(self) -> Iterator[tuple[slice, Self]]:
         """All at once, or some observations at a time where counts are not in memory."""
         n_obs, parts = len(self.obs_names), self.parts
-        if all(is_read_at_once(adata, mod, self.layers[mod]) for mod, adata in parts.items()):
+        where = {place(adata, mod, self.layers[mod]) for mod, adata in parts.items()}
+        if self.batch is not None or "rows" not in where or "columns" in where:
             yield slice(0, n_obs), self
             return
-        places = {mod: self.obs_names.get_indexer(adata.obs_names) for mod, adata in parts.items()}
-        for start in range(0, n_obs, ROWS):
-            rows = slice(start, min(n_obs, start + ROWS))
-            own = {mod: adata[(places[mod] >= start) & (places[mod] < rows.stop)] for mod, adata in parts.items()}
-            yield rows, replace(self, obs_names=self.obs_names[rows], parts=own)
+        order = {mod: positions(self.obs_names, adata, mod) for mod, adata in parts.items()}
+        for start, stop in pairwise(self._edges()):
+            own = {mod: adata[(order[mod] >= start) & (order[mod] < stop)] for mod, adata in parts.items()}
+            yield slice(start, stop), replace(self, obs_names=self.obs_names[start:stop], parts=own)
+
+    def _edges(self) -> list[int]:
+        """Where observations are cut: as the chunks of an only modality."""
+        mod, adata = next(iter(self.parts.items()))
+        is_all = len(self.parts) == 1 and adata.obs_names.equals(self.obs_names)
+        x = values(adata, mod, self.layers[mod])[1] if is_all else None
+        return row_edges(x, len(self.obs_names), ROWS)
 
     def read(self) -> dict[str, CSR]:
         """The counts of these features in each modality."""

@@ -138,10 +138,10 @@ class Run:
         ends: Callable[[], bool],
         *,
         verbose: bool,
-    ) -> None:
-        """Have the signatures of a fit to part of the observations, if they are many, unless there are some."""
+    ) -> bool:
+        """Have the signatures of a fit to part of the observations, if they are many and there are none yet."""
         if not chosen.stops or isinstance(spatial, Correction) or not begins_from_part(self.fit):
-            return
+            return False
         with progress(None, "part of the observations", "iteration", verbose=verbose) as bar:
 
             def after() -> bool:
@@ -149,6 +149,7 @@ class Run:
                 return ends()
 
             begin_from_part(self.fit, max_rounds, spatial, after)
+        return True
 
     def smooth(self, spatial: SpatialTerm | None) -> None:
         """Have topics beside neighbours where these are the prior."""

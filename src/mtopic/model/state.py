@@ -132,7 +132,7 @@ def take_kept_copy(model: "Model", scratch: str | os.PathLike[str]) -> None:
 
 
 def _kept(run: Run, scratch: str | os.PathLike[str], digest: str | None) -> Corpus:
-    copy = None if digest is None else kept_copy.find(Path(scratch), fingerprint=digest)
+    copy = None if digest is None else kept_copy.find(Path(os.path.abspath(scratch)), fingerprint=digest)
     if copy is None:
         raise ValueError(
             f"scratch={str(scratch)!r} has no working copy of the counts that the model was fitted to, of those that "

@@ -16,8 +16,8 @@ def pixels(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float, float]]:
     """An image, its opacity, and its left, right, bottom and top.
 
-    Of numbers, a pixel has the mean of the observations in it; of colours, that of the last. Where there is no
-    observation, it is transparent.
+    A pixel shows the mean of its observations' numbers, or the colour of the last one. Without observations it is
+    transparent.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     width = max(PITCHES * spacing, float((high - low).max()) / MOST) or 1.0

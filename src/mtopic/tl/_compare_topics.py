@@ -11,6 +11,7 @@ from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
 from mtopic._data import Data, DataLike, record
 from mtopic._data.count_matrix import Summary, raw_counts
+from mtopic._data.in_rows import warn_if_loaded
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
@@ -139,6 +140,7 @@ def compare_topics(
     >>> found["topics"].shape, list(found["signatures"])
     ((3, 9), ['rna', 'atac'])
     """
+    warn_if_loaded(data, "compare_topics")
     head = record.head(prefix)
     _check(scale, n_top, min_counts, level, n_jobs)
     record.require_writable(data, head, "prefix", prefix)

@@ -36,7 +36,7 @@ def perplexity(
         data with the same features.
     {prefix batch_key:model}
     rng
-        Seed or generator of the halves.
+        Seed or generator of the halves. Those of several modalities on disk are others than those in memory.
     {n_jobs verbose}
 
     Returns
