@@ -226,10 +226,10 @@ def test_an_interrupted_step_changes_nothing(tissue, monkeypatch):
         model.SVI(6, 40, tol=None, callback=crash_after(2))
     before = model.gamma.copy()
 
-    def interrupted(posterior):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Posterior, "learned_eta", interrupted)
+    monkeypatch.setattr(Posterior, "log_likelihood", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.SVI(4, 40, tol=None)
     monkeypatch.undo()
