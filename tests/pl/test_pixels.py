@@ -53,10 +53,11 @@ def test_dominant_topics_have_their_colours(grid, monkeypatch):
 
 
 def test_where_nobody_is_nothing_is_drawn():
-    points = np.array([[0.0, 0], [1, 0], [9, 9]])
-    image, opacity, extent = pixels(points, np.array([1.0, 3, np.nan]), 1.0)
+    points = np.array([[0.0, 0], [1, 0], [9, 9], [4, 4]])
+    image, opacity, extent = pixels(points, np.array([1.0, 3, np.nan, 7]), 1.0)
     assert image.shape == opacity.shape == (6, 6) and extent == (0, 9, 0, 9)
-    assert opacity.sum() == 2 and image[0, 0] == 2 and opacity[5, 5] == 1 and np.isnan(image[5, 5])
+    assert opacity.sum() == 3 and image[0, 0] == 2 and image[2, 2] == 7
+    assert opacity[5, 5] == 1 and np.isnan(image[5, 5])
 
 
 @pytest.mark.parametrize("places", [[[2.0, 2]] * 5, [[0.0, 1], [4, 1], [8, 1]]], ids=["one place", "a line"])
