@@ -49,8 +49,10 @@ def test_a_part_of_many_begins_at_a_part_of_its_own(tissue, monkeypatch):
     for smallest, of_parts in ((201, []), (200, [200]), (21, [200]), (20, [200, 20])):
         monkeypatch.setattr(part, "SMALLEST", smallest)
         sizes.clear()
-        mt.tl.topic_model(tissue, **FIT, n_iter=1, copy=True)
+        model = mt.tl.MTM(tissue, **FIT)
+        model.VI(1)
         assert sizes == of_parts
+        assert model._run.fit.refined == bool(of_parts)  # there is nothing to explore after a part
 
 
 def test_where_counts_are_changes_no_bit_and_nothing_is_left(tissue, tmp_path):
