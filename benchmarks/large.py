@@ -4,12 +4,14 @@ python benchmarks/large.py --folder FOLDER                   (makes cells_N.h5ad
 python benchmarks/large.py --folder FOLDER --n-obs 1000000 --ways scratch
 python benchmarks/large.py --folder FOLDER --shape peaks --n-obs 300000 --ways scratch --n-iter 5
 python benchmarks/large.py --folder FOLDER --shape tissue --n-obs 500000 --ways scratch
+python benchmarks/large.py --folder FOLDER --ways memory --smallest 1000000                    (begins at all)
 python benchmarks/large.py --folder FOLDER --n-iter 12 --ways scratch "1 worker" "2 workers"
 
 Counts are drawn from 20 known topics. Cells have 2,000 features, some 1,300 of them in each; peaks are 300,000, some
 3,000 in each cell; spots of a tissue have 2,000 features, some 300 in each, and neighbours. Each fit has a process of
 its own. Its peak of memory is what the process takes beyond that of a small fit, in bytes a non-zero. Workers have
-processes of their own. The fit goes to its end, or has --n-iter iterations.
+processes of their own. The fit goes to its end, or has --n-iter iterations. It begins at a fit
+to a tenth of the observations, if these are --smallest or more.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import mtopic as mt
+from mtopic.inference import part
 
 N_TOPICS, ROWS = 20, 5000
 SHAPES = {"cells": (2000, 2600), "peaks": (300_000, 3000), "tissue": (2000, 300)}
@@ -135,11 +138,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, default="cells")
     parser.add_argument("--n-obs", type=int, default=100_000)
+    parser.add_argument("--smallest", type=int, default=part.SMALLEST, help="observations of a part")
     parser.add_argument("--n-iter", type=int, help="that many iterations; else to the end")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["memory", "scratch"])
     parser.add_argument("--here", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     path = arguments.folder / f"{arguments.shape}_{arguments.n_obs}.h5ad"
+    part.SMALLEST = arguments.smallest
     if arguments.here:
         print(json.dumps(fit(path, arguments.shape, arguments.here, arguments.n_iter)))
         return

@@ -54,8 +54,9 @@ def cluster():
 
 @pytest.fixture
 def client(cluster):
-    with Client(cluster) as client:
-        yield client
+    client = Client(cluster)
+    yield client
+    client.close()  # a second time does nothing, and ``with`` would leave dask set to a client that is closed
 
 
 @pytest.fixture
@@ -134,6 +135,20 @@ def test_batches_and_what_follows_them(tissue, tmp_path, client, tasks):
     np.testing.assert_array_equal(model.gamma, here.gamma)
 
 
+def test_uncertainty_is_the_work_of_workers_too(tissue, tmp_path, client, tasks):
+    data = mt.tl.topic_model(tissue, **(FIT | {"n_iter": 3}), scratch=tmp_path, copy=True)
+    done, found = dict(tasks), data.copy()
+    for measure in (mt.tl.uncertainty, mt.tl.signature_uncertainty):
+        measure(found, n_jobs=1, verbose=False, scratch=tmp_path)
+    assert tasks["moments"] and tasks["variances"] and tasks["sum"] > done["sum"]
+    client.close()
+    for measure in (mt.tl.uncertainty, mt.tl.signature_uncertainty):
+        measure(data, n_jobs=1, verbose=False, scratch=tmp_path)
+    np.testing.assert_array_equal(found.obsm["topics_sd"], data.obsm["topics_sd"])
+    for mod in data.mod:
+        np.testing.assert_array_equal(found[mod].varm["signatures_sd"], data[mod].varm["signatures_sd"])
+
+
 class Killer:
     """Kills a worker at a random moment after each of some iterations, when all are there."""
 
@@ -171,8 +186,8 @@ class Killer:
 def test_workers_that_are_killed_change_no_bit(tissue, tmp_path, times):
     known = fitted(tissue, tmp_path)
     # else a cluster gives up a worker that is not there some seconds after it was killed before
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})
+    with patient, LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
         killer = Killer(cluster, times)
         found = fitted(tissue, tmp_path, callback=killer)
     np.testing.assert_array_equal(found, known)

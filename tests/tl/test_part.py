@@ -115,6 +115,21 @@ def test_a_fit_that_fails_at_the_end_of_its_part_begins_anew(tissue, monkeypatch
     np.testing.assert_array_equal(model.gamma, whole.gamma)
 
 
+def test_the_part_is_in_the_checkpoint(tissue, tmp_path, monkeypatch):
+    whole, model = (mt.tl.MTM(tissue, **FIT) for _ in range(2))
+    whole.VI(3)
+
+    def crash(model):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.VI(3, callback=crash, checkpoint=tmp_path / "model.h5")
+    again = mt.tl.load_model(tmp_path / "model.h5", tissue)
+    monkeypatch.setattr(part, "initial", None)
+    again.VI(3)
+    np.testing.assert_array_equal(again.gamma, whole.gamma)
+
+
 def test_what_does_not_begin_at_a_part(tissue, monkeypatch):
     def never(*_):
         raise AssertionError("a part is fitted")

@@ -294,7 +294,7 @@ def test_new_data_on_disk_are_placed_and_scored_some_rows_at_a_time(tissue, tmp_
     new = MuData({"rna": new["rna"][:350].copy(), "atac": new["atac"][np.r_[30:10:-1, 40:400]].copy()})
     getattr(new, f"write_{form}")(tmp_path / f"new.{form}")
     most = []
-    monkeypatch.setattr(new_counts, "ROWS", 110)
+    monkeypatch.setattr(new_counts, "ROWS_AT_ONCE", 110)
     monkeypatch.setattr(count_matrix, "loaded", lambda x, load=count_matrix.loaded: most.append(x.shape[0]) or load(x))
     on_disk = mt.read.lazy(tmp_path / f"new.{form}")
     how = {"n_jobs": 1, "verbose": False}
@@ -312,7 +312,7 @@ def test_warnings_of_new_data_on_disk_are_those_of_data_in_memory(tissue, tmp_pa
     new = tissue["rna"][:250, 5:].copy()
     new.X[[3, 200]] = 0
     new.write_h5ad(tmp_path / "new.h5ad")
-    monkeypatch.setattr(new_counts, "ROWS", 110)
+    monkeypatch.setattr(new_counts, "ROWS_AT_ONCE", 110)
     on_disk = mt.read.lazy(tmp_path / "new.h5ad")
     said = []
     for data in (new, on_disk):
@@ -492,11 +492,14 @@ def test_a_checkpoint_is_gone_on_from(tissue, scratch, tmp_path):
 
 def test_what_loads_all_counts_says_so(tissue, tmp_path):
     data = mt.tl.topic_model(tissue, **FIT, copy=True)
+    data.obs["slide"] = np.char.add("slide_", (np.arange(600) % 6).astype(str))
+    data.obs["half"] = np.where(np.arange(600) % 6 < 3, "left", "right")
     data.write_h5mu(tmp_path / "tissue.h5mu")
     on_disk = mt.read.lazy(tmp_path / "tissue.h5mu")
     for call in (
         lambda data: mt.tl.modality_agreement(data, n_jobs=1, verbose=False),
         lambda data: mt.tl.select_n_topics(data, [3], n_folds=2, n_iter=3, n_jobs=1, verbose=False),
+        lambda data: mt.tl.compare_topics(data, "half", "left", sample_key="slide", n_jobs=1, verbose=False),
     ):
         call(data)
         with pytest.warns(UserWarning, match=r"loads all counts of 'rna' and 'atac'.*data\[chosen\].copy\(\)"):
@@ -517,7 +520,7 @@ import mtopic as mt
 from mtopic._data import in_rows
 from mtopic.inference import stored
 from mtopic.model import new_counts
-stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS = 2**17, 512, 512
+stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS_AT_ONCE = 2**17, 512, 512
 path, scratch, more = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 options = {"n_iter": 2, "n_jobs": 1, "verbose": False, "scratch": scratch}
 def everything(adata):

@@ -183,7 +183,7 @@ def _e_step(
     """γ of a block, and the work of each row in non-zeros."""
     rounds, atol, rtol = how
     gamma, taken = backend.e_step(counts, signatures, prior, start, int(rounds), atol, rtol)
-    return gamma, taken * np.diff(counts.indptr)
+    return gamma, taken * np.diff(counts.indptr)  # and not @: BLAS would wake threads that spin beside ours
 
 
 def _statistics(

@@ -11,8 +11,7 @@ from anndata import AnnData
 
 from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix, row_edges, values
-from mtopic._data.in_rows import ROWS_AT_ONCE as ROWS
-from mtopic._data.in_rows import place
+from mtopic._data.in_rows import ROWS_AT_ONCE, place
 from mtopic._data.layout import lay_out, positions
 from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, alike_but_for, unique
@@ -100,7 +99,7 @@ class NewCounts:
         mod, adata = next(iter(self.parts.items()))
         is_all = len(self.parts) == 1 and adata.obs_names.equals(self.obs_names)
         x = values(adata, mod, self.layers[mod])[1] if is_all else None
-        return row_edges(x, len(self.obs_names), ROWS)
+        return row_edges(x, len(self.obs_names), ROWS_AT_ONCE)
 
     def read(self) -> dict[str, CSR]:
         """The counts of these features in each modality."""
