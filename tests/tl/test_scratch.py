@@ -520,35 +520,34 @@ import mtopic as mt
 from mtopic._data import in_rows
 from mtopic.inference import stored
 from mtopic.model import new_counts
-stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS_AT_ONCE = 2**17, 512, 512
+stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS_AT_ONCE = 2**17, 128, 128
 path, scratch, more = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 options = {"n_iter": 2, "n_jobs": 1, "verbose": False, "scratch": scratch}
-def everything(adata):
+def everything(adata, new):
     mt.tl.topic_model(adata, 3, **options)
     mt.tl.topic_quality(adata)
     mt.tl.uncertainty(adata, n_jobs=1, verbose=False, scratch=scratch)
-    new = mt.read.lazy(path)
     new.obs_names = new.obs_names + "_new"
     mt.tl.transform(adata, new, n_jobs=1, verbose=False)
 small = mt.read.lazy(path)[:300].to_memory()
-everything(small)
+everything(small, small.copy())
 used = int(re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + more, used + more))
-everything(mt.read.lazy(path))
+everything(mt.read.lazy(path), mt.read.lazy(path))
 print("done")
 """
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """20,000 × 400 non-zeros, 128 MB by row and by column, in a file."""
-    rng = np.random.default_rng(0)
-    indices = np.sort(rng.permuted(np.tile(np.arange(800, dtype=np.int32), (20_000, 1)), axis=1)[:, :400], axis=1)
-    data = rng.integers(1, 4, indices.size).astype(np.float32)
-    x = sparse.csr_matrix((data, indices.ravel(), np.arange(0, indices.size + 1, 400)), shape=(20_000, 800))
+    """10,000 × 1,200 non-zeros of three topics, 192 MB by row and by column, in a file."""
+    rng, n_obs, n_features, of_row = np.random.default_rng(0), 10_000, 1600, 1200
+    topics = np.arange(n_obs)[:, None] % 3 * (n_features // 3)
+    indices = np.sort((topics + np.arange(of_row, dtype=np.int32)) % n_features, axis=1).ravel()
+    data, indptr = rng.integers(1, 4, indices.size).astype(np.float32), np.arange(0, indices.size + 1, of_row)
     path = tmp_path_factory.mktemp("large") / "large.h5ad"
-    AnnData(x).write_h5ad(path)
-    return path, x.nnz
+    AnnData(sparse.csr_matrix((data, indices, indptr), shape=(n_obs, n_features))).write_h5ad(path)
+    return path, indices.size
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system has no such limit")
