@@ -5,13 +5,16 @@ python benchmarks/large.py --folder FOLDER --n-obs 1000000 --ways scratch
 python benchmarks/large.py --folder FOLDER --shape peaks --n-obs 300000 --ways scratch --n-iter 5
 python benchmarks/large.py --folder FOLDER --shape tissue --n-obs 500000 --ways scratch
 python benchmarks/large.py --folder FOLDER --ways memory --smallest 1000000                    (begins at all)
+python benchmarks/large.py --folder FOLDER --ways scratch --block 2097152                      (a quarter)
 python benchmarks/large.py --folder FOLDER --n-iter 12 --ways scratch "1 worker" "2 workers"
 
 Counts are drawn from 20 known topics. Cells have 2,000 features, some 1,300 of them in each; peaks are 300,000, some
-3,000 in each cell; spots of a tissue have 2,000 features, some 300 in each, and neighbours. Each fit has a process of
-its own. Its peak of memory is what the process takes beyond that of a small fit, in bytes a non-zero. Workers have
-processes of their own. The fit goes to its end, or has --n-iter iterations. It begins at a fit
-to a tenth of the observations, if these are --smallest or more.
+3,000 in each cell; spots of a tissue have 2,000 features, some 300 in each, and neighbours. Bins and panel are tissues,
+too, with the genes and counts of bins of Visium HD and of cells of Xenium. Each fit has a process of its own. Its peak
+of memory is what the process takes beyond that of a small fit, in bytes a non-zero. Workers have processes of their
+own. The fit goes to its end, or has --n-iter iterations. It begins at a fit to a tenth of the observations, if these
+are --smallest or more. Held-out is the mean log-likelihood of half of the counts of 5,000 other cells, whose topics are
+told from the other half.
 """
 
 import argparse
@@ -35,11 +38,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 import mtopic as mt
-from mtopic.inference import part
+from mtopic._data.spatial_graph import SpatialGraph
+from mtopic.inference import part, stored
 
 N_TOPICS, ROWS = 20, 5000
-SHAPES = {"cells": (2000, 2600), "peaks": (300_000, 3000), "tissue": (2000, 300)}
+SHAPES = {
+    "cells": (2000, 2600),
+    "peaks": (300_000, 3000),
+    "tissue": (2000, 300),
+    "bins": (18_000, 300),
+    "panel": (400, 150),
+}
 """Features, and counts of an observation."""
+TISSUES = "tissue", "bins", "panel"
 WAYS = "memory", "scratch", "1 worker", "2 workers"
 
 
@@ -51,7 +62,7 @@ def make(path: Path, shape: str, n_obs: int) -> None:
     names = [f"cell_{d}" for d in range(n_obs)], [f"gene_{v}" for v in range(n_features)]
     adata = AnnData(obs=pd.DataFrame(index=names[0]), var=pd.DataFrame(index=names[1]))
     known = None
-    if shape == "tissue":
+    if shape in TISSUES:
         tissue = mt.datasets.simulate(n_obs=n_obs, n_topics=N_TOPICS, modalities={"rna": 2}, depth=1, rng=0)
         adata.obsm["spatial"], known = np.asarray(tissue.obsm["spatial"]), tissue.obsm["true_topics"].to_numpy()
     adata.write_h5ad(path)
@@ -80,6 +91,15 @@ def drawn(rng: np.random.Generator, theta: NDArray[np.float64], beta: NDArray[np
     return csr_matrix((np.ones(len(places[0]), np.float32), places), shape=(len(theta), beta.shape[1]))
 
 
+def held_out(shape: str) -> AnnData:
+    """Other observations of the same topics."""
+    n_features, depth = SHAPES[shape]
+    beta = np.random.default_rng(0).dirichlet(np.full(n_features, 0.5), N_TOPICS)
+    rng = np.random.default_rng(1)
+    x = drawn(rng, rng.dirichlet(np.full(N_TOPICS, 0.2), ROWS), beta, depth)
+    return AnnData(x, var=pd.DataFrame(index=[f"gene_{v}" for v in range(n_features)]))
+
+
 def peak() -> int:
     """The most memory that this process has had, in bytes."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -99,36 +119,43 @@ def workers(how: str) -> Iterator[None]:
         yield
 
 
-def fit(path: Path, shape: str, how: str, n_iter: int | None) -> dict[str, float]:
+def fit(path: Path, shape: str, how: str, n_topics: int, n_iter: int | None) -> dict[str, float]:
     """Read and fit in this process."""
     scratch = None if how == "memory" else path.parent
     options: dict[str, Any] = {"n_jobs": -1, "verbose": False, "scratch": scratch}
     mt.tl.topic_model(mt.datasets.simulate(n_obs=500, modalities={"rna": 60}, rng=0), N_TOPICS, n_iter=3, **options)
     before, began = peak(), time.perf_counter()
-    adata = mt.read.lazy(path)
+    adata, opened = mt.read.lazy(path), time.perf_counter()
     options |= {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
-    if shape == "tissue":
-        model: Any = mt.tl.sMTM(adata, N_TOPICS, spatial_key="spatial", n_neighbors=6, **options)
+    found = time.perf_counter()
+    if shape in TISSUES:
+        SpatialGraph.of(adata, spatial_key="spatial", n_neighbors=6)
+        found = time.perf_counter()
+        model: Any = mt.tl.sMTM(adata, n_topics, spatial_key="spatial", n_neighbors=6, **options)
     else:
-        model = mt.tl.MTM(adata, N_TOPICS, **options)
+        model = mt.tl.MTM(adata, n_topics, **options)
     folders = [] if scratch is None else list(scratch.glob("mtopic-*"))
     disk = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
     read = time.perf_counter()
     with workers(how):
         model.VI(500 if n_iter is None else n_iter, tol="auto" if n_iter is None else None)
         ended = time.perf_counter()
+    most = peak()
+    score = mt.tl.perplexity(model, held_out(shape), n_jobs=-1, verbose=False)
     nnz = model._run.fit.posterior.corpus.nnz
     return {
         "nnz": nnz,
-        "reading": read - began,
+        "neighbours": found - opened,
+        "reading": read - found + opened - began,
         "fitting": ended - read,
         "iterations": len(model.elbo),
         "passes": model.passes,
         "s a pass": (ended - read) / model.passes,
-        "bytes a non-zero": (peak() - before) / nnz,
-        "GB": peak() / 1e9,
+        "bytes a non-zero": (most - before) / nnz,
+        "GB": most / 1e9,
         "GB on disk": disk / 1e9,
         "ELBO a count": model.elbo[-1] / model.n_counts,
+        "held-out": score.loc["total", "log_likelihood"],
     }
 
 
@@ -139,14 +166,16 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="cells")
     parser.add_argument("--n-obs", type=int, default=100_000)
     parser.add_argument("--smallest", type=int, default=part.SMALLEST, help="observations of a part")
+    parser.add_argument("--block", type=int, default=stored.BLOCK, help="non-zeros of a block")
+    parser.add_argument("--n-topics", type=int, default=N_TOPICS)
     parser.add_argument("--n-iter", type=int, help="that many iterations; else to the end")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["memory", "scratch"])
     parser.add_argument("--here", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     path = arguments.folder / f"{arguments.shape}_{arguments.n_obs}.h5ad"
-    part.SMALLEST = arguments.smallest
+    part.SMALLEST, stored.BLOCK = arguments.smallest, arguments.block
     if arguments.here:
-        print(json.dumps(fit(path, arguments.shape, arguments.here, arguments.n_iter)))
+        print(json.dumps(fit(path, arguments.shape, arguments.here, arguments.n_topics, arguments.n_iter)))
         return
     if not path.exists():
         make(path, arguments.shape, arguments.n_obs)

@@ -75,6 +75,19 @@ def mosaic():
     return {"mt": mt, "rna": rna, "atac": atac[:100].copy(), "atlas": MuData({"rna": rna[:75].copy()}), "panel": panel}
 
 
+def large_data():
+    from spatialdata import SpatialData
+    from spatialdata.models import TableModel
+
+    whole = mt.datasets.simulate(n_obs=1500, n_topics=3, modalities={"rna": 60})
+    cells = whole["rna"]
+    cells.obsm["spatial"] = whole.obsm["spatial"]
+    cells.write_h5ad("large.h5ad")
+    SpatialData(tables={"square_008um": TableModel.parse(cells)}).write("sample.zarr")
+    Path("scratch").mkdir()
+    return {"scratch": "scratch"}
+
+
 def readme():
     tissue().write("tissue.h5mu")
     return {}
@@ -91,6 +104,7 @@ PAGES = {
     "docs/saving.md": saving,
     "docs/new_data.md": new_data,
     "docs/mosaic.md": mosaic,
+    "docs/large_data.md": large_data,
 }
 
 

@@ -62,15 +62,6 @@ def folder_given(**folders: str | os.PathLike[str] | None) -> None:
             raise ValueError(f"{name}={str(path)!r}: there is no such folder. Create it first")
 
 
-def no_batches_on_disk(scratch: str | os.PathLike[str] | None, batch_key: str | None) -> None:
-    """Batches that have not measured the same features are in memory."""
-    if scratch is not None and batch_key is not None:
-        raise ValueError(
-            f"scratch={str(scratch)!r}, batch_key={batch_key!r}: batches that have not measured the same features are "
-            "taken in memory only; leave scratch out"
-        )
-
-
 def at_least(least: int, /, **numbers: int) -> None:
     """Whole numbers that are not less than ``least``."""
     for name, value in numbers.items():

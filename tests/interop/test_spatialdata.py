@@ -71,6 +71,16 @@ def test_results_are_on_the_table_and_those_of_the_table_alone(counts):
     np.testing.assert_array_equal(first, second)
 
 
+def test_a_table_of_a_store_is_fitted_where_it_lies(counts, tmp_path):
+    """One of several tables; on a grid."""
+    spatial_data(counts, counts[:40].copy()).write(tmp_path / "sample.zarr")
+    table, expected = mt.read.lazy(tmp_path / "sample.zarr" / "tables" / "table"), counts.copy()
+    options = {"spatial_key": "spatial", "neighbors_method": "grid", "n_neighbors": 4, "n_iter": 3} | QUIET
+    mt.tl.topic_model(table, 4, **options, scratch=tmp_path)
+    mt.tl.topic_model(expected, 4, **options)
+    pd.testing.assert_frame_equal(table.obsm["topics"], expected.obsm["topics"])
+
+
 def test_models_and_new_data(counts):
     sdata, new = spatial_data(counts), spatial_data(counts[:40].copy())
     model = mt.tl.MTM(sdata, n_topics=3, **QUIET)

@@ -14,6 +14,8 @@ from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
 import mtopic as mt
+from mtopic.inference import stored
+from mtopic.model import new_counts
 from mtopic.tl import _select_n_topics as selection
 
 
@@ -336,6 +338,65 @@ def test_new_observations_of_batches(tissue, batches, mosaic):
         adata.X = csr_matrix(adata.shape, dtype=np.float32)
     with pytest.raises(ValueError, match="batch '[ab]': the data lacks most"):
         mt.tl.transform(mosaic, few, batch_key="batch", verbose=False)
+
+
+@pytest.mark.parametrize("how", [{}, {"spatial_key": "spatial", "inference": "collapsed"}], ids=["cells", "tissue"])
+def test_batches_on_disk(batches, tmp_path, monkeypatch, how):
+    """One block gives the bits of counts in memory, several the same topics."""
+    batches.write_h5mu(tmp_path / "batches.h5mu")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    options = {"n_topics": 5, "n_iter": 12, "batch_key": "batch", "n_jobs": 1, "verbose": False} | how
+    known, on_disk = batches.copy(), mt.read.lazy(tmp_path / "batches.h5mu")
+    mt.tl.topic_model(known, **options)
+    mt.tl.topic_model(on_disk, **options, scratch=scratch)
+    pd.testing.assert_frame_equal(on_disk.obsm["topics"], known.obsm["topics"])
+    assert not list(scratch.iterdir())
+    for data in (known, on_disk):
+        mt.tl.uncertainty(data, n_jobs=1, verbose=False, scratch=scratch if data is on_disk else None)
+    pd.testing.assert_frame_equal(on_disk.obsm["topics_sd"], known.obsm["topics_sd"])
+    monkeypatch.setattr(stored, "BLOCK", 5000)
+    mt.tl.topic_model(on_disk, **options, scratch=scratch)
+    np.testing.assert_allclose(on_disk.obsm["topics"], known.obsm["topics"], atol=1e-5)
+    assert not list(scratch.iterdir())
+
+
+def test_a_copy_of_batches_that_is_kept(batches, tmp_path):
+    batches.write_h5mu(tmp_path / "batches.h5mu")
+    options = {"batch_key": "batch", "n_jobs": 1, "verbose": False, "scratch": tmp_path, "keep_scratch": True}
+    models = [mt.tl.MTM(mt.read.lazy(tmp_path / "batches.h5mu"), 5, **options) for _ in range(2)]
+    for model in models:
+        model.VI(8)
+    np.testing.assert_array_equal(models[0].gamma, models[1].gamma)
+    models[0].save(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="give the data as well"):
+        mt.tl.load_model(tmp_path / "model.h5", scratch=tmp_path)
+    again = mt.tl.load_model(tmp_path / "model.h5", mt.read.lazy(tmp_path / "batches.h5mu"), scratch=tmp_path)
+    for model in (again, models[1]):
+        model.VI(3)
+    np.testing.assert_array_equal(again.gamma, models[1].gamma)
+    del model, models, again
+    assert len(list(tmp_path.glob("mtopic-*"))) == len(list(tmp_path.glob("mtopic-kept-*"))) == 1
+
+
+def test_counts_on_disk_of_features_that_were_not_measured(batches, tmp_path):
+    other = batches.copy()
+    other.obs["batch"] = other.obs["batch"].cat.rename_categories({"a": "b", "b": "a"})
+    with pytest.raises(ValueError, match=r"counts are of features that were not measured.*modality 'rna' at \("):
+        mt.tl.topic_model(other, 5, batch_key="batch", n_jobs=1, verbose=False, scratch=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_observations_of_batches_on_disk(batches, mosaic, tmp_path, monkeypatch):
+    new = batches[:200].copy()
+    new.write_h5mu(tmp_path / "new.h5mu")
+    on_disk = mt.read.lazy(tmp_path / "new.h5mu")
+    monkeypatch.setattr(new_counts, "ROWS_AT_ONCE", 30)
+    for data in (new, on_disk):
+        mt.tl.transform(mosaic, data, batch_key="batch", n_jobs=1, verbose=False)
+    np.testing.assert_allclose(on_disk.obsm["topics"], new.obsm["topics"], atol=1e-6)
+    scores = [mt.tl.perplexity(mosaic, data, batch_key="batch", n_jobs=1) for data in (new, on_disk)]
+    np.testing.assert_allclose(scores[1]["log_likelihood"], scores[0]["log_likelihood"], rtol=0.01)
 
 
 def test_what_follows_from_batches(tissue, mosaic):

@@ -10,6 +10,7 @@ from typing import Any
 
 import anndata
 import dask.array as da
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import zarr
@@ -383,6 +384,19 @@ def test_folders_that_are_no_store_of_data(tmp_path):
         mt.read.lazy(tmp_path / "cells.h5ad")
 
 
+def test_a_feature_is_drawn_without_loading_the_others(tissue, tmp_path, monkeypatch):
+    x, coordinates = tissue["rna"].X.toarray(), np.asarray(tissue.obsm["spatial"])
+    read = []
+    monkeypatch.setattr(in_rows, "ROWS_AT_ONCE", 170)
+    monkeypatch.setattr(in_rows, "loaded", lambda x, load=in_rows.loaded: read.append(x.shape) or load(x))
+    for form, adata in forms(x, tmp_path):
+        adata.obsm["spatial"] = coordinates
+        (ax,) = mt.pl.feature_activity(adata, "spatial", [adata.var_names[7]], show=False)
+        np.testing.assert_array_equal(np.sort(ax.collections[0].get_array()), np.sort(x[:, 7]), err_msg=form)
+        plt.close("all")
+    assert {shape for shape in read if min(shape) > 1} == {(170, 60), (90, 60)}
+
+
 def test_the_command_fits_files_that_it_never_loads(tissue, scratch, tmp_path, capsys):
     tissue.write_h5mu(tmp_path / "in.h5mu")
     tissue["rna"].write_zarr(tmp_path / "in.zarr")
@@ -439,11 +453,9 @@ def test_a_full_disk_is_said_and_left_as_it_was(tissue, scratch, monkeypatch):
     assert not list(scratch.iterdir())
 
 
-def test_folders_and_options_that_do_not_fit(tissue, scratch):
+def test_folders_that_are_not_there(tissue, scratch):
     with pytest.raises(ValueError, match="no such folder. Create it first"):
         mt.tl.topic_model(tissue.copy(), **FIT, scratch=scratch / "none")
-    with pytest.raises(ValueError, match="batch_key='batch'.*leave scratch out"):
-        mt.tl.topic_model(tissue.copy(), **FIT, scratch=scratch, batch_key="batch")
 
 
 def test_a_call_that_fails_later_leaves_nothing(tissue, scratch):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from mtopic._warn import warn
@@ -38,6 +39,17 @@ def in_rows(adata: AnnData, mod: str, layer: str | None) -> Iterator[tuple[slice
     for ends in pairwise(row_edges(x, adata.n_obs, ROWS_AT_ONCE)):
         rows = slice(*ends)
         yield rows, canonical(loaded(x[rows]), mod, slot, adata.obs_names[rows], adata.var_names)
+
+
+def column(x: Any, at: int) -> NDArray[np.float64]:
+    """A column of a matrix; of one that is on disk by row, some rows are in memory at a time."""
+    part = slice(at, at + 1)
+    if issparse(x) or getattr(x, "format", "csc") != "csr":
+        found = [loaded(x[:, part])]
+    else:
+        found = [loaded(x[slice(*ends)])[:, part] for ends in pairwise(row_edges(x, x.shape[0], ROWS_AT_ONCE))]
+    dense = [one.toarray() if issparse(one) else one for one in found]
+    return np.concatenate(dense).astype(np.float64).ravel()
 
 
 def warn_if_loaded(data: Data, what: str) -> None:

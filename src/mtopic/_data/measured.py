@@ -1,6 +1,6 @@
 """What was measured in which batch: ``varm["measured"]`` of a modality, features × batches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from mtopic._warn import warn
 from mtopic.inference.corpus import Corpus
 from mtopic.inference.measured_sets import MeasuredSets
+from mtopic.inference.stored import StoredCounts
 
 from .names import absent
 from .slots import Data, categories
@@ -127,15 +128,30 @@ def in_measured_sets(
     if len(measured_by) == len(columns) and sum(map(len, measured_by)) == corpus.n_features:
         return corpus
     sets = MeasuredSets(np.concatenate(measured_by), np.cumsum([0, *map(len, measured_by)]), np.array(modality))
-    rows = corpus.rows
-    if not rows.data.all():
-        rows = rows.copy()
-        rows.eliminate_zeros()
-    indices = _column_indices(rows, corpus.offsets, columns, number)
-    if (indices < 0).any():
-        raise _not_measured(rows, indices < 0, corpus.offsets, obs_names, features)
-    x = csr_array((rows.data, indices, rows.indptr), shape=(len(number), int(sets.offsets[-1])))
-    return Corpus(x, corpus.offsets, corpus.weights, sets)
+
+    def of_sets(where: slice, rows: csr_array) -> csr_array:
+        if not rows.data.all():
+            rows = rows.copy()
+            rows.eliminate_zeros()
+        indices = _column_indices(rows, corpus.offsets, columns, number[where])
+        if (indices < 0).any():
+            raise _not_measured(rows, indices < 0, corpus.offsets, obs_names[where], features)
+        return csr_array((rows.data, indices, rows.indptr), shape=(rows.shape[0], int(sets.offsets[-1])))
+
+    return Corpus(_rewritten(corpus, of_sets, int(sets.offsets[-1])), corpus.offsets, corpus.weights, sets)
+
+
+def _rewritten(
+    corpus: Corpus, of: Callable[[slice, csr_array], csr_array], n_columns: int
+) -> csr_array | StoredCounts:
+    """The counts with other columns; counts in files in a folder of their own, in place of the one before."""
+    known = corpus.counts
+    if not isinstance(known, StoredCounts):
+        return of(slice(None), known)
+    try:
+        return known.rewritten(of, n_columns)
+    finally:
+        corpus.remove_files()
 
 
 def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.bool_], dict[str, int]]:
@@ -185,6 +201,6 @@ def _not_measured(
     mod, names = list(features.items())[m]
     where = f"{obs_names[row]!r}, {names[feature - offsets[m]]!r}"
     return ValueError(
-        f"{bad.sum()} counts are of features that were not measured in their batch according to varm['{MEASURED}'], "
+        f"some counts are of features that were not measured in their batch according to varm['{MEASURED}'], "
         f"the first is one of modality {mod!r} at ({where}): mend the table, or name another column of batches"
     )

@@ -200,7 +200,7 @@ class Corpus:
         """
         known = self.counts
         if isinstance(known, StoredCounts) and self._is_divided:
-            found = ahead(lambda i: of(replace(self, counts=known.block(i))), known.n_blocks)
+            found = ahead(of(replace(self, counts=known.block(i))) for i in range(known.n_blocks))
             yield from zip(slices(known.edges), found, strict=True)
         elif self._is_divided:
             yield from ((rows, of(block)) for rows, block in self._blocks)
@@ -212,7 +212,7 @@ class Corpus:
         known = self.counts
         if isinstance(known, StoredCounts) and self._is_divided:
             parts = known.column_parts()
-            yield from zip(parts, ahead(lambda i: known.columns(parts[i]), len(parts)), strict=True)
+            yield from zip(parts, ahead(map(known.columns, parts)), strict=True)
         else:
             yield slice(0, self.counts.shape[1]), self.columns
 

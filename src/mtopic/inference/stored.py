@@ -73,7 +73,7 @@ class StoredCounts:
         """Chunks of rows, in their order, as blocks in a new folder within ``parent``; half a folder is removed."""
         folder, edges, nonzeros = Folder(parent), [0], []
         try:
-            for number, block in enumerate(_blocks(chunks)):
+            for number, block in enumerate(ahead(_blocks(chunks))):
                 _save(folder.path / f"{number}-rows", block, n_columns)
                 _save(folder.path / f"{number}-columns", block.tocsc(), block.shape[0])
                 edges.append(edges[-1] + block.shape[0])
@@ -136,6 +136,12 @@ class StoredCounts:
         found = parts[0] if len(parts) == 1 else csr_array(vstack(parts, format="csr"))
         return found if np.array_equal(order, np.arange(order.size)) else found[np.argsort(order)]
 
+    def rewritten(self, of: Callable[[slice, csr_array], csr_array], n_columns: int) -> "StoredCounts":
+        """Other rows in place of each block's, with ``n_columns``, in a folder of their own beside this one."""
+        where = (slice(*ends) for ends in pairwise(self.edges))
+        chunks = (of(rows, self.block(i).by_row()) for i, rows in enumerate(where))
+        return StoredCounts.write(chunks, n_columns, self.dtype, self.folder.path.parent)
+
     def sample(self, rows: NDArray[np.integer]) -> "StoredCounts":
         """Some rows, in rising order, in a folder of their own beside this one."""
         of_blocks = np.split(rows, np.searchsorted(rows, self.edges[1:-1]))
@@ -175,15 +181,14 @@ class StoredCounts:
         return values if self.factor == 1 else values * self.dtype.type(self.factor)
 
 
-def ahead(load: Callable[[int], T], n: int) -> Iterator[T]:
-    """What is loaded of 0, 1, … and n − 1, each while the one before is worked on."""
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The items, each of which is made while the one before is worked on."""
+    source, end = iter(items), object()
     with ThreadPoolExecutor(1) as helper:
-        following = helper.submit(load, 0)
-        for i in range(n):
-            now = following.result()
-            if i + 1 < n:
-                following = helper.submit(load, i + 1)
-            yield now
+        following = helper.submit(next, source, end)
+        while (item := following.result()) is not end:
+            following = helper.submit(next, source, end)
+            yield item
 
 
 def _index(values: NDArray[Any]) -> NDArray[np.int32]:

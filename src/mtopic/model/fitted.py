@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._check import n_jobs_given, no_batches_on_disk
+from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
 from mtopic._data.counts import Counts, Scratch
 from mtopic._data.in_rows import raw_counts_in_rows
@@ -122,7 +122,6 @@ def _counts_of_fit(
     data: Data, head: str, params: Params, scratch: Scratch = None, *, of_all: bool = False
 ) -> tuple[Corpus, Counts]:
     """The counts with the weights and the scale of the fit, and as they were read."""
-    no_batches_on_disk(scratch, params.batch_key)
     counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key, scratch=scratch)
     record.warn_other_counts(data, head, counts.summary, of_all=of_all)
     weights = weights_of(params, list(counts.features))

@@ -86,7 +86,7 @@ class NewCounts:
         """All at once, or some observations at a time where counts are not in memory."""
         n_obs, parts = len(self.obs_names), self.parts
         where = {place(adata, mod, self.layers[mod]) for mod, adata in parts.items()}
-        if self.batch is not None or "rows" not in where or "columns" in where:
+        if "rows" not in where or "columns" in where:
             yield slice(0, n_obs), self
             return
         order = {mod: positions(self.obs_names, adata, mod) for mod, adata in parts.items()}

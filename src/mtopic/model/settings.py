@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mtopic._check import folder_given, n_jobs_given, no_batches_on_disk
+from mtopic._check import folder_given, n_jobs_given
 from mtopic._data.graph import Method
 from mtopic._data.names import look_up
 from mtopic.inference.families import FAMILIES
@@ -101,7 +101,6 @@ class Settings:
         folder_given(scratch=self.scratch)
         if self.scratch is None and self.keep_scratch:
             raise ValueError("keep_scratch=True: there is no working copy to keep; name a folder for it with scratch")
-        no_batches_on_disk(self.scratch, self.batch_key)
         if self.n_init < 1:
             raise ValueError(f"n_init={self.n_init!r}: give a number of starts, 1 or more")
         if self.modality_weights not in ("auto", "equal") and not isinstance(self.modality_weights, Mapping):

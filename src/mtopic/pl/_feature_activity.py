@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import Data, DataLike, record
-from mtopic._data.count_matrix import loaded
+from mtopic._data.in_rows import column
 from mtopic._data.names import absent, look_up
 from mtopic._data.slots import modalities
 
@@ -125,12 +125,10 @@ def _values(mdata: Data, feature: str, layer: str | None) -> NDArray[np.float64]
             f"modality {mod!r} has {at.size} features {name!r}: make them unique with var_names_make_unique()"
         )
     slot = f"layers of modality {mod!r}"
-    matrix = loaded(adata.X if layer is None else look_up(adata.layers, layer, "layer", slot))
+    matrix = adata.X if layer is None else look_up(adata.layers, layer, "layer", slot)
     if matrix is None:
         raise ValueError(f"modality {mod!r} has no X: name a layer")
-    column = matrix[:, at]
-    column = np.asarray(column.toarray() if hasattr(column, "toarray") else column, dtype=np.float64).ravel()
-    return pd.Series(column, index=adata.obs_names).reindex(mdata.obs_names).to_numpy()
+    return pd.Series(column(matrix, at[0]), index=adata.obs_names).reindex(mdata.obs_names).to_numpy()
 
 
 def _find(mdata: Data, feature: str) -> tuple[str, str]:
