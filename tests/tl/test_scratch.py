@@ -388,7 +388,7 @@ def test_a_feature_is_drawn_without_loading_the_others(tissue, tmp_path, monkeyp
     x, coordinates = tissue["rna"].X.toarray(), np.asarray(tissue.obsm["spatial"])
     read = []
     monkeypatch.setattr(in_rows, "ROWS_AT_ONCE", 170)
-    monkeypatch.setattr(in_rows, "loaded", lambda x, load=in_rows.loaded: read.append(x.shape) or load(x))
+    monkeypatch.setattr(in_rows, "loaded", lambda x, load=count_matrix.loaded: read.append(x.shape) or load(x))
     for form, adata in forms(x, tmp_path):
         adata.obsm["spatial"] = coordinates
         (ax,) = mt.pl.feature_activity(adata, "spatial", [adata.var_names[7]], show=False)

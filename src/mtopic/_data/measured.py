@@ -141,9 +141,7 @@ def in_measured_sets(
     return Corpus(_rewritten(corpus, of_sets, int(sets.offsets[-1])), corpus.offsets, corpus.weights, sets)
 
 
-def _rewritten(
-    corpus: Corpus, of: Callable[[slice, csr_array], csr_array], n_columns: int
-) -> csr_array | StoredCounts:
+def _rewritten(corpus: Corpus, of: Callable[[slice, csr_array], csr_array], n_columns: int) -> csr_array | StoredCounts:
     """The counts with other columns; counts in files in a folder of their own, in place of the one before."""
     known = corpus.counts
     if not isinstance(known, StoredCounts):

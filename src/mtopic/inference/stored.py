@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +183,7 @@ class StoredCounts:
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
     """The items, each of which is made while the one before is worked on."""
-    source, end = iter(items), object()
+    source, end = iter(items), cast("T", object())
     with ThreadPoolExecutor(1) as helper:
         following = helper.submit(next, source, end)
         while (item := following.result()) is not end:
