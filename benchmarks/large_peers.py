@@ -4,8 +4,8 @@ python benchmarks/large_peers.py --folder FOLDER          (takes or makes cells_
 The peers: pip install scikit-learn gensim pyspark      (measured with 1.9.1, 4.4.0 and 4.3.0; Spark needs Java)
 
 Every program has the file, both cores, 20 topics and as many seconds. mtopic reads the file within its time; Spark
-has its own form of it before. Topics are judged alike by `held_out.py`, on 200 other cells, while the clock stands still.
-Spark is scored at the ends of fits of their own, as it cannot be asked on the way.
+has its own form of it before. Topics are judged alike by `held_out.py`, on 200 other cells, while the clock stands
+still. Spark is scored at the ends of fits of their own, as it cannot be asked on the way.
 """
 
 import argparse
