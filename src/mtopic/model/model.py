@@ -189,7 +189,7 @@ class Model:
         schedule
             ``"fast"``: signatures are found from batches of observations with twice the topics, which are then merged;
             10 iterations of collapsed updates explore; from there on the updates are the model's own, few rounds from
-            the last state, and with momentum. 100,000 observations or more first go through all of this with a random
+            the last state, and with momentum. 30,000 observations or more first go through all of this with a random
             tenth of them, which ``n_iter`` does not count, and refine from there. ``"original"``: the trajectory of
             the original program, in double precision (of counts read at ``dtype``), which never stops early. For
             variational inference with fixed priors.
