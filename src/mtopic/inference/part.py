@@ -14,7 +14,8 @@ from .spatial import NeighbourPrior
 SHARE = 10
 """One of so many observations is in the part. A larger part gives hardly better signatures."""
 SMALLEST = 3_000
-"""Observations of a part; where a tenth is fewer, a fit to all begins by itself. Chosen on simulations (`benchmarks/part.py`)."""
+"""Observations of a part; where a tenth is fewer, a fit to all begins by itself. Chosen by
+`benchmarks/part.py`."""
 LONGEST = 500
 """Iterations; most fits end by their rule far before."""
 
