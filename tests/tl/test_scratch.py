@@ -529,10 +529,10 @@ import re, resource, sys
 from pathlib import Path
 import anndata
 import mtopic as mt
-from mtopic._data import in_rows
+from mtopic._data import in_rows, working_copy
 from mtopic.inference import stored
 from mtopic.model import new_counts
-stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS_AT_ONCE = 2**17, 128, 128
+stored.BLOCK, in_rows.ROWS_AT_ONCE, new_counts.ROWS_AT_ONCE, working_copy.ROWS_AT_ONCE = 2**17, 128, 128, 128
 path, scratch, more = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 options = {"n_iter": 2, "n_jobs": 1, "verbose": False, "scratch": scratch}
 def everything(adata, new):
