@@ -127,10 +127,10 @@ def fit(path: Path, shape: str, how: str, n_topics: int, n_iter: int | None) -> 
     before, began = peak(), time.perf_counter()
     adata, opened = mt.read.lazy(path), time.perf_counter()
     options |= {"raw": True, "inference": "collapsed", "alpha": "auto", "eta": "auto"}
-    found = time.perf_counter()
     if shape in TISSUES:
         SpatialGraph.of(adata, spatial_key="spatial", n_neighbors=6)
-        found = time.perf_counter()
+    found = time.perf_counter()
+    if shape in TISSUES:
         model: Any = mt.tl.sMTM(adata, n_topics, spatial_key="spatial", n_neighbors=6, **options)
     else:
         model = mt.tl.MTM(adata, n_topics, **options)
