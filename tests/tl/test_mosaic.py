@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
 import mtopic as mt
+from mtopic._data import count_matrix
 from mtopic.inference import stored
 from mtopic.model import new_counts
 from mtopic.tl import _select_n_topics as selection
@@ -396,11 +397,13 @@ def test_counts_on_disk_of_features_that_were_not_measured(batches, tmp_path, mo
 def test_new_observations_of_batches_on_disk(batches, mosaic, tmp_path, monkeypatch):
     new = batches[:200].copy()
     new.write_h5mu(tmp_path / "new.h5mu")
-    on_disk = mt.read.lazy(tmp_path / "new.h5mu")
+    on_disk, read = mt.read.lazy(tmp_path / "new.h5mu"), []
     monkeypatch.setattr(new_counts, "ROWS_AT_ONCE", 30)
+    monkeypatch.setattr(count_matrix, "loaded", lambda x, load=count_matrix.loaded: read.append(x.shape[0]) or load(x))
     for data in (new, on_disk):
         mt.tl.transform(mosaic, data, batch_key="batch", n_jobs=1, verbose=False)
     np.testing.assert_allclose(on_disk.obsm["topics"], new.obsm["topics"], atol=1e-6)
+    assert sorted(read) == [20] * 2 + [30] * 12 + [200] * 2  # those in memory are read at once
     scores = [mt.tl.perplexity(mosaic, data, batch_key="batch", n_jobs=1) for data in (new, on_disk)]
     np.testing.assert_allclose(scores[1]["log_likelihood"], scores[0]["log_likelihood"], rtol=0.01)
 
