@@ -29,14 +29,6 @@ from .settings import Settings
 class Model:
     """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces."""
 
-    n_topics: int
-    seed: int | np.random.Generator
-    n_jobs: int
-    verbose: bool
-    inference: str
-    batch_key: str | None
-    n_init: int
-
     def __init__(self, data: Data, settings: Settings) -> None:
         self.asked: str | None = settings.digest()
         counts, self._run = begin(data, settings)
@@ -338,9 +330,10 @@ class Model:
 
     def _set(self, settings: Settings, counts: Counts) -> None:
         """Take over what was asked for, and the names of what is counted."""
-        for name in ("n_topics", "seed", "n_jobs", "verbose", "inference", "batch_key", "n_init"):
-            setattr(self, name, getattr(settings, name))
         self._settings = settings
+        self.n_topics, self.n_init, self.inference = settings.n_topics, settings.n_init, settings.inference
+        self.seed, self.n_jobs, self.verbose = settings.seed, settings.n_jobs, settings.verbose
+        self.batch_key = settings.batch_key
         self.modalities, self.features, self.barcodes = list(counts.features), counts.features, counts.obs_names
         self.preparation: dict[str, Preparation] = counts.preparation
         self.counts_summary = counts.summary
