@@ -72,7 +72,7 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     finds topics by itself, and those become one that make the common counts most likely.
     """
     corpus, sets = posterior.corpus, posterior.corpus.measured_sets
-    if not isinstance(sets, MeasuredSets):
+    if not isinstance(sets, MeasuredSets) or sets.is_complete:
         return posterior, 0.0
     groups, passes = _groups(posterior, sets), UPDATES + 1.0
     if _are_right(_pairings(groups, corpus)):
@@ -86,7 +86,8 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     for group, pairing in zip(groups, _pairings(groups, corpus), strict=True):
         gamma[group.rows] = group.posterior.gamma[:, pairing.order]
         counts[group.columns] += group.counts()[:, pairing.order]
-    lam, _ = sets.most_likely(counts, np.ones_like(posterior.lam), posterior.eta, corpus.blocks, np.log)
+    begun = np.ones_like(posterior.lam), posterior.eta, corpus.blocks, np.log, posterior.effects
+    lam, *_ = sets.most_likely(counts, *begun)
     return replace(posterior, gamma=gamma, lam=lam), passes
 
 
@@ -114,7 +115,8 @@ def _belongs(pattern: NDArray[np.bool_], measured: NDArray[np.bool_], sets: Meas
 def _group(posterior: Posterior, sets: MeasuredSets, rows: NDArray[np.intp], measured: NDArray[np.bool_]) -> Group:
     columns = np.flatnonzero(np.repeat(measured, np.diff(sets.offsets)))
     part = replace(posterior, corpus=posterior.corpus.part(rows), gamma=posterior.gamma[rows])
-    return Group(rows, columns, sets.features[columns], part.of_sets(np.flatnonzero(measured).tolist()).relearned())
+    own = replace(part.of_sets(np.flatnonzero(measured).tolist()), effects=None)
+    return Group(rows, columns, sets.features[columns], own.relearned())
 
 
 def _pairings(groups: Sequence[Group], corpus: Corpus) -> list[Pairing]:
