@@ -34,8 +34,10 @@ class Group:
     """Of the sets that it has measured, one of each modality."""
     features: NDArray[np.int64]
     """Of these columns."""
+    factors: Double
+    """Of these columns, by effects of batches."""
     posterior: Posterior
-    """Of the group alone, with signatures that no other has a part in."""
+    """Of the group alone, with signatures that no other has a part in, as its batch reads them."""
 
     def counts(self) -> Array:
         """The expected counts of topics, columns × K."""
@@ -116,12 +118,13 @@ def _group(posterior: Posterior, sets: MeasuredSets, rows: NDArray[np.intp], mea
     columns = np.flatnonzero(np.repeat(measured, np.diff(sets.offsets)))
     part = replace(posterior, corpus=posterior.corpus.part(rows), gamma=posterior.gamma[rows])
     own = replace(part.of_sets(np.flatnonzero(measured).tolist()), effects=None)
-    return Group(rows, columns, sets.features[columns], own.relearned())
+    factors = np.ones(columns.size) if posterior.effects is None else posterior.effects.factors[columns]
+    return Group(rows, columns, sets.features[columns], factors, own.relearned())
 
 
 def _pairings(groups: Sequence[Group], corpus: Corpus) -> list[Pairing]:
     """Of each group: first that with most counts, then always the one that has most in common with those before."""
-    counts = [group.counts().astype(np.float64) for group in groups]
+    counts = [group.counts() / group.factors[:, None] for group in groups]
     by_feature = np.zeros((len(groups), corpus.n_features))
     for totals, group, own in zip(by_feature, groups, counts, strict=True):
         totals[group.features] = own.sum(axis=1)
