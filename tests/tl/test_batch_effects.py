@@ -52,7 +52,9 @@ def test_planted_factors_are_found(with_effects, mod):
     found = adata.varm["batch_effects"]
     assert list(found.columns) == ["batch_1", "batch_2", "batch_3"] and found.index.equals(adata.var_names)
     assert found.dtypes.eq(np.float64).all()
-    assert np.corrcoef(centred(found), centred(adata.varm["true_batch_effects"]))[0, 1] > 0.9
+    seen = np.asarray(adata.X.sum(axis=0)).ravel() > 300
+    true = adata.varm["true_batch_effects"]
+    assert seen.sum() > 40 and np.corrcoef(centred(found[seen]), centred(true[seen]))[0, 1] > 0.9
 
 
 def test_topics_are_as_good_as_without_effects(with_effects):
@@ -159,7 +161,7 @@ def test_features_that_a_batch_has_not_measured_have_none():
 @pytest.fixture(scope="module")
 def apart():
     """A fit to two batches, and a third."""
-    data = simulated(0.7, seed=1)
+    data = simulated(1.0, seed=1, concentration=1.0)
     known = (data.obs["batch"] != "batch_3").to_numpy()
     train, new = data[known].copy(), data[~known].copy()
     mt.tl.topic_model(train, N_TOPICS, batch_key="batch", **OPTIONS)
