@@ -100,7 +100,7 @@ def kernels(corpus: Corpus, n_topics: int, threads: int) -> dict[str, float]:
     start = np.ones_like(model.gamma)
     with model.backend:
         gamma = model.e_step(start, 1)[0]
-        lam, observed = model.m_step(gamma)
+        lam, observed, _ = model.m_step(gamma)
         one, eleven = (fastest([lambda n=n: model.e_step(start, n)]) for n in (1, 11))
         statistics = fastest([lambda: model.m_step(gamma)])
         signatures = fastest([lambda: (model.update(gamma, lam), model.signatures())])

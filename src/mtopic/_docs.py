@@ -108,9 +108,12 @@ TEXTS = {
     "n_init": """Number of starts, each from a seed of its own. VI keeps the one with the highest bound; the first is
         that of a model with one start. Learned weights of modalities and a learned strength are learned once for
         all.""",
-    "batch_key:model": """Column of ``obs`` with the batch of each observation, where batches have not measured the same
-        features. What a batch has not measured, by ``varm["measured"]`` of a modality (features × batches, as
-        `mtopic.pp.concat` writes it), counts as missing and not as zero.""",
+    "batch_key:model": """Column of ``obs`` with the batch of each observation: sample, donor, run. What a batch has not
+        measured, by ``varm["measured"]`` of a modality (features × batches, as `mtopic.pp.concat` writes it), counts as
+        missing and not as zero.""",
+    "batch_effects": """Learn how much more of each feature a batch reads than the others do, as a factor of all
+        signatures, so that topics are those of all batches. Factors are drawn to 1, as strongly as the counts ask for.
+        Without ``batch_key`` there are none.""",
     "scratch": """Folder for a working copy of the counts, some six bytes a non-zero, from which they are read block by
         block, so that memory never holds them all. ``X`` may then be on disk (`mtopic.read.lazy`, a backed AnnData) or
         an array of dask, which are read once. The copy is removed with the model. None: counts are in memory.""",

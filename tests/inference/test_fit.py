@@ -28,7 +28,7 @@ def test_an_iteration_is_an_e_step_and_an_m_step(family, cold):
     before, passes = fit.posterior, fit.passes
     fit.iterate(Plan(cold=cold, rounds=4), None)
     gamma, rounds = before.e_step(np.ones_like(before.gamma) if cold else before.gamma, 4)
-    lam, observed = before.m_step(gamma)
+    lam, observed, _ = before.m_step(gamma)
     np.testing.assert_array_equal(fit.posterior.gamma, gamma)
     np.testing.assert_array_equal(fit.posterior.lam, lam)
     assert fit.elbo[-1] == replace(before, gamma=gamma, lam=lam).bound(observed)

@@ -47,7 +47,7 @@ def model(family, n_jobs=1, **options):
 
 def iterate(of, rounds=100):
     gamma, _ = of.e_step(of.gamma, rounds, rtol=1e-12)
-    lam, observed = of.m_step(gamma)
+    lam, observed, _ = of.m_step(gamma)
     of.update(gamma, lam)
     return of.bound(observed)
 
@@ -101,7 +101,7 @@ def test_bound_of_counts_that_the_other_family_shared_out():
     of = model("variational")
     iterate(of)
     before = of.lam
-    lam, observed = replace(of, family="collapsed").m_step(of.gamma, "variational")
+    lam, observed, _ = replace(of, family="collapsed").m_step(of.gamma, "variational")
     of.update(of.gamma, lam)
     assert of.bound(observed) == pytest.approx(plain_bound(of, before, "variational", "collapsed"), rel=1e-11)
 
@@ -150,7 +150,14 @@ def gathered(seed=3, n_topics=2):
     by_feature = np.zeros((9, n_topics))
     for own, part in zip(features, counts, strict=True):
         by_feature[own] += part
-    return Gathered(by_feature, np.array([part.sum(axis=0) for part in counts]), features)
+    ends = np.cumsum([0, *map(len, features)])
+    read = csr_array((np.ones(ends[-1]), np.concatenate(features), ends), shape=(3, 9))
+    return Gathered(by_feature, np.array([part.sum(axis=0) for part in counts]), read)
+
+
+def features_of(of):
+    """Those of each set."""
+    return np.split(of.read.indices, of.read.indptr[1:-1])
 
 
 def negative(of, k, eta):
@@ -159,7 +166,7 @@ def negative(of, k, eta):
     def value(log_beta):
         beta = np.exp(log_beta - log_beta.max())
         beta /= beta.sum()
-        mass = np.array([beta[own].sum() for own in of.features])
+        mass = np.array([beta[own].sum() for own in features_of(of)])
         return -(((of.by_feature[:, k] + eta) * np.log(beta)).sum() - (of.by_set[:, k] * np.log(mass)).sum())
 
     return value
@@ -182,7 +189,7 @@ def test_expected_counts():
     of, lam = gathered(), np.random.default_rng(0).gamma(1, 1, (9, 2))
     beta = lam / lam.sum(axis=0)
     expected = of.by_feature.copy()
-    for own, total in zip(of.features, of.by_set, strict=True):
+    for own, total in zip(features_of(of), of.by_set, strict=True):
         others = np.setdiff1d(np.arange(9), own)
         expected[others] += total * beta[others] / beta[own].sum(axis=0)
     np.testing.assert_allclose(of.expected(lam), expected)

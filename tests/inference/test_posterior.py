@@ -69,7 +69,7 @@ def plain_bound(model, lam_before, family, shared_out_by=None):
 def iterate(model, rounds=10, rtol=0.0):
     """One iteration in place; return the bound."""
     gamma, _ = model.e_step(model.gamma, rounds, rtol=rtol)
-    lam, observed = model.m_step(gamma)
+    lam, observed, _ = model.m_step(gamma)
     model.update(gamma, lam)
     return model.bound(observed)
 
@@ -132,7 +132,7 @@ def test_bound_of_counts_that_the_other_family_shared_out():
     for _ in range(3):
         explorer = replace(model, family="collapsed")
         gamma, _ = explorer.e_step(np.ones_like(model.gamma), 10)
-        before, (lam, observed) = model.lam, explorer.m_step(gamma)
+        before, (lam, observed, _) = model.lam, explorer.m_step(gamma)
         model.update(gamma, lam)
         bound = model.bound(observed)
         assert bound == pytest.approx(plain_bound(model, before, "variational", "collapsed"), rel=1e-11)

@@ -211,7 +211,7 @@ def test_every_round_climbs_the_bound_beside_neighbours(family, strength):
     assert climbed[1] > climbed[0]
     whole = []
     for gamma in gammas:
-        lam, observed = model.m_step(gamma)
+        lam, observed, _ = model.m_step(gamma)
         whole.append(replace(model, gamma=gamma, lam=lam).bound(observed))
     assert (np.diff(whole) >= -1e-10 * abs(whole[-1])).all()
     assert whole[-1] > whole[0]
@@ -235,7 +235,7 @@ def test_the_bound_has_the_prior_of_each_observation(family, dtype, tolerance):
     """Term by term: counts shared out by γ and the signatures before the M-step, then all divergences."""
     model = beside_neighbours(posterior(family, dtype))
     gamma, _ = model.e_step(np.ones_like(model.gamma), 5)
-    lam, observed = model.m_step(gamma)
+    lam, observed, _ = model.m_step(gamma)
     after = replace(model, gamma=gamma, lam=lam)
     log_t, gamma = expected_log(gamma.astype(float)), gamma.astype(float)
     joint = log_t[:, None] + log_signatures(model)

@@ -26,6 +26,7 @@ PLOTS = {
     "dominant_topics": lambda data, **options: mt.pl.dominant_topics(data, **options),
     "signatures": lambda data, **options: mt.pl.signatures(data, "rna", n_top=5, **options),
     "corr_heatmap": lambda data, **options: mt.pl.corr_heatmap(data.obsm["topics"], data.obsm["spatial"], **options),
+    "batch_effects": lambda data, **options: mt.pl.batch_effects(data, "rna", **options),
     "borders": lambda data, **options: mt.pl.borders(data, **options),
     "convergence": lambda data, **options: mt.pl.convergence(data, **options),
     "compare_topics": lambda data, **options: mt.pl.compare_topics(data, **options),
@@ -57,6 +58,8 @@ def mdata(mdata):
     agreement = pd.Series(np.linspace(-0.2, 1, mdata.n_obs), mdata.obs_names)
     mdata.obsm["modality_agreement"] = pd.DataFrame({"rna": agreement, "atac": agreement})
     mdata.uns["mtopic"]["topic_shares"] = pd.DataFrame(0.5, topics, ["rna", "atac"])
+    factors = np.linspace(0.5, 2, 2 * mdata["rna"].n_vars).reshape(-1, 2)
+    mdata["rna"].varm["batch_effects"] = pd.DataFrame(factors, mdata["rna"].var_names, ["a", "b"])
     donors = np.arange(mdata.n_obs) % 4
     mdata.obs["donor"], mdata.obs["state"] = donors.astype(str), np.where(donors < 2, "ill", "well")
     mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", features={})

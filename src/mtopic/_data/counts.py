@@ -18,7 +18,7 @@ from mtopic.inference.stored import StoredCounts
 
 from .count_matrix import Summary, count_matrix, fractions, summary
 from .layout import lay_out
-from .measured import batches, in_measured_sets
+from .measured import batch_names, batches, in_measured_sets
 from .names import alike_but_for, matched, unique
 from .preparation import Preparation
 from .slots import Data, modalities
@@ -52,6 +52,8 @@ class Counts:
     summary
         A row for each modality: ``n_obs``, ``n_features``, ``total`` and ``whole``, whether all values are whole
         numbers.
+    batches
+        Those of each modality that have columns of their own, in this order; empty if batches share columns.
     """
 
     corpus: Corpus
@@ -61,6 +63,7 @@ class Counts:
     has_raw_layer: bool = False
     fractions: dict[str, float] = field(default_factory=dict)
     summary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    batches: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -70,6 +73,7 @@ class Counts:
         raw: bool = False,
         dtype: DTypeLike = np.float32,
         batch_key: str | None = None,
+        batch_effects: bool = False,
         order: Names | None = None,
         scratch: Scratch = None,
         keep_scratch: bool = False,
@@ -89,6 +93,8 @@ class Counts:
             Precision of the counts.
         batch_key
             Column of the batches, where these have not measured the same features.
+        batch_effects
+            Give every batch columns of its own.
         order
             Names of observations and features in the order that the counts shall have. The data must have these and
             no others.
@@ -111,10 +117,14 @@ class Counts:
         if order is not None:
             corpus = _reordered(corpus, (obs_names, features), order)
             obs_names, features = order
-        corpus = in_measured_sets(corpus, obs_names, features, parts, batches(data, batch_key))
+        batch = batches(data, batch_key)
+        each = batch_effects and batch is not None and batch.nunique() > 1
+        corpus = in_measured_sets(corpus, obs_names, features, parts, batch, each=each)
         preparation = {mod: Preparation.of(parts[mod]) for mod in features}
         has_raw_layer = any("counts" in adata.layers for adata in parts.values())
-        return cls(corpus, obs_names, features, preparation, has_raw_layer, fractions(known), summary(known))
+        of_data = fractions(known), summary(known)
+        own = {mod: batch_names(parts[mod], batch) for mod in features} if each else {}
+        return cls(corpus, obs_names, features, preparation, has_raw_layer, *of_data, own)
 
     def warn_empty(self) -> None:
         """Say how many observations have no counts."""

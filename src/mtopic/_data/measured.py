@@ -66,12 +66,16 @@ def measured(adata: AnnData, mod: str, batch: pd.Series) -> pd.DataFrame | None:
     if own.isna().any():
         name = own.index[own.isna()][0]
         raise ValueError(f"{own.isna().sum()} observations of modality {mod!r} are in no batch, the first is {name!r}")
-    table = table.rename(columns=str)
-    names = sorted(own.astype(str).unique())
+    table, names = table.rename(columns=str), batch_names(adata, batch)
     for name in names:
         if name not in table:
             raise ValueError(f"{absent(name, table.columns, 'batch', slot)}; say there which features it measured")
     return table[names]
+
+
+def batch_names(adata: AnnData, batch: pd.Series) -> list[str]:
+    """The batches that have observations of a modality."""
+    return sorted(batch.reindex(adata.obs_names).astype(str).unique())
 
 
 def n_observations(adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.int64]:
@@ -105,10 +109,12 @@ def in_measured_sets(
     features: Mapping[str, pd.Index],
     parts: Mapping[str, AnnData],
     batch: pd.Series | None,
+    *,
+    each: bool = False,
 ) -> Corpus:
     """The corpus with columns of their own for all batches of a modality that measured the same features.
 
-    As it is if all measured all.
+    As it is if all measured all. With ``each``, every batch has columns of its own.
     """
     if batch is None:
         return corpus
@@ -118,14 +124,16 @@ def in_measured_sets(
     number = np.full((len(obs_names), len(features)), -1)
     for m, (mod, names) in enumerate(features.items()):
         table = measured(parts[mod], mod, batch)
-        patterns, of_batch = _patterns(table, names)
+        if table is None and each:
+            table = pd.DataFrame(True, names, batch_names(parts[mod], batch))
+        patterns, of_batch = _patterns(table, names, each)
         own = pd.Series(0, parts[mod].obs_names) if table is None else batch.astype(str).map(of_batch)
         number[:, m] = own.reindex(parts[mod].obs_names).reindex(obs_names, fill_value=-1)
         columns.append(np.cumsum(patterns).reshape(patterns.shape) - 1 + sum(map(len, measured_by)))
         columns[-1] = np.where(patterns, columns[-1], -1)
         measured_by += [corpus.blocks[m].start + np.flatnonzero(pattern) for pattern in patterns if pattern.any()]
         modality += [m] * int(patterns.any(axis=1).sum())
-    if len(measured_by) == len(columns) and sum(map(len, measured_by)) == corpus.n_features:
+    if not each and len(measured_by) == len(columns) and sum(map(len, measured_by)) == corpus.n_features:
         return corpus
     sets = MeasuredSets(np.concatenate(measured_by), np.cumsum([0, *map(len, measured_by)]), np.array(modality))
 
@@ -152,10 +160,12 @@ def _rewritten(corpus: Corpus, of: Callable[[slice, csr_array], csr_array], n_co
         corpus.remove_files()
 
 
-def _patterns(table: pd.DataFrame | None, names: pd.Index) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """What batches measured, patterns × features ``names``, and the pattern of each batch."""
+def _patterns(table: pd.DataFrame | None, names: pd.Index, each: bool) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """What batches measured, patterns × features ``names``, and the pattern of each batch; ``each`` has its own."""
     if table is None:
         return np.ones((1, len(names)), bool), {}
+    if each:
+        return table.loc[names].to_numpy().T, {str(batch): number for number, batch in enumerate(table)}
     known: dict[bytes, int] = {}
     values = table.loc[names].to_numpy()
     of_batch = {

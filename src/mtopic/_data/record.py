@@ -24,6 +24,7 @@ REMOVED = (
     "topic_shares",
     "modality_shares",
     "modality_agreement",
+    "batch_effects",
     *(f"{of}_{name}" for of in ("topics", "signatures") for name in ("sd", "low", "high")),
 )
 """Tables of ``obsm`` and ``varm`` that belong to one fit under these very names, and go with it."""
@@ -42,6 +43,8 @@ class Params:
         A number, or by modality a number or a table with a column ``eta``.
     count_scale
         What a unit of the data counts for.
+    batch_strengths
+        How strongly effects of batches are drawn to none, by modality; None without effects.
     spatial_key, radius, n_neighbors, neighbors_method, neighbors_key, library_key, bandwidth
         Who is a neighbour, as for `sMTM`.
     stored_graph
@@ -67,6 +70,7 @@ class Params:
     seed: int | None = None
     n_init: int | None = None
     batch_key: str | None = None
+    batch_strengths: Mapping[str, float] | None = None
     spatial_key: str | None = None
     radius: float | None = None
     n_neighbors: int | None = None

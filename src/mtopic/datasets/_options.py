@@ -10,12 +10,12 @@ from mtopic._data.names import look_up
 
 from ._tissue import TISSUES
 
-GRADIENT_CONCENTRATION, DEFAULT_DEPTH = 2.0, 500.0
+GRADIENT_CONCENTRATION, DEFAULT_DEPTH, DEFAULT_BATCH_EFFECT = 2.0, 500.0, 0.5
 
 ByModality: TypeAlias = float | Mapping[str, float] | None
 
 
-def check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int) -> None:
+def check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_sections: int, n_batches: int) -> None:
     if n_topics < 2:
         raise ValueError(f"n_topics={n_topics}: a mixture needs at least 2 topics")
     if n_obs < 1:
@@ -23,6 +23,10 @@ def check_sizes(n_obs: int, n_topics: int, modalities: dict[str, int], n_section
     if not 1 <= n_sections <= n_obs:
         raise ValueError(
             f"n_sections={n_sections}: there must be at least 1 section, and an observation ({n_obs}) for each"
+        )
+    if not 1 <= n_batches <= n_obs:
+        raise ValueError(
+            f"n_batches={n_batches}: there must be at least 1 batch, and an observation ({n_obs}) for each"
         )
     if not modalities:
         raise ValueError("modalities is empty: name at least one, such as {'rna': 300}")
@@ -71,6 +75,17 @@ def overdispersions_of(overdispersion: ByModality, modalities: dict[str, int]) -
                 f"overdispersion of modality {mod!r} is {value}: counts vary at least as multinomial ones, which is 1"
             )
     return factors
+
+
+def batch_effects_of(batch_effects: ByModality, modalities: dict[str, int], n_batches: int) -> dict[str, float]:
+    """Standard deviation of the logarithms of factors, by modality."""
+    if batch_effects is not None and n_batches == 1:
+        raise ValueError(f"batch_effects={batch_effects!r} with one batch: give n_batches, or leave it out")
+    spreads = _by_modality(batch_effects, DEFAULT_BATCH_EFFECT, modalities, "batch_effects")
+    for mod, value in spreads.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"batch_effects of modality {mod!r} is {value}: a standard deviation is 0 or more")
+    return spreads
 
 
 def unresolved_of(

@@ -38,6 +38,8 @@ def simulate(
     concentration: float | None = None,
     resolved: Mapping[str, Sequence[int]] | None = None,
     overdispersion: float | Mapping[str, float] | None = None,
+    n_batches: int = 1,
+    batch_effects: float | Mapping[str, float] | None = None,
     rng: int | np.random.Generator = 0,
 ) -> MuData:
     """Draw multimodal counts from the topic model itself, on a tissue or as dissociated cells.
@@ -86,6 +88,11 @@ def simulate(
         How many times the variance of a count exceeds the multinomial one with the same total, for all modalities or by
         modality; 1 where not given. The counts are then Dirichlet-multinomial. A count varies most if all counts of the
         observation are of one feature. So it is where their total is not larger than this number.
+    n_batches
+        Number of batches; each observation is in one of them, at random.
+    batch_effects
+        Standard deviation of the logarithms of the factors by which a batch reads more of a feature than another, for
+        all modalities or by modality; 0.5 where not given. Factors are log-normal.
     {rng}
 
     Returns
@@ -97,6 +104,8 @@ def simulate(
         - ``obsm["true_topics"]``: n_obs × n_topics table of float64, rows sum to 1,
         - ``mdata[mod].varm["true_signatures"]``: features × n_topics table of float64, columns sum to 1,
         - ``obs["section"]``: categorical (only if ``n_sections > 1``),
+        - ``obs["batch"]`` and, for each modality, ``varm["true_batch_effects"]``: categorical, and a table of float64,
+          features × batches (only if ``n_batches > 1``),
         - ``obs["region"]``: categorical (only on a "sharp" tissue); a region may run through several sections,
         - ``obs["scattered"]``: bool, whether the spot differs from its surroundings (only on a "scattered" tissue).
 
@@ -106,7 +115,8 @@ def simulate(
         If a number is out of its range, ``tissue`` is none of the above or is given with ``spatial=False``, the missing
         shares would leave observations with no modality, or ``resolved`` names a topic twice.
     KeyError
-        If ``depth``, ``missing``, ``resolved`` or ``overdispersion`` names a modality that is not simulated.
+        If ``depth``, ``missing``, ``resolved``, ``overdispersion`` or ``batch_effects`` names a modality that is not
+        simulated.
 
     Examples
     --------
@@ -118,13 +128,14 @@ def simulate(
     ['topic_1', 'topic_2', 'topic_3', 'topic_4']
     """
     modalities = dict(DEFAULT_MODALITIES if modalities is None else modalities)
-    options.check_sizes(n_obs, n_topics, modalities, n_sections)
+    options.check_sizes(n_obs, n_topics, modalities, n_sections, n_batches)
     options.check_tissue(tissue, spatial)
     concentration = options.concentration_of(concentration, n_topics, tissue)
     depths = options.depths_of(depth, modalities)
     n_missing = options.numbers_missing_of(missing or {}, modalities, n_obs)
     unresolved = options.unresolved_of(resolved or {}, modalities, n_topics)
     overdispersions = options.overdispersions_of(overdispersion, modalities)
+    spreads = options.batch_effects_of(batch_effects, modalities, n_batches)
     rng = np.random.default_rng(rng)
 
     names = pd.Index([f"{'spot' if spatial else 'cell'}_{d}" for d in range(n_obs)])
@@ -133,12 +144,20 @@ def simulate(
     places = tissue_places(spots) if spatial else np.empty((n_obs, 0))
     proportions, labels = TISSUES[tissue if spatial else "noise"](places, n_topics, concentration, rng)
     present = _present(n_missing, n_obs, rng) if missing else dict.fromkeys(modalities, np.arange(n_obs))
-    parts = {}
+    batch = rng.integers(n_batches, size=n_obs) if n_batches > 1 else np.zeros(n_obs, np.int64)
+    batches, parts = [f"batch_{b + 1}" for b in range(n_batches)], {}
     for mod, n_features in modalities.items():
         signatures = _signatures(n_features, n_topics, rng)
         signatures[unresolved[mod]] = signatures[unresolved[mod][:1]]
-        x = _counts(proportions[present[mod]], signatures, depths[mod], overdispersions[mod], rng)
+        factors = rng.lognormal(0, spreads[mod], (n_batches, n_features)) if n_batches > 1 else np.ones((1, n_features))
+        how, own = (depths[mod], overdispersions[mod], rng), batch[present[mod]]
+        blocks = [
+            _counts(proportions[present[mod]][own == b], _read(signatures, factors[b]), *how) for b in range(n_batches)
+        ]
+        x = vstack(blocks, format="csr")[np.argsort(np.argsort(own, kind="stable"))]
         parts[mod] = _modality(x, names[present[mod]], _feature_names(mod, n_features), signatures)
+        if n_batches > 1:
+            parts[mod].varm["true_batch_effects"] = pd.DataFrame(factors.T, parts[mod].var_names, batches)
     with quiet_mudata():
         mdata = MuData(parts)
     order = names.get_indexer(mdata.obs_names)  # mudata has an order of its own
@@ -148,6 +167,8 @@ def simulate(
     if n_sections > 1:
         categories = [f"section_{i + 1}" for i in range(n_sections)]
         mdata.obs["section"] = pd.Categorical.from_codes(sections[order], categories)
+    if n_batches > 1:
+        mdata.obs["batch"] = pd.Categorical.from_codes(batch[order], batches)
     for name, values in labels.items():
         mdata.obs[name] = values[order]
     return mdata
@@ -175,6 +196,12 @@ def _signatures(n_features: int, n_topics: int, rng: np.random.Generator) -> Dou
     shape[np.repeat(np.arange(n_topics), n_markers), markers] = MARKER_CONCENTRATION
     weights = rng.standard_gamma(shape)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _read(signatures: Double, factors: Double) -> Double:
+    """Signatures as a batch reads them."""
+    read = signatures * factors
+    return np.asarray(read / read.sum(axis=1, keepdims=True))
 
 
 def _counts(

@@ -1,6 +1,7 @@
 """The inference core: arrays in, arrays out."""
 
 from .backend import Array, Backend, Double
+from .batch_effects import BatchEffects
 from .corpus import Corpus
 from .fit import Fit, State
 from .frequency_prior import by_frequency
@@ -8,5 +9,5 @@ from .measured_sets import EVERYTHING, MeasuredSets
 from .posterior import Posterior, initial
 from .spatial import Correction, NeighbourPrior, SpatialTerm
 
-__all__ = ["EVERYTHING", "Array", "Backend", "Corpus", "Correction", "Double", "Fit", "MeasuredSets", "NeighbourPrior"]
-__all__ += ["Posterior", "SpatialTerm", "State", "by_frequency", "initial"]
+__all__ = ["EVERYTHING", "Array", "Backend", "BatchEffects", "Corpus", "Correction", "Double", "Fit", "MeasuredSets"]
+__all__ += ["NeighbourPrior", "Posterior", "SpatialTerm", "State", "by_frequency", "initial"]

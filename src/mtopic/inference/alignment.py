@@ -34,8 +34,10 @@ class Group:
     """Of the sets that it has measured, one of each modality."""
     features: NDArray[np.int64]
     """Of these columns."""
+    factors: Double
+    """Of these columns, by effects of batches."""
     posterior: Posterior
-    """Of the group alone, with signatures that no other has a part in."""
+    """Of the group alone, with signatures that no other has a part in, as its batch reads them."""
 
     def counts(self) -> Array:
         """The expected counts of topics, columns × K."""
@@ -72,7 +74,7 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     finds topics by itself, and those become one that make the common counts most likely.
     """
     corpus, sets = posterior.corpus, posterior.corpus.measured_sets
-    if not isinstance(sets, MeasuredSets):
+    if not isinstance(sets, MeasuredSets) or sets.is_complete:
         return posterior, 0.0
     groups, passes = _groups(posterior, sets), UPDATES + 1.0
     if _are_right(_pairings(groups, corpus)):
@@ -86,7 +88,8 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     for group, pairing in zip(groups, _pairings(groups, corpus), strict=True):
         gamma[group.rows] = group.posterior.gamma[:, pairing.order]
         counts[group.columns] += group.counts()[:, pairing.order]
-    lam, _ = sets.most_likely(counts, np.ones_like(posterior.lam), posterior.eta, corpus.blocks, np.log)
+    begun = np.ones_like(posterior.lam), posterior.eta, corpus.blocks, np.log, posterior.effects
+    lam, *_ = sets.most_likely(counts, *begun)
     return replace(posterior, gamma=gamma, lam=lam), passes
 
 
@@ -114,12 +117,14 @@ def _belongs(pattern: NDArray[np.bool_], measured: NDArray[np.bool_], sets: Meas
 def _group(posterior: Posterior, sets: MeasuredSets, rows: NDArray[np.intp], measured: NDArray[np.bool_]) -> Group:
     columns = np.flatnonzero(np.repeat(measured, np.diff(sets.offsets)))
     part = replace(posterior, corpus=posterior.corpus.part(rows), gamma=posterior.gamma[rows])
-    return Group(rows, columns, sets.features[columns], part.of_sets(np.flatnonzero(measured).tolist()).relearned())
+    own = replace(part.of_sets(np.flatnonzero(measured).tolist()), effects=None)
+    factors = np.ones(columns.size) if posterior.effects is None else posterior.effects.factors[columns]
+    return Group(rows, columns, sets.features[columns], factors, own.relearned())
 
 
 def _pairings(groups: Sequence[Group], corpus: Corpus) -> list[Pairing]:
     """Of each group: first that with most counts, then always the one that has most in common with those before."""
-    counts = [group.counts().astype(np.float64) for group in groups]
+    counts = [group.counts() / group.factors[:, None] for group in groups]
     by_feature = np.zeros((len(groups), corpus.n_features))
     for totals, group, own in zip(by_feature, groups, counts, strict=True):
         totals[group.features] = own.sum(axis=1)

@@ -64,11 +64,15 @@ class Backend(Threads):
         self._run(expectations.expected_topics, len(gamma), totals, prior, gamma, t, bound)
         return t, bound
 
-    def signatures(self, lam: Array, blocks: Sequence[slice], *, of_means: bool) -> Array:
-        """The mean of β, or exp(E log β), of modalities with the rows ``blocks`` of λ, each row scaled."""
+    def signatures(self, lam: Array, blocks: Sequence[slice], read: Array | None = None, *, of_means: bool) -> Array:
+        """The mean of β, or exp(E log β), of modalities with the rows ``blocks`` of λ, each row scaled.
+
+        Shares are those of ``read``: λ, or λ times how much is read of each row, which its scale takes away.
+        """
+        read = lam if read is None else read
         b = np.empty((len(lam), expectations.padded(lam.shape[1])), lam.dtype)
         for block in blocks:
-            one, total = lam[block], self.column_sums(lam[block])
+            one, total = lam[block], self.column_sums(read[block])
             kernel = expectations.mean_signatures if of_means else expectations.expected_signatures
             self._run(kernel, len(one), one, total if of_means else digamma(total), b[block])
         return b
@@ -141,10 +145,10 @@ class Backend(Threads):
         return out
 
     def merged_in_sets(
-        self, pairs: NDArray[np.int64], by_feature: Double, by_set: Double, features: Sequence[NDArray[np.int64]]
+        self, pairs: NDArray[np.int64], by_feature: Double, by_set: Double, measured: csr_array
     ) -> Double:
-        """The likelihood of the counts of topics i and j together; each set has measured its ``features`` only."""
-        out, of_sets = np.empty(len(pairs)), (np.concatenate(features), np.cumsum([0, *map(len, features)]))
+        """The likelihood of the counts of topics i and j together; ``measured``, sets × V, has features of each set."""
+        out, of_sets = np.empty(len(pairs)), (measured.indices.astype(np.int64), measured.indptr.astype(np.int64))
         self._run(merging.merged_in_sets, len(pairs), pairs, by_feature, by_set, *of_sets, out)
         return out
 

@@ -68,7 +68,7 @@ def _explained(posterior: Posterior) -> Double:
     theta = _proportions(posterior).astype(np.float64)
     summed, posterior, sums = posterior.corpus.summed, posterior.one_modality_per_set(), []
     for block in posterior.corpus.blocks:
-        x, lam = csr_array(posterior.corpus.rows[:, block]), posterior.lam[block].astype(np.float64)
+        x, lam = csr_array(posterior.corpus.rows[:, block]), posterior.lam_as_read()[block].astype(np.float64)
         mean = lam.sum(axis=1) / lam.sum()
         sums.append(posterior.backend.explained(x, theta, lam / lam.sum(axis=0), mean).sum(axis=0))
     return summed(np.column_stack(sums))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from . import priors, schedule
 from .alignment import aligned
 from .backend import Array
+from .batch_effects import BatchEffects
 from .cluster import backend
 from .corpus import Corpus
 from .momentum import Momentum
@@ -74,6 +75,8 @@ class Fit:
         plain |= {"momentum": self._momentum.t, "corrected": self._own is not of.gamma}
         arrays = {"gamma": of.gamma, "lambda": of.lam} | {name: np.array(plain.pop(name)) for name in TRACES}
         arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
+        if of.effects is not None:
+            arrays |= {"effects/factors": of.effects.factors, "effects/strengths": of.effects.strengths}
         if plain["corrected"]:
             arrays["gamma_uncorrected"] = self._own
         if self._momentum.before is not None:
@@ -87,7 +90,10 @@ class Fit:
         known |= {**arrays, **plain}
         known |= {name: arrays[name].tolist() for name in TRACES}
         of = (known[name] for name in ("gamma", "lambda", *OF_THE_POSTERIOR))
-        known["posterior"] = Posterior(corpus, *of)
+        posterior = Posterior(corpus, *of)
+        if "effects/factors" in arrays:
+            posterior.effects = BatchEffects(arrays["effects/factors"], arrays["effects/strengths"])
+        known["posterior"] = posterior
         fit = cls(**{one.name: known[one.name] for one in fields(cls)})
         corrected, t = "gamma_uncorrected" in arrays, plain.get("momentum", 1.0)  # as files of earlier versions have it
         fit._own = arrays["gamma_uncorrected"] if plain.get("corrected", corrected) else fit.posterior.gamma
@@ -113,7 +119,7 @@ class Fit:
 
     def begin_at(self, other: "Fit", share: float, max_rounds: int) -> None:
         """Go on, refining, from the signatures and learned priors of a fit to this share of the counts."""
-        now = replace(self.posterior, lam=other.posterior.lam)
+        now = replace(self.posterior, lam=other.posterior.lam, effects=other.posterior.effects)
         if self.learns_alpha:
             now.alpha = other.posterior.alpha
         if self.learns_eta:
@@ -228,8 +234,8 @@ class Fit:
         if isinstance(spatial, Correction):
             known = own if plan.start else now.gamma  # nothing is known of the neighbours before the first E-step
             gamma = spatial(own, known, now.backend, isolated=plan.isolated)
-        lam, observed = explorer.m_step(gamma, now.family)
-        after = replace(now, gamma=gamma, lam=lam)
+        lam, observed, effects = explorer.m_step(gamma, now.family)
+        after = replace(now, gamma=gamma, lam=lam, effects=effects)
         return after, own, after.bound(observed), rounds + 1
 
     def _commit(

@@ -13,5 +13,5 @@ def by_frequency(counts: Corpus, shares: Sequence[float] | Double, n_topics: int
     """η of each feature: of the counts that a topic would have if all were alike, the share of the modality."""
     by_column = counts.by_column.reshape(-1, 1)
     begun = np.ones((counts.n_features, 1))
-    expected, _ = counts.measured_sets.most_likely(by_column, begun, LOWEST, counts.blocks, np.log)
+    expected, *_ = counts.measured_sets.most_likely(by_column, begun, LOWEST, counts.blocks, np.log)
     return np.maximum(LOWEST, np.repeat(shares, np.diff(counts.offsets)) * expected[:, 0] / n_topics)

@@ -8,13 +8,15 @@ features are expected there.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from .backend import Array, Double
+from .batch_effects import BatchEffects, bound, likelier_strength, most_likely_factors
 from .priors import Prior, by_row, part, total
 
 ROUNDS = 20
@@ -59,17 +61,20 @@ class EverythingMeasured:
         return variances
 
     def most_likely(
-        self, counts: Array, lam: Array, eta: Prior, blocks: list[slice], expected_log: Logarithm
-    ) -> tuple[Array, Double]:
-        """λ from ``counts`` of topics in each column, overwritten, and what else the bound of each modality has."""
-        counts += by_row(eta, counts.dtype)
-        return counts, np.zeros(len(blocks))
+        self,
+        counts: Array,
+        lam: Array,
+        eta: Prior,
+        blocks: list[slice],
+        expected_log: Logarithm,
+        effects: BatchEffects | None = None,
+    ) -> tuple[Array, Double, BatchEffects | None]:
+        """λ from ``counts`` of topics in each column, overwritten; what else the bound of each modality has; effects.
 
-    def permuted(
-        self, order: NDArray[np.intp], offsets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.intp], "EverythingMeasured"]:
-        """The columns in a new order: features in ``order``, and modalities from ``offsets`` on."""
-        return order, self
+        Effects of batches, if there are any, are learned with λ.
+        """
+        counts += by_row(eta, counts.dtype)
+        return counts, np.zeros(len(blocks)), None
 
 
 EVERYTHING = EverythingMeasured()
@@ -113,36 +118,52 @@ class MeasuredSets(EverythingMeasured):
         return 1 / known
 
     def most_likely(
-        self, counts: Array, lam: Array, eta: Prior, blocks: list[slice], expected_log: Logarithm
-    ) -> tuple[Array, Double]:
-        found, corrections = np.empty(lam.shape, lam.dtype), np.empty(len(blocks))
+        self,
+        counts: Array,
+        lam: Array,
+        eta: Prior,
+        blocks: list[slice],
+        expected_log: Logarithm,
+        effects: BatchEffects | None = None,
+    ) -> tuple[Array, Double, BatchEffects | None]:
+        found, corrections = np.empty(lam.shape, lam.dtype), np.zeros(len(blocks))
         for m, block in enumerate(blocks):
-            gathered, own = self.gathered(m, block, counts), part(eta, block)
+            gathered, own = self.gathered(m, block, counts, effects), part(eta, block)
             found[block] = gathered.most_likely(lam[block], own)
-            corrections[m] = gathered.bound_correction(found[block], own, expected_log)
-        return found, corrections
+            if effects is not None:
+                columns = self.columns_of(m)
+                by_column = counts[columns].sum(axis=1, dtype=np.float64)
+                if effects.learned:
+                    c = likelier_strength(effects.strengths[m], by_column, gathered.in_columns(found[block]))
+                    gathered = gathered.with_factors(found[block], by_column, c)
+                    effects = effects.updated(m, columns, gathered.read.data, c)
+                corrections[m] = bound(gathered.read.data, by_column, effects.strengths[m])
+            corrections[m] += gathered.bound_correction(found[block], own, expected_log)
+        return found, corrections, effects
 
-    def gathered(self, modality: int, block: slice, counts: Array) -> "Gathered":
+    def gathered(self, modality: int, block: slice, counts: Array, effects: BatchEffects | None = None) -> "Gathered":
         """What topics have of the counts of a modality, whose features are ``block``, of columns × K."""
-        n_features, n_topics = block.stop - block.start, counts.shape[1]
-        by_feature, by_set, features = np.zeros((n_features, n_topics)), [], []
-        for s in self.within([modality]):
-            columns = self.blocks[s]
-            features.append(self.features[columns] - block.start)
-            by_feature[features[-1]] += counts[columns]
-            by_set.append(counts[columns].sum(axis=0, dtype=np.float64))
-        return Gathered(by_feature, np.array(by_set), features)
+        columns, sets = self.columns_of(modality), self.within([modality])
+        features = self.features[columns] - block.start
+        ends = self.offsets[[*sets, sets[-1] + 1]] - columns.start
+        factors = np.ones(features.size) if effects is None else effects.factors[columns]
+        read = csr_array((factors, features, ends), shape=(len(sets), block.stop - block.start))
+        by_feature = np.zeros((read.shape[1], counts.shape[1]))
+        for s in sets:
+            by_feature[self.features[self.blocks[s]] - block.start] += counts[self.blocks[s]]
+        by_set = [counts[self.blocks[s]].sum(axis=0, dtype=np.float64) for s in sets]
+        return Gathered(by_feature, np.array(by_set), read)
 
-    def permuted(
-        self, order: NDArray[np.intp], offsets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.intp], EverythingMeasured]:
-        features = np.argsort(order)[self.features]
-        modality = np.searchsorted(offsets, features, side="right") - 1
-        own = np.repeat(np.arange(len(self.modality)), np.diff(self.offsets))
-        columns = np.lexsort((features, own, modality))
-        features, modality, own = features[columns], modality[columns], own[columns]
-        starts = np.flatnonzero(np.diff(modality, prepend=-1) | np.diff(own, prepend=-1))
-        return columns, MeasuredSets(features, np.append(starts, features.size), modality[starts])
+    @property
+    def is_complete(self) -> bool:
+        """Whether every set has all features of its modality."""
+        sizes = np.diff(self.offsets)
+        return all(len(np.unique(self.features[self.columns_of(m)])) == sizes[s] for s, m in enumerate(self.modality))
+
+    def columns_of(self, modality: int) -> slice:
+        """The columns of all sets of a modality."""
+        first, end = np.searchsorted(self.modality, [modality, modality + 1])
+        return slice(int(self.offsets[first]), int(self.offsets[end]))
 
 
 @dataclass(frozen=True)
@@ -151,12 +172,12 @@ class Gathered:
 
     by_feature: Double
     by_set: Double
-    features: list[NDArray[np.int64]]
-    """Those of each set, from 0."""
+    read: csr_array
+    """How much of a feature a set reads, sets × V: 1, or an effect of its batch; none where it was not measured."""
 
     def of(self, topics: list[int]) -> "Gathered":
         """What some of the topics have."""
-        return Gathered(self.by_feature[:, topics], self.by_set[:, topics], self.features)
+        return replace(self, by_feature=self.by_feature[:, topics], by_set=self.by_set[:, topics])
 
     def most_likely(self, lam: Array, eta: Prior) -> Double:
         """λ = η + counts, seen and expected, at the signatures that explain the seen ones best; starts at ``lam``.
@@ -167,18 +188,33 @@ class Gathered:
         shares, added = _shares(lam), by_row(eta, np.float64)
         prior = total(eta, len(lam))
         for _ in range(ROUNDS):
-            before, there = shares, self.by_set / self._measured(shares)
-            shares = (self.by_feature + added) / (prior + self._exposure(there))
+            before, there = shares, self._there(shares)
+            shares = (self.by_feature + added) / (prior + self.read.T @ there)
             shares /= shares.sum(axis=0)
             if np.abs(shares - before).sum(axis=0).max() < TOLERANCE:
                 break
-        return shares * (prior + (self.by_set / self._measured(shares)).sum(axis=0))
+        return shares * (prior + self._there(shares).sum(axis=0))
 
     def expected(self, lam: Array) -> Double:
         """Counts, seen and expected where ``lam`` says what was not seen."""
         shares = _shares(lam)
-        there = self.by_set / self._measured(shares)
-        return self.by_feature + shares * (there.sum(axis=0) - self._exposure(there))
+        there = self._there(shares)
+        seen, exposure = self.read.sign().T @ there, self.read.T @ there
+        as_common = np.divide(seen, exposure, out=np.ones_like(seen), where=exposure > 0)
+        return self.by_feature * as_common + shares * (there.sum(axis=0) - seen)
+
+    def in_columns(self, lam: Array) -> Double:
+        """The counts that are expected in each column if it reads what others do."""
+        shares, own = _shares(lam), np.repeat(np.arange(len(self.by_set)), np.diff(self.read.indptr))
+        return np.asarray((shares[self.read.indices] * self._there(shares)[own]).sum(axis=1))
+
+    def with_factors(self, lam: Array, by_column: Double, strength: float) -> "Gathered":
+        """With the likeliest factors beside ``lam``, of the counts of each column."""
+        shares, read, found = _shares(lam), self.read, np.empty(self.read.nnz)
+        for columns, by_topic in zip(slices(read.indptr), self.by_set, strict=True):
+            beta = shares[read.indices[columns]]
+            found[columns] = most_likely_factors(read.data[columns], by_column[columns], by_topic, beta, strength)
+        return replace(self, read=csr_array((found, read.indices, read.indptr), shape=read.shape))
 
     def bound_correction(self, lam: Array, eta: Prior, expected_log: Logarithm) -> float:
         """What the bound has besides that of a λ that would be η + counts seen.
@@ -189,18 +225,11 @@ class Gathered:
         values = np.asarray(lam, dtype=np.float64)
         log_total = expected_log(values.sum(axis=0))
         unseen = ((values - by_row(eta, np.float64) - self.by_feature) * (expected_log(values) - log_total)).sum()
-        return float((self.by_set * (log_total - expected_log(self._measured(values)))).sum() - unseen)
+        return float((self.by_set * (log_total - expected_log(self.read @ values))).sum() - unseen)
 
-    def _measured(self, values: Double) -> Double:
-        """Sums over the features of each set, sets × K."""
-        return np.array([values[features].sum(axis=0) for features in self.features])
-
-    def _exposure(self, there: Double) -> Double:
-        """Sums over the sets that have a feature, V × K, of ``there``, sets × K."""
-        sums = np.zeros_like(self.by_feature)
-        for features, values in zip(self.features, there, strict=True):
-            sums[features] += values
-        return sums
+    def _there(self, shares: Double) -> Double:
+        """What there was of each topic in each set, sets × K, if it reads a part of the ``shares``."""
+        return np.asarray(self.by_set / (self.read @ shares))
 
 
 def _shares(lam: Array) -> Double:

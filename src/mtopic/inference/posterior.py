@@ -9,6 +9,7 @@ from scipy.special import digamma, gammaln
 
 from . import priors
 from .backend import Array, Backend, Double
+from .batch_effects import BatchEffects
 from .corpus import Corpus
 from .families import FAMILIES
 from .measured_sets import MeasuredSets
@@ -35,6 +36,8 @@ class Posterior:
     backend: Backend = field(default_factory=Backend)
     pseudocounts: Array | None = None
     """What the prior of each observation's proportions has besides α, D × K, if anything."""
+    effects: BatchEffects | None = None
+    """Of batches on the signatures, if they have any."""
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
     @property
@@ -50,8 +53,8 @@ class Posterior:
         gamma, work = zip(*self.backend.of_blocks(self.corpus, _by_row, _e_step, by_row, *common), strict=True)
         return np.concatenate(gamma), float(np.concatenate(work).sum()) / max(1, self.corpus.nnz)
 
-    def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float]:
-        """λ from the responsibilities that ``gamma`` and the signatures imply, and what these add to the `bound`.
+    def m_step(self, gamma: Array, family: str | None = None) -> tuple[Array, float, BatchEffects | None]:
+        """λ from the responsibilities that ``gamma`` and the signatures imply, what these add to the `bound`, effects.
 
         The bound is that of another ``family`` if one is given.
         """
@@ -60,9 +63,9 @@ class Posterior:
         corpus = self.corpus
         by_modality = corpus.summed(np.array([by_column[block].sum() for block in corpus.column_blocks]))
         expected_log = FAMILIES[family or self.family].expected_log
-        args = self.lam, self.eta, corpus.blocks, expected_log
-        lam, corrections = corpus.measured_sets.most_likely(counts, *args)
-        return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections)
+        args = self.lam, self.eta, corpus.blocks, expected_log, self.effects
+        lam, corrections, effects = corpus.measured_sets.most_likely(counts, *args)
+        return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections), effects
 
     def relearned(self) -> "Posterior":
         """The same with λ by γ alone: begun at λ it would keep what other observations have taught it."""
@@ -92,8 +95,13 @@ class Posterior:
         """The expectation of the signatures, each column scaled by its largest topic."""
         if self._signatures is None:
             of = self.one_modality_per_set()
-            self._signatures = self.backend.signatures(of.lam, of.corpus.blocks, of_means=self.family == "collapsed")
+            of_means = self.family == "collapsed"
+            self._signatures = self.backend.signatures(of.lam, of.corpus.blocks, of.lam_as_read(), of_means=of_means)
         return self._signatures
+
+    def lam_as_read(self) -> Array:
+        """λ times the factors of the batches, where every measured set is a modality of its own."""
+        return self.lam if self.effects is None else self.lam * self.effects.factors.astype(self.lam.dtype)[:, None]
 
     def one_modality_per_set(self) -> "Posterior":
         """The same with every measured set as a modality of its own: for all that leaves λ as it is."""
@@ -111,7 +119,9 @@ class Posterior:
         offsets = np.cumsum([0, *(block.stop - block.start for block in blocks)])
         corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
         features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
-        return replace(of, corpus=corpus, lam=of.lam[features], eta=priors.part(of.eta, features))
+        effects = of.effects and replace(of.effects, factors=of.effects.factors[features])
+        eta = priors.part(of.eta, features)
+        return replace(of, corpus=corpus, lam=of.lam[features], eta=eta, effects=effects)
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
@@ -144,7 +154,7 @@ class Posterior:
         Of every prediction, the share ``common`` is that of the features' frequencies instead.
         """
         of = self.one_modality_per_set()
-        theta, lam = of.gamma / of.gamma.sum(axis=1, keepdims=True), of.lam
+        theta, lam = of.gamma / of.gamma.sum(axis=1, keepdims=True), of.lam_as_read()
         if common:
             theta = np.column_stack([(1 - common) * theta, np.full(len(theta), common)])
             lam = np.column_stack([lam, of.corpus.by_column + of.eta])
@@ -160,13 +170,35 @@ class Posterior:
 
 
 def initial(
-    corpus: Corpus, n_topics: int, rng: np.random.Generator, alpha: Prior, eta: Prior, family: str = "variational"
+    corpus: Corpus,
+    n_topics: int,
+    rng: np.random.Generator,
+    alpha: Prior,
+    eta: Prior,
+    family: str = "variational",
+    *,
+    effects: bool = False,
 ) -> Posterior:
-    """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features by modality in double precision."""
+    """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features by modality in double precision.
+
+    With ``effects`` all that tells batches apart is taken for effects, until topics explain it.
+    """
     drawn = [rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks]
     lam = np.ascontiguousarray(np.concatenate(drawn))
     gamma = np.full((corpus.n_obs, n_topics), alpha)
-    return Posterior(corpus, gamma, lam, alpha, eta, family)
+    found = _of_one_topic(corpus) if effects and isinstance(corpus.measured_sets, MeasuredSets) else None
+    return Posterior(corpus, gamma, lam, alpha, eta, family, effects=found)
+
+
+def _of_one_topic(corpus: Corpus) -> BatchEffects:
+    """What effects are if all observations are alike."""
+    counts: Array = corpus.by_column[:, None]
+    lam: Array = np.ones((corpus.n_features, 1))
+    effects: BatchEffects | None = BatchEffects.none(len(counts), len(corpus.blocks))
+    for _ in range(UPDATES):
+        lam, _, effects = corpus.measured_sets.most_likely(counts, lam, priors.LOWEST, corpus.blocks, np.log, effects)
+    assert effects is not None
+    return effects
 
 
 def _by_row(block: Corpus) -> csr_array:

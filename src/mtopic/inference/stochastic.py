@@ -72,7 +72,7 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
     counts, _ = sample.statistics(t)
     moved = np.empty_like(sample.lam) if out is None else out
     for m, block in enumerate(corpus.blocks):
-        expected = sets.gathered(m, block, counts).expected(sample.lam[block])
+        expected = sets.gathered(m, block, counts, sample.effects).expected(sample.lam[block])
         added = rate * priors.by_row(priors.part(sample.eta, block), real)
         moved[block] = keep * sample.lam[block] + (scale * expected + added)
     return moved
@@ -105,11 +105,14 @@ def initial_signatures(
         _, _, done = svi_step(many, batch, (1 + step) ** -0.6, ROUNDS, rtol=1e-2, out=many.lam)
         many.update(many.gamma, many.lam)
         passes += EXCESS * done
-    if not isinstance(corpus.measured_sets, MeasuredSets):
+    sets = corpus.measured_sets
+    if not isinstance(sets, MeasuredSets) or sets.is_complete:
         return in_order(posterior, merged(many, posterior.n_topics)), passes
     gamma, done = many.e_step(np.ones((corpus.n_obs, n_topics), dtype), ROUNDS, rtol=1e-2)
     counts, _ = many.statistics(many.topics(gamma)[0])
-    lam = merged_in_sets(many, corpus.measured_sets, posterior.n_topics, counts)
+    if many.effects is not None:
+        counts /= many.effects.factors[:, None].astype(dtype)
+    lam = merged_in_sets(many, sets, posterior.n_topics, counts)
     return in_order(posterior, lam), passes + EXCESS * (done + 1)
 
 
@@ -166,7 +169,7 @@ def merged_in_sets(posterior: Posterior, sets: MeasuredSets, n_topics: int, coun
     def likelihood(pairs: NDArray[np.int64]) -> Double:
         total = np.zeros(len(pairs))
         for part, weight in zip(parts, corpus.modality_weights, strict=True):
-            total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_set, part.features)
+            total += weight * posterior.backend.merged_in_sets(pairs, part.by_feature, part.by_set, part.read)
         return total
 
     def add(i: int, j: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .backend import Backend, Double
+from .backend import Array, Backend, Double
 from .corpus import Corpus
 from .posterior import Posterior
 
@@ -18,7 +18,7 @@ from .posterior import Posterior
 def moments(fitted: Posterior) -> tuple[Double, Double]:
     """Mean and variance of θ, D × K each."""
     fitted = fitted.one_modality_per_set()
-    corpus, lam = fitted.corpus, fitted.lam.astype(np.float64)
+    corpus, lam = fitted.corpus, fitted.lam_as_read().astype(np.float64)
     gamma = fitted.gamma.astype(np.float64)
     modality = np.repeat(np.arange(len(corpus.blocks)), np.diff(corpus.offsets))
     totals = np.array([lam[block].sum(axis=0) for block in corpus.blocks])
@@ -51,7 +51,7 @@ def _moments(
 
 def signature_variance(fitted: Posterior, weights: Double) -> Double:
     """Variance of each feature's share in each topic, V × K, with θ known; ``weights`` of counts by modality."""
-    beta, sets = _means(fitted), fitted.corpus.measured_sets
+    beta, sets = _means(fitted.lam, fitted.corpus.blocks), fitted.corpus.measured_sets
     relative = _relative_variance(fitted.one_modality_per_set(), sets.of_modalities(weights))
     variance, eta = beta**2 * sets.pooled(relative, len(beta)), np.broadcast_to(fitted.eta, len(beta))
     for block in fitted.corpus.blocks:
@@ -60,17 +60,17 @@ def signature_variance(fitted: Posterior, weights: Double) -> Double:
     return variance
 
 
-def _means(fitted: Posterior) -> Double:
+def _means(lam: Array, blocks: list[slice]) -> Double:
     """Mean signatures, V × K."""
-    beta = np.empty(fitted.lam.shape)
-    for block in fitted.corpus.blocks:
-        beta[block] = fitted.lam[block] / fitted.lam[block].sum(axis=0, dtype=np.float64)
+    beta = np.empty(lam.shape)
+    for block in blocks:
+        beta[block] = lam[block] / lam[block].sum(axis=0, dtype=np.float64)
     return beta
 
 
 def _relative_variance(fitted: Posterior, modality_weights: Double) -> Double:
     """Variance of each feature's share over its square, V × K, without that the shares sum to 1."""
-    beta, variance = _means(fitted), np.empty(fitted.lam.shape)
+    beta, variance = _means(fitted.lam_as_read(), fitted.corpus.blocks), np.empty(fitted.lam.shape)
     theta = fitted.gamma / fitted.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     weights = np.repeat(modality_weights, np.diff(fitted.corpus.offsets))
     eta = np.broadcast_to(fitted.eta, len(beta)).astype(np.float64)

@@ -57,7 +57,7 @@ def _run(
     warn_zero_weight_only(given)
     rng = np.random.default_rng(settings.seed)
     seeds = [int(child.integers(2**63)) for child in rng.spawn(settings.n_init)]
-    posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference)
+    posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference, effects=settings.batch_effects)
     learns = weights is None or settings.smooths_by_prior or settings.eta_by_frequency
     if not settings.raw and counts.has_raw_layer and learns:
         order = counts.obs_names, counts.features
@@ -79,6 +79,7 @@ def read_counts(
         raw=raw,
         dtype=settings.precision,
         batch_key=settings.batch_key,
+        batch_effects=settings.batch_effects,
         order=order,
         scratch=settings.scratch,
         keep_scratch=settings.keep_scratch,

@@ -12,15 +12,16 @@ from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
 from mtopic._data.counts import Counts, Scratch
 from mtopic._data.in_rows import raw_counts_in_rows
-from mtopic._data.names import topic_name, unique
+from mtopic._data.names import look_up, topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
 from mtopic._data.slots import find_signatures, modalities, with_signatures
-from mtopic.inference import Backend, Corpus, Posterior
+from mtopic.inference import Backend, BatchEffects, Corpus, Posterior
 from mtopic.inference.cluster import backend
 from mtopic.inference.priors import by_row, total
 
+from .batch_effects import of_columns
 from .model import Model
 from .priors import alpha_of_topics, eta_of_features
 
@@ -35,6 +36,8 @@ class Fitted:
     """What the counts of each modality had seen that the fit was made of."""
     params: Params
     """What the fit was made with."""
+    batch_factors: dict[str, pd.DataFrame] | None = None
+    """How much more of each feature a batch reads, features × batches; None without effects of batches."""
 
     @classmethod
     def of(cls, source: Model | Data, prefix: str | None) -> Self:
@@ -48,8 +51,8 @@ class Fitted:
         signatures = {mod: checked_signatures(data, mod, key) for mod in with_signatures(data, key)}
         for mod, table in signatures.items():
             record.warn_other_features(data, head, mod, len(table))
-        preparation = {mod: Preparation.of(parts[mod]) for mod in signatures}
-        return cls(signatures, preparation, record.read_params(data, head))
+        preparation, params = {mod: Preparation.of(parts[mod]) for mod in signatures}, record.read_params(data, head)
+        return cls(signatures, preparation, params, exported_factors(data, head, params, list(signatures)))
 
     @classmethod
     def of_model(cls, model: Model, prefix: str | None) -> Self:
@@ -60,7 +63,7 @@ class Fitted:
             raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() first")
         topics = [topic_name(k) for k in range(model.n_topics)]
         signatures = {mod: pd.DataFrame(lam.T, model.features[mod], topics) for mod, lam in model.lambda_.items()}
-        return cls(signatures, model.preparation, Params.of(model.params()))
+        return cls(signatures, model.preparation, Params.of(model.params()), model.batch_factors)
 
     @property
     def topics(self) -> pd.Index:
@@ -86,13 +89,44 @@ class Fitted:
             )
         return weights
 
-    def posterior(self, corpus: Corpus, features: Mapping[str, pd.Index], backend: Backend) -> Posterior:
-        """The signatures of these features, and counts of which nothing has been inferred yet."""
+    def posterior(
+        self, corpus: Corpus, features: Mapping[str, pd.Index], batches: Mapping[str, list[str]], backend: Backend
+    ) -> Posterior:
+        """The signatures of these features, and counts of which nothing has been inferred yet.
+
+        Effects of batches that are not of the fit are NaN.
+        """
         tables = [self.signatures[mod].loc[names] for mod, names in features.items()]
         lam = np.concatenate([table.to_numpy(dtype=corpus.dtype) for table in tables])
         gamma = np.ones((corpus.n_obs, lam.shape[1]), corpus.dtype)
         priors = alpha_of_topics(self.params, self.topics), eta_of_features(self.params, features)
-        return Posterior(corpus, gamma, lam, *priors, self.params.inference, backend)
+        effects = effects_of(self.batch_factors, self.params, corpus, features, batches)
+        return Posterior(corpus, gamma, lam, *priors, self.params.inference, backend, effects=effects)
+
+
+def exported_factors(data: Data, head: str, params: Params, mods: list[str]) -> dict[str, pd.DataFrame] | None:
+    """Effects of batches as `export_params` has written them."""
+    if params.batch_strengths is None:
+        return None
+    return {
+        mod: look_up(adata.varm, f"{head}batch_effects", "table", f"varm of modality {mod!r}")
+        for mod, adata in modalities(data).items()
+        if mod in mods
+    }
+
+
+def effects_of(
+    factors: Mapping[str, pd.DataFrame] | None,
+    params: Params,
+    corpus: Corpus,
+    features: Mapping[str, pd.Index],
+    batches: Mapping[str, list[str]],
+) -> BatchEffects | None:
+    """Effects of the batches that columns of the corpus are of, which stay as they are."""
+    if factors is None or params.batch_strengths is None or not batches:
+        return None
+    strengths = np.array([float(params.batch_strengths[mod]) for mod in features])
+    return BatchEffects(of_columns(factors, corpus, features, batches), strengths, learned=False)
 
 
 def own_posterior(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -> tuple[Posterior, Counts]:
@@ -106,8 +140,9 @@ def own_posterior(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -
     gamma = theta.to_numpy() * _concentrations(params, corpus, theta.columns)[:, None]
     alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
-    gamma = gamma.astype(corpus.dtype)
-    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, backend(n_jobs)), counts
+    gamma, factors = gamma.astype(corpus.dtype), exported_factors(data, head, params, list(counts.features))
+    effects = effects_of(factors, params, corpus, counts.features, counts.batches)
+    return Posterior(corpus, gamma, lam, alpha, eta, params.inference, backend(n_jobs), effects=effects), counts
 
 
 def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:
@@ -122,7 +157,8 @@ def _counts_of_fit(
     data: Data, head: str, params: Params, scratch: Scratch = None, *, of_all: bool = False
 ) -> tuple[Corpus, Counts]:
     """The counts with the weights and the scale of the fit, and as they were read."""
-    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key, scratch=scratch)
+    each = params.batch_strengths is not None
+    counts = Counts.read(data, raw=params.raw, batch_key=params.batch_key, batch_effects=each, scratch=scratch)
     record.warn_other_counts(data, head, counts.summary, of_all=of_all)
     weights = weights_of(params, list(counts.features))
     return counts.corpus.scaled(params.count_scale).with_weights(weights), counts

@@ -20,6 +20,7 @@ from mtopic._data.preparation import Preparation
 from mtopic.inference import schedule as schedules
 
 from . import file, state, summary, svi
+from .batch_effects import as_tables
 from .begin import begin
 from .monitor import Callback, Monitor
 from .priors import eta_by_modality
@@ -56,6 +57,12 @@ class Model:
         """λ, topics × features of each modality: Dirichlet parameters of the signatures."""
         of = self._run.fit.posterior
         return {mod: of.lam[block].T for mod, block in zip(self.modalities, of.corpus.blocks, strict=True)}
+
+    @property
+    def batch_factors(self) -> dict[str, pd.DataFrame] | None:
+        """How much more of each feature a batch reads, features × batches of each modality; None without effects."""
+        of = self._run.fit.posterior
+        return None if of.effects is None else as_tables(of.effects.factors, of.corpus, self.features, self.batches)
 
     @property
     def graph(self) -> Graph | None:
@@ -336,7 +343,7 @@ class Model:
         self.batch_key = settings.batch_key
         self.modalities, self.features, self.barcodes = list(counts.features), counts.features, counts.obs_names
         self.preparation: dict[str, Preparation] = counts.preparation
-        self.counts_summary = counts.summary
+        self.counts_summary, self.batches = counts.summary, counts.batches
 
     def _progress(self, total: int, unit: str) -> tqdm:
         starts = self._run.starts

@@ -13,18 +13,21 @@ from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix, row_edges, values
 from mtopic._data.in_rows import ROWS_AT_ONCE, place
 from mtopic._data.layout import lay_out, positions
-from mtopic._data.measured import batches, in_measured_sets, measured, n_features, warn_if_ignored
+from mtopic._data.measured import batch_names, batches, in_measured_sets, measured, n_features, warn_if_ignored
 from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps
 from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference import Backend
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.new_batches import learned_effects
 from mtopic.inference.posterior import Posterior
 
+from .batch_effects import as_tables
 from .fitted import Fitted
 
-FLOOR = 0.5
+FLOOR, ENOUGH = 0.5, 20_000
+"""Of a modality's mass that new data must have; of observations from which effects of batches are learned."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +120,48 @@ class NewCounts:
             names = self.features[mod]
             sizes = n_features(self.parts[mod], mod, self.batch, names)
             prepared[mod] = self.preparation[mod].apply(x, names, mod, sizes)
-        corpus = lay_out(self.obs_names, self.parts, prepared, self.fitted.params.dtype)
-        corpus = in_measured_sets(corpus, self.obs_names, self.features, self.parts, self.batch)
+        corpus, each = lay_out(self.obs_names, self.parts, prepared, self.fitted.params.dtype), bool(self._batches)
+        corpus = in_measured_sets(corpus, self.obs_names, self.features, self.parts, self.batch, each=each)
         weights = self.fitted.weights(list(prepared))
         corpus = corpus.scaled(self.fitted.params.count_scale)
         return corpus if (weights == 1).all() else corpus.with_weights(weights)
 
     def posterior(self, corpus: Corpus, backend: Backend) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""
-        return self.fitted.posterior(corpus, self.features, backend)
+        return self.fitted.posterior(corpus, self.features, self._batches, backend)
+
+    def with_effects(self, backend: Backend) -> Self:
+        """With factors of the batches that the fit has not seen, learned from these observations or enough of them."""
+        batch, known = self.batch, self.fitted.batch_factors
+        if batch is None or known is None:
+            return self
+        seen = set().union(*(table.columns for table in known.values()))
+        new = np.flatnonzero(~batch.astype(str).isin(seen))
+        if not new.size:
+            return self
+        chosen = self.obs_names[np.sort(np.random.default_rng(0).permutation(new)[:ENOUGH])]
+        part = replace(self, obs_names=chosen, parts={mod: _of(adata, chosen) for mod, adata in self.parts.items()})
+        posterior = part.posterior(part.corpus(part.read()), backend)
+        effects = learned_effects(posterior)
+        assert effects is not None
+        of_new = as_tables(effects.factors, posterior.corpus, part.features, part._batches)
+        factors = {
+            mod: table.join(of_new[mod][of_new[mod].columns.difference(table.columns)])
+            for mod, table in known.items()
+            if mod in of_new
+        }
+        return replace(self, fitted=replace(self.fitted, batch_factors={**known, **factors}))
+
+    @property
+    def _batches(self) -> dict[str, list[str]]:
+        """Those of each modality, if they have effects."""
+        if self.batch is None or self.fitted.batch_factors is None:
+            return {}
+        return {mod: batch_names(self.parts[mod], self.batch) for mod in self.features}
+
+
+def _of(adata: AnnData, obs_names: pd.Index) -> AnnData:
+    return adata[adata.obs_names.isin(obs_names)]
 
 
 def _named_as_trained(parts: dict[str, AnnData], fitted: Fitted) -> dict[str, AnnData]:

@@ -65,6 +65,11 @@ class Run:
                 "schedule='original' is variational with fixed priors: make the model with inference='variational' "
                 "and numbers for alpha and eta, or fit with schedule='fast'"
             )
+        if self.fit.posterior.effects is not None:
+            raise ValueError(
+                "schedule='original' knows no effects of batches: make the model with batch_effects=False, or fit with "
+                "schedule='fast'"
+            )
         return chosen
 
     def prepare(
@@ -199,7 +204,8 @@ class Run:
         of, running = self.fit.posterior, self.fit
         alpha = 1 / of.n_topics if running.learns_alpha else of.alpha
         eta = ETA if running.learns_eta else of.eta
-        posterior = initial(of.corpus, of.n_topics, generator(seed, Stream.FURTHER_STARTS), alpha, eta, of.family)
+        rng, effects = generator(seed, Stream.FURTHER_STARTS), of.effects is not None
+        posterior = initial(of.corpus, of.n_topics, rng, alpha, eta, of.family, effects=effects)
         learns = running.learns_alpha, running.learns_eta, running.eta_shares
         fit = Fit(posterior, seed, *learns, count_scale=running.count_scale)
         fit.configure(of.corpus.dtype, 1, running.count_scale)

@@ -20,7 +20,7 @@ from .priors import ETA, Alpha, Eta
 
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 
-KEPT = ("n_topics", "n_jobs", "verbose", "inference", "batch_key", "raw", "dtype", "n_init")
+KEPT = ("n_topics", "n_jobs", "verbose", "inference", "batch_key", "batch_effects", "raw", "dtype", "n_init")
 """What files hold under these names; priors and weights are kept as they were learned."""
 
 WITHOUT_EFFECT = "n_jobs", "verbose", "scratch", "keep_scratch"
@@ -78,6 +78,7 @@ class Settings:
     modality_weights: Weights = "equal"
     n_init: int = 1
     batch_key: str | None = None
+    batch_effects: bool = True
     scratch: str | os.PathLike[str] | None = None
     keep_scratch: bool = False
     spatial: SpatialSettings | None = None
@@ -136,8 +137,8 @@ class Settings:
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any], rng: np.random.Generator) -> Self:
         """The settings that a file holds; a generator that was the seed is the one that the fit goes on with."""
-        seed = rng if kept["seed"] is None else kept["seed"]
-        return cls(**{name: kept[name] for name in KEPT}, seed=seed)
+        seed, known = rng if kept["seed"] is None else kept["seed"], {"batch_effects": False, **kept}
+        return cls(**{name: known[name] for name in KEPT}, seed=seed)
 
 
 def _plain(value: Any) -> Any:

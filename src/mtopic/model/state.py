@@ -55,6 +55,7 @@ def of(model: "Model") -> State:
         "modality_weights": model.modality_weights,
         "fit": fit,
         "counts": model.counts_summary.to_dict(),
+        "batches": model.batches,
         "preparation": [{"steps": done.steps, "scale": done.scale} for done in prepared],
         **model._digests,
     }
@@ -100,7 +101,8 @@ def restore(model: "Model", state: State) -> None:
     in_corpus = None if weights is None or (weights == 1).all() else weights
     corpus = Corpus.without_counts(precision, offsets, in_corpus, *totals, sets)
     summary = pd.DataFrame(settings.get("counts"))  # nothing in files of version 0.1
-    counts = Counts(corpus, pd.Index(arrays["barcodes"]), features, preparation, summary=summary)
+    names = pd.Index(arrays["barcodes"])
+    counts = Counts(corpus, names, features, preparation, summary=summary, batches=settings.get("batches", {}))
     waiting, spatial = settings.get("starts"), settings.get("smtm")
     smoothing = NoSmoothing() if spatial is None else Smoothing.from_state(spatial, arrays, corpus.n_obs)
     model._set(Settings.from_dict(settings, rng), counts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtopic._data.record import Params
+from mtopic.inference import BatchEffects
 
 from .priors import alpha_by_topic, eta_by_feature
 
@@ -47,6 +48,11 @@ def table(model: "Model") -> str:
     return f"<table><caption><b>{type(model).__name__}</b></caption><tbody>{cells}</tbody></table>"
 
 
+def strengths(effects: BatchEffects | None, modalities: list[str]) -> dict[str, float] | None:
+    """How strongly factors of each modality are drawn to 1."""
+    return None if effects is None else dict(zip(modalities, effects.strengths.tolist(), strict=True))
+
+
 def _progress(model: "Model") -> str:
     if not model.fitted:
         return "not fitted"
@@ -79,5 +85,6 @@ def params(model: "Model") -> Params:
         "seed": int(model.seed) if isinstance(model.seed, int | np.integer) else None,
         "n_init": model.n_init if model.n_init > 1 else None,
         "batch_key": model.batch_key,
+        "batch_strengths": strengths(of.effects, model.modalities),
     }
     return Params.of(known | run.smoothing.params(run.schedule))

@@ -1,5 +1,6 @@
 """Plots of topics, signatures and fits."""
 
+from ._batch_effects import batch_effects
 from ._borders import borders
 from ._compare_topics import compare_topics
 from ._composition import composition
@@ -19,6 +20,7 @@ from ._topics import topics
 from ._zscores import zscores
 
 __all__ = [
+    "batch_effects",
     "borders",
     "compare_topics",
     "composition",

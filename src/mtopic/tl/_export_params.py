@@ -104,6 +104,9 @@ def export_params(
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
     _record(model, mdata, head, order, mean_roots(_share(proportions[~empty][:, kept]), names))
+    for mod, table in (model.batch_factors or {}).items():
+        holder = modalities(mdata)[mod]
+        holder.varm[f"{head}batch_effects"] = table.loc[holder.var_names]
     mark_empty(mdata, head, empty)
     if len(parts) > 1:
         mdata.obsm[f"{head}modality_shares"] = shares

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, hstack
 from mtopic._data import Data, graph
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
-from mtopic._data.measured import MEASURED, batches, in_measured_sets, n_features, n_observations
+from mtopic._data.measured import MEASURED, batch_names, batches, in_measured_sets, n_features, n_observations
 from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import coordinates
@@ -86,6 +86,8 @@ class Fold:
         Of features (None: clr) and of modalities, from the training data.
     inferred, scored
         Halves of the held-out counts, prepared.
+    batches
+        Those of each modality, if there are any.
     """
 
     held_out: NDArray[np.bool_]
@@ -93,6 +95,7 @@ class Fold:
     scales: dict[str, np.float32]
     inferred: Corpus
     scored: Corpus
+    batches: dict[str, list[str]]
 
     @classmethod
     def of(cls, counts: MuData, held_out: NDArray[np.bool_], number: int, seed: int, *, prepare: bool) -> "Fold":
@@ -116,8 +119,10 @@ class Fold:
         offsets = np.cumsum([0, *map(len, features.values())])
         corpora = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
         names = counts.obs_names[held_out]
-        inferred, hidden = (in_measured_sets(corpus, names, features, parts, batch) for corpus in corpora)
-        return cls(held_out, weights, scales, inferred, hidden)
+        own = {} if batch is None else {mod: batch_names(adata, batch) for mod, adata in parts.items()}
+        args = names, features, parts, batch
+        inferred, hidden = (in_measured_sets(corpus, *args, each=bool(own)) for corpus in corpora)
+        return cls(held_out, weights, scales, inferred, hidden, own)
 
     def training(self, counts: MuData) -> MuData:
         """The other observations, prepared."""
@@ -143,7 +148,7 @@ class Fold:
     def score(self, model: Model) -> dict[str, float]:
         """Mean log-likelihood of the scored half's counts, of all and by modality, under topics from the other half."""
         with Backend(model.n_jobs) as backend:
-            fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, backend)
+            fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, self.batches, backend)
             sums = completed(fitted, self.scored)
         means = scores(sums, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}

@@ -22,7 +22,7 @@ class MTM(Model):
 
     {Parameters mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
         The latter predicts held-out counts better, above all where they are few.
-    {alpha eta modality_weights n_init batch_key:model scratch keep_scratch}
+    {alpha eta modality_weights n_init batch_key:model batch_effects scratch keep_scratch}
 
     {Attributes alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
     {modalities,features,barcodes preparation}
@@ -61,6 +61,7 @@ class MTM(Model):
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
         n_init: int = 1,
         batch_key: str | None = None,
+        batch_effects: bool = True,
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
     ) -> None:

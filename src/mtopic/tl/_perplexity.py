@@ -68,7 +68,7 @@ def perplexity(
     generator, n_modalities = np.random.default_rng(rng), len(new.parts)
     sums, n_rows = np.zeros((2, n_modalities)), len(new.obs_names) * (1 + n_modalities)
     with Backend(n_jobs) as backend, watched(backend, n_rows, "perplexity", "observation", verbose=verbose):
-        for _, part in new.in_rows():
+        for _, part in new.with_effects(backend).in_rows():
             given, scored = {}, {}
             for mod, x in part.read().items():
                 require_whole(x, mod)

@@ -39,7 +39,7 @@ class sMTM(Model):
         The default also finds ``spatial``.
     {verbose n_jobs neighbors_key neighbors_method library_key bandwidth smoothing strength dtype raw inference alpha}
         Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
-    {eta modality_weights n_init batch_key:model scratch keep_scratch}
+    {eta modality_weights n_init batch_key:model batch_effects scratch keep_scratch}
 
     Attributes
     ----------
@@ -89,6 +89,7 @@ class sMTM(Model):
         modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "equal",
         n_init: int = 1,
         batch_key: str | None = None,
+        batch_effects: bool = True,
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
     ) -> None:

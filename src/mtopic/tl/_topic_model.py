@@ -46,6 +46,7 @@ def topic_model(
     modality_weights: Mapping[str, float] | Literal["auto", "equal"] = "auto",
     n_init: int = 1,
     batch_key: str | None = None,
+    batch_effects: bool = True,
     scratch: str | os.PathLike[str] | None = None,
     keep_scratch: bool = False,
     callback: Callback | None = None,
@@ -75,7 +76,7 @@ def topic_model(
         None: ``"auto"`` for cells and ``"frequency"`` for tissue.
     {modality_weights n_init}
         The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
-    {batch_key:model scratch keep_scratch callback}
+    {batch_key:model batch_effects scratch keep_scratch callback}
     checkpoint
         File to which the model is saved during the fit and at its end. If it is there, the fit goes on from it, to the
         same bits, with the data and options of the call that began it; other ones are refused.
@@ -110,7 +111,12 @@ def topic_model(
     options: dict[str, Any] = {"alpha": alpha, "modality_weights": modality_weights, "dtype": dtype, "n_init": n_init}
     asked: dict[str, Any] = {"inference": inference, "eta": eta}
     options |= {name: value for name, value in asked.items() if value is not None}
-    options |= {"batch_key": batch_key, "scratch": scratch, "keep_scratch": keep_scratch}
+    options |= {
+        "batch_key": batch_key,
+        "batch_effects": batch_effects,
+        "scratch": scratch,
+        "keep_scratch": keep_scratch,
+    }
     options |= {"n_jobs": n_jobs, "verbose": verbose, "seed": rng}
     record.require_writable(data, record.head(key_added), "key_added", key_added)
     model = model_of_raw_counts(data, n_topics, where, how, **options)

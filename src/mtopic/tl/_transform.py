@@ -187,7 +187,7 @@ def _inferred(new: NewCounts, n_jobs: int, verbose: bool) -> tuple[Array, Double
     """γ of all observations without neighbours, and the sum of the counts of each."""
     found, n_obs = [], len(new.obs_names)
     with Backend(n_jobs) as backend, watched(backend, n_obs, "topics", "observation", verbose=verbose):
-        for _, part in new.in_rows():
+        for _, part in new.with_effects(backend).in_rows():
             posterior = part.posterior(part.corpus(part.read()), backend)
             fold_in(posterior)
             found.append((posterior.gamma, posterior.corpus.totals))

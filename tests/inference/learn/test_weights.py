@@ -47,7 +47,7 @@ def test_the_e_step_is_that_of_counts_times_their_weights(counts, family):
 @FAMILIES
 def test_signatures_are_of_all_counts_at_any_weight(counts, family):
     gamma = np.random.default_rng(2).gamma(2, 1, (30, K))
-    lam, _ = posterior(counts, np.array([1.0, 0.0]), family).m_step(gamma)
+    lam, *_ = posterior(counts, np.array([1.0, 0.0]), family).m_step(gamma)
     np.testing.assert_array_equal(lam, posterior(counts, None, family).m_step(gamma)[0])
     np.testing.assert_allclose((lam - 0.01).sum(axis=1), counts.sum(axis=0))
 
@@ -58,7 +58,7 @@ def test_the_bound_never_falls(counts, family, worth):
     model, bounds = posterior(counts, np.array(worth), family), []
     for _ in range(25):
         gamma, _ = model.e_step(model.gamma if bounds else np.ones((30, K)), 20)
-        lam, observed = model.m_step(gamma)
+        lam, observed, _ = model.m_step(gamma)
         model.update(gamma, lam)
         bounds.append(model.bound(observed))
     assert np.diff(bounds).min() > -1e-9 * abs(bounds[-1])
@@ -72,7 +72,7 @@ def test_the_bound_is_a_weighted_sum_over_modalities(counts, family):
 
     def bound(worth):
         model = posterior(counts, np.array(worth), family)
-        lam, observed = model.m_step(gamma)
+        lam, observed, _ = model.m_step(gamma)
         model.update(gamma, lam)
         return model.bound(observed)
 

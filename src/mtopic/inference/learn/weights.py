@@ -73,7 +73,8 @@ def dispersion(of: Posterior) -> Double:
     """
     theta = of.gamma / of.gamma.sum(axis=1, keepdims=True, dtype=np.float64)
     corpus, of = of.corpus, of.one_modality_per_set()
-    beta = [of.lam[block] / of.lam[block].sum(axis=0, dtype=np.float64) for block in of.corpus.blocks]
+    lam = of.lam_as_read()
+    beta = [lam[block] / lam[block].sum(axis=0, dtype=np.float64) for block in of.corpus.blocks]
     (sums,) = of.backend.sum_of_blocks(of.corpus, _rows, _variances, (theta,), beta)
     observed, multinomial, total = corpus.summed(sums)
     varies = multinomial > NO_VARIANCE * total

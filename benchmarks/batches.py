@@ -1,0 +1,141 @@
+"""Samples put together: are the topics those of the tissue, or those of the samples?
+
+python benchmarks/batches.py --data FOLDER            (FOLDER holds the sets named in SETS; needs harmonypy)
+
+her2st (Andersson et al. 2021, almaan/her2st): sections of four patients, pathologists' regions. DLPFC 151507 and 151508
+(spatialLIBD): two sections of one donor, layers. One selection of genes for every method: in at least 5 % of the spots
+of each sample, of these the top 2,000 by scanpy's "seurat" within samples. 15 topics or components. *Transfer*: of each
+sample left out, the share of the spots whose region most of its 15 nearest spots of the other samples have, mean over
+samples. *Mixing*: the share of the 15 nearest of all that is of other samples. *Within* and *over all*: adjusted Rand
+index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData, read_h5ad
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from shapes import table
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+import mtopic as mt
+
+SETS = {
+    "her2st": (("her2st_B1", "her2st_E1", "her2st_G2", "her2st_H1"), "annotation"),
+    "DLPFC": (("dlpfc_151507_508_2sections",), "layer"),
+}
+NOT_SCORED = ["ambiguous", "undetermined", "unassigned", "nan"]
+N_TOPICS, NEIGHBOURS = 15, 15
+
+Table = NDArray[np.float64]
+
+
+def load(folder: Path, files: tuple[str, ...], column: str) -> AnnData:
+    """Counts of the selected genes, with ``obs["label"]`` and ``obs["sample"]``."""
+    parts = {file: read_h5ad(folder / f"{file}.h5ad") for file in files}
+    adata = anndata.concat(parts, label="file", index_unique="-") if len(parts) > 1 else next(iter(parts.values()))
+    adata.obs["sample"] = (adata.obs["file"] if len(parts) > 1 else adata.obs["section"]).astype(str)
+    adata.obs["label"] = adata.obs[column].astype(str)
+    adata.obsm["spatial"] = np.asarray(adata.obsm["spatial"], np.float64)[:, :2]
+    adata.X = csr_matrix(adata.X, dtype=np.float32)
+    seen = [adata[adata.obs["sample"] == one].X.getnnz(axis=0) for one in adata.obs["sample"].unique()]
+    sizes = adata.obs["sample"].value_counts()[adata.obs["sample"].unique()]
+    adata = adata[:, (np.array(seen) >= 0.05 * sizes.to_numpy()[:, None]).all(axis=0)].copy()
+    if adata.n_vars > 2000:
+        logs = logarithms(adata)
+        sc.pp.highly_variable_genes(logs, n_top_genes=2000, flavor="seurat", batch_key="sample")
+        adata = adata[:, logs.var["highly_variable"].to_numpy()].copy()
+    return adata
+
+
+def logarithms(adata: AnnData) -> AnnData:
+    """Of counts scaled to 10,000."""
+    logs = AnnData(adata.X.copy(), obs=adata.obs, var=adata.var[[]].copy())
+    sc.pp.normalize_total(logs, target_sum=1e4)
+    sc.pp.log1p(logs)
+    return logs
+
+
+def harmonized(values: Table, obs: pd.DataFrame) -> Table:
+    """Corrected by Harmony (Korsunsky et al. 2019)."""
+    import harmonypy
+
+    found = np.asarray(harmonypy.run_harmony(values, obs, ["sample"], verbose=False).Z_corr)
+    return found if len(found) == len(obs) else found.T
+
+
+def topics(adata: AnnData, seed: int, **how: object) -> Table:
+    """Square roots of the proportions."""
+    data = adata.copy()
+    where = {"spatial_key": "spatial", "library_key": "sample"}
+    mt.tl.topic_model(data, N_TOPICS, rng=seed, n_jobs=2, verbose=False, batch_key="sample", **where, **how)
+    return np.sqrt(data.obsm["topics"].to_numpy())
+
+
+def methods(adata: AnnData, seed: int) -> Iterator[tuple[str, Table, float]]:
+    """Name, embedding, seconds."""
+    components = np.asarray(sc.pp.pca(logarithms(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"], np.float64)
+    yield "PCA", components, np.nan
+    yield "PCA, Harmony", harmonized(components, adata.obs), np.nan
+    for name, effects in (("topic_model", False), ("topic_model, batch_effects", True)):
+        began = time.process_time()
+        found = topics(adata, seed, batch_effects=effects)
+        yield name, found, time.process_time() - began
+        if not effects:
+            yield "topic_model, Harmony", harmonized(found, adata.obs), np.nan
+
+
+def scores(values: Table, adata: AnnData, seed: int) -> dict[str, float]:
+    """Of one embedding."""
+    label, sample = adata.obs["label"].to_numpy(), adata.obs["sample"].to_numpy()
+    known = ~np.isin(label, NOT_SCORED)
+    transfer = []
+    for one in np.unique(sample):
+        of, others = known & (sample == one), known & (sample != one)
+        told = KNeighborsClassifier(NEIGHBOURS).fit(values[others], label[others]).predict(values[of])
+        transfer.append((told == label[of]).mean())
+    nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(values).kneighbors(return_distance=False)
+    clusters = KMeans(len(np.unique(label[known])), n_init=10, random_state=seed).fit_predict(values)
+    within = [
+        adjusted_rand_score(label[known & (sample == one)], clusters[known & (sample == one)])
+        for one in np.unique(sample)
+    ]
+    return {
+        "transfer": float(np.mean(transfer)),
+        "mixing": float((sample[nearest] != sample[:, None]).mean()),
+        "within": float(np.mean(within)),
+        "over all": float(adjusted_rand_score(label[known], clusters[known])),
+    }
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the sets")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    lines = []
+    for name in given.sets:
+        adata, found = load(given.data, *SETS[name]), []
+        for seed in range(given.seeds):
+            for method, values, seconds in methods(adata, seed):
+                found.append({"method": method, **scores(values, adata, seed), "CPU s": seconds})
+        means = pd.DataFrame(found).groupby("method", sort=False).mean()
+        lines += [[name, method, *map(float, row)] for method, row in means.iterrows()]
+    print(table(["set", "method", "transfer", "mixing", "within", "over all", "CPU s"], lines))
+
+
+if __name__ == "__main__":
+    main()
