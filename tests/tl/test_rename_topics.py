@@ -359,6 +359,8 @@ def test_a_copy_is_another_object():
     assert isinstance(found, MuData) and found is not data
     assert content(data) == before
     found.obsm["topics"].iloc[0, 0] = 2
+    found.uns["mtopic"]["elbo"][0] = 2
+    found.uns["topic_quality"]["modalities"].iloc[0, 0] = 2
     assert content(data) == before
 
 

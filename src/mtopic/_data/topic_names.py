@@ -13,6 +13,9 @@ from .slots import by_position, modalities
 Labels: TypeAlias = Callable[[pd.Index], pd.Index]
 """Gives labels, some of which are topics, other names."""
 
+Where: TypeAlias = Callable[[Any, Labels], Any] | Mapping[str, Any]
+"""How a value, or entries of a mapping, get other names of topics."""
+
 
 def _index(table: pd.DataFrame, of: Labels) -> pd.DataFrame:
     return table.set_axis(of(table.index))
@@ -27,10 +30,10 @@ def _both(table: pd.DataFrame, of: Labels) -> pd.DataFrame:
 
 
 def _keys(values: Any, of: Labels) -> Any:
-    """A mapping by topic, or one number for all."""
-    return (
-        dict(zip(of(pd.Index(list(values))), values.values(), strict=True)) if isinstance(values, Mapping) else values
-    )
+    """A mapping by topic; one number for all has none."""
+    if not isinstance(values, Mapping):
+        return values
+    return dict(zip(of(pd.Index(list(values))), values.values(), strict=True))
 
 
 def _values(column: pd.Series, of: Labels) -> pd.Series:
@@ -43,9 +46,6 @@ def _values(column: pd.Series, of: Labels) -> pd.Series:
 def _by_modality(tables: Mapping[str, pd.DataFrame], of: Labels) -> dict[str, pd.DataFrame]:
     return {mod: table.assign(topic=_values(table["topic"], of)) for mod, table in tables.items()}
 
-
-Where: TypeAlias = Callable[[Any, Labels], Any] | Mapping[str, Any]
-"""How a value gets other names of topics, or the entries of a mapping that do."""
 
 OF_FIT: Where = {
     "params": {"alpha": _keys},
@@ -66,17 +66,20 @@ def table_of(data: Data, head: str) -> str:
     return own if usual not in data.obsm and own in data.obsm and record.read(data, head) else usual
 
 
-def renamed(data: Data, head: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """All slots that name topics of the fit, with the new ``names``; none may be that of another topic."""
-    slots = dict(_slots(data, head))
-    for slot, (value, where) in slots.items():
-        others = _labels(value, where) - names.keys()
+def require_free(data: Data, head: str, names: Mapping[str, str]) -> None:
+    """No new name may be that of a topic that keeps it."""
+    for slot, (value, where) in _slots(data, head):
+        kept = _labels(value, where) - names.keys()
         for old, new in names.items():
-            if new in others:
+            if new in kept:
                 raise ValueError(
                     f"names[{old!r}]={new!r}: another topic has that name in {slot}; choose another name, or rename "
                     "both in one call"
                 )
+
+
+def rename(data: Data, head: str, names: Mapping[str, str]) -> None:
+    """Give topics of a fit other names, which are free, in all slots that name them."""
 
     def of(labels: pd.Index) -> pd.Index:
         known = labels.astype(str)
@@ -84,15 +87,11 @@ def renamed(data: Data, head: str, names: Mapping[str, str]) -> dict[str, Any]:
             return labels
         return pd.Index([names.get(label, label) for label in known], name=labels.name)
 
-    return {slot: _with(value, where, of) for slot, (value, where) in slots.items()}
-
-
-def write(data: Data, slots: Mapping[str, Any]) -> None:
-    """Put the slots in place of those that are there."""
-    for slot, value in slots.items():
+    for slot, (value, where) in list(_slots(data, head)):
         holder, kind, name = record.located(data, slot)
         axis = {"obsm": "obs_names", "varm": "var_names"}.get(kind)
-        getattr(holder, kind)[name] = value if axis is None else by_position(value, getattr(holder, axis))
+        new = _with(value, where, of)
+        getattr(holder, kind)[name] = new if axis is None else by_position(new, getattr(holder, axis))
 
 
 def take_back(data: Data, head: str, fit: str, table: pd.DataFrame) -> None:
@@ -103,7 +102,9 @@ def take_back(data: Data, head: str, fit: str, table: pd.DataFrame) -> None:
     shares = [values / values.sum(axis=1, keepdims=True) for values in (before.to_numpy(), table.to_numpy())]
     if shares[0].shape == shares[1].shape and np.allclose(*shares):
         names = {old: new for old, new in zip(before.columns, table.columns, strict=True) if old != new}
-        write(data, renamed(data, head, names) if names else {})
+        if names:
+            require_free(data, head, names)
+            rename(data, head, names)
 
 
 def _slots(data: Data, head: str) -> Iterator[tuple[str, tuple[Any, Where]]]:

@@ -74,9 +74,9 @@ def rename_topics(
     for old in names:
         if old not in topics:
             raise KeyError(absent(old, topics, "topic", f"obsm[{key!r}]"))
-    slots = topic_names.renamed(data, head, names)
+    topic_names.require_free(data, head, names)
     target = writable(data, copy=copy)
-    topic_names.write(target, slots)
+    topic_names.rename(target, head, names)
     if "id" not in record.read(data, head):
         warn(
             f"uns['{head}mtopic'] does not say what follows from these topics: results such as obs['topic'] keep the "
