@@ -61,6 +61,12 @@ def transformed(data):
     return cells.obsm["topics"]
 
 
+def renamed(data):
+    """Two topics swap their names."""
+    one, other = data.obsm["topics"].columns[:2]
+    mt.tl.rename_topics(data, {one: other, other: one})
+
+
 TOOLS = {
     "MTM": lambda data: model_of(data).gamma,
     "sMTM": spatial_model,
@@ -72,6 +78,7 @@ TOOLS = {
     "feature_associations": associations,
     "modality_agreement": lambda data: mt.tl.modality_agreement(data, "region", n_jobs=1),
     "perplexity": lambda data: mt.tl.perplexity(data, new(data), n_jobs=1),
+    "rename_topics": renamed,
     "select_n_topics": lambda data: mt.tl.select_n_topics(data, (2, 3), n_folds=2, n_iter=2, **QUIET),
     "signature_uncertainty": lambda data: mt.tl.signature_uncertainty(data, n_jobs=1),
     "spatial_domains": lambda data: mt.tl.spatial_domains(data, 2, n_runs=2, n_init=1),

@@ -75,6 +75,17 @@ def test_readers_say_what_is_of_an_earlier_fit(followed, slot):
         READERS[slot](before.copy())
 
 
+def test_a_slot_follows_from_the_table_that_it_was_last_made_of(followed):
+    data = followed[0].copy()
+    mt.tl.dominant_topics(data, "true_topics")
+    assert "obs:topic" not in data.uns["mtopic"]["results"].index
+    with pytest.warns(UserWarning, match="follow from an earlier fit") as caught:
+        mt.tl.topic_model(data, 4, n_iter=2, verbose=False)
+    assert not any("obs:topic," in str(one.message) for one in caught)
+    mt.tl.dominant_topics(data)
+    assert data.uns["mtopic"]["results"].loc["obs:topic", "fit"] == data.uns["mtopic"]["id"]
+
+
 def test_the_next_fit_names_what_it_outdates_and_takes_its_own_tables_away(followed):
     data = followed[0].copy()
     mt.tl.uncertainty(data)

@@ -40,6 +40,7 @@ WRITERS = {
     "modality_agreement": lambda data: mt.tl.modality_agreement(data, n_jobs=1),
     "denoise": lambda data: mt.tl.denoise(data, first(data), ["rna_1"]),
     "compare_topics": lambda data: mt.tl.compare_topics(data, "half", "u", sample_key="sample"),
+    "rename_topics": lambda data: mt.tl.rename_topics(data, {"topic_1": "one"}),
     "zscores": lambda data: mt.tl.zscores(data, mod=first(data)),
     "umap": lambda data: mt.tl.umap(data, n_neighbors=5),
     "dominant_topics": mt.tl.dominant_topics,

@@ -182,6 +182,7 @@ CALLS = {
     "dominant_topics": (mt.tl.dominant_topics, ("topics",)),
     "uncertainty": (mt.tl.uncertainty, ("level", "prefix")),
     "modality_agreement": (mt.tl.modality_agreement, ("groupby", "prefix")),
+    "rename_topics": (mt.tl.rename_topics, ("names",)),
     "topic_quality": (mt.tl.topic_quality, ("topics", "signatures", "n_top")),
 }  # fmt: skip
 ARGUMENTS = st.sampled_from([(call, name) for call, (_, names) in CALLS.items() for name in names])

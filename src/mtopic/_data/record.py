@@ -20,13 +20,8 @@ from .names import absent, look_up
 FOLLOWING = "results"
 REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison", "mean_roots")
 """Entries of a record that say nothing of the next fit."""
-REMOVED = (
-    "topic_shares",
-    "modality_shares",
-    "modality_agreement",
-    "batch_effects",
-    *(f"{of}_{name}" for of in ("topics", "signatures") for name in ("sd", "low", "high")),
-)
+UNCERTAINTY = tuple(f"{of}_{name}" for of in ("topics", "signatures") for name in ("sd", "low", "high"))
+REMOVED = ("topic_shares", "modality_shares", "modality_agreement", "batch_effects", *UNCERTAINTY)
 """Tables of ``obsm`` and ``varm`` that belong to one fit under these very names, and go with it."""
 OLDER_NAMES = {"evidence": "count_scale"}
 
@@ -181,7 +176,7 @@ def write(data: Data, head: str, record: dict[str, Any]) -> None:
         data.obsm.pop(f"{head}{name}", None)
         for holder in _holders(data):
             holder.varm.pop(f"{head}{name}", None)
-    outdated = [slot for slot in _following(read(data, head)) if _exists(data, slot) and is_outdated(data, slot)]
+    outdated = [slot for slot in _following(read(data, head)) if exists(data, slot) and is_outdated(data, slot)]
     if outdated:
         warn(f"{', '.join(outdated)} follow from an earlier fit than the topics that are there now: make them anew")
 
@@ -196,18 +191,32 @@ def drop(data: Data, head: str, *names: str) -> None:
     data.uns[f"{head}mtopic"] = {name: value for name, value in read(data, head).items() if name not in names}
 
 
-def note(data: Data, head: str, *slots: str) -> None:
-    """Note that slots, such as ``"obs:topic"`` or ``"rna:obsm:zscores"``, follow from the fit that is there now."""
+def note(data: Data, head: str, *slots: str, names_topics: bool = False) -> None:
+    """Note that slots, such as ``"obs:topic"`` or ``"rna:obsm:zscores"``, follow from the fit that is there now.
+
+    They then follow from no other. A slot that ``names_topics`` gets other names with them.
+    """
+    for key, record in _records(data).items():
+        known = _results(record)
+        rows = {slot: row for slot, row in known.items() if slot not in slots}
+        if key == f"{head}mtopic":
+            rows |= dict.fromkeys(slots, (str(record["id"]), names_topics))
+        if rows != known:
+            others = {name: value for name, value in record.items() if name != FOLLOWING}
+            table = pd.DataFrame.from_dict(rows, orient="index", columns=["fit", "names_topics"])
+            data.uns[key] = {**others, FOLLOWING: table} if rows else others
+
+
+def naming_topics(data: Data, head: str) -> list[str]:
+    """The slots that follow from the fit that is there now and name its topics."""
     record = read(data, head)
-    if "id" in record:
-        known = {**_following(record), **dict.fromkeys(slots, str(record["id"]))}
-        add(data, head, **{FOLLOWING: pd.DataFrame({"fit": known})})
+    rows = _results(record).items()
+    return [slot for slot, (fit, names) in rows if names and fit == record.get("id") and exists(data, slot)]
 
 
 def is_outdated(data: Data, slot: str) -> bool:
     """Whether the slot follows from a fit whose place another has taken."""
-    records = [value for value in data.uns.values() if isinstance(value, Mapping) and "id" in value]
-    return any(_following(record).get(slot, record["id"]) != record["id"] for record in records)
+    return any(_following(record).get(slot, record["id"]) != record["id"] for record in _records(data).values())
 
 
 def warn_outdated(data: Data, *slots: str) -> None:
@@ -217,19 +226,39 @@ def warn_outdated(data: Data, *slots: str) -> None:
             warn(f"{slot} follows from an earlier fit than the topics that are there now: make it anew")
 
 
-def _exists(data: Data, slot: str) -> bool:
-    kind, name = slot.split(":", 1)
-    holder: Any = data
-    if kind not in ("obs", "obsm", "uns"):
-        holder = data if isinstance(data, AnnData) else data.mod.get(kind)
-        kind, name = name.split(":", 1)
+def exists(data: Data, slot: str) -> bool:
+    """Whether there is such a slot."""
+    holder, kind, name = located(data, slot)
     return holder is not None and name in getattr(holder, kind)
+
+
+def located(data: Data, slot: str) -> tuple[Any, str, str]:
+    """Whose slot it is, None if a modality is gone; its kind, such as ``obsm``; and its name there."""
+    kind, name = slot.split(":", 1)
+    if kind in ("obs", "obsm", "uns"):
+        return data, kind, name
+    holder = data if isinstance(data, AnnData) else data.mod.get(kind)
+    return holder, *name.split(":", 1)
+
+
+def _records(data: Data) -> dict[str, Mapping[str, Any]]:
+    """The records of all fits with an id, by key."""
+    known = {key: read(data, key.removesuffix("mtopic")) for key in data.uns if key.endswith("mtopic")}
+    return {key: record for key, record in known.items() if "id" in record}
+
+
+def _results(record: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+    """The id of the fit that each slot follows from, and whether it names topics: before that was noted, any may."""
+    table = record.get(FOLLOWING)
+    if table is None:
+        return {}
+    names = table["names_topics"] if "names_topics" in table else [True] * len(table)
+    return {str(slot): (str(fit), bool(one)) for slot, fit, one in zip(table.index, table["fit"], names, strict=True)}
 
 
 def _following(record: Mapping[str, Any]) -> dict[str, str]:
     """The id of the fit that each slot follows from."""
-    table = record.get(FOLLOWING)
-    return {} if table is None else {str(slot): str(fit) for slot, fit in table["fit"].items()}
+    return {slot: fit for slot, (fit, _) in _results(record).items()}
 
 
 def _holders(data: Data) -> list[AnnData]:

@@ -11,6 +11,7 @@ from ._load_model import load_model
 from ._modality_agreement import modality_agreement
 from ._mtm import MTM
 from ._perplexity import perplexity
+from ._rename_topics import rename_topics
 from ._select_n_topics import select_n_topics
 from ._signature_uncertainty import signature_uncertainty
 from ._smtm import sMTM
@@ -36,6 +37,7 @@ __all__ = [
     "load_model",
     "modality_agreement",
     "perplexity",
+    "rename_topics",
     "sMTM",
     "select_n_topics",
     "signature_uncertainty",

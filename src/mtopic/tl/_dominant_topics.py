@@ -50,4 +50,4 @@ def dominant_topics(data: DataLike, topics: str = "topics", *, key_added: str = 
     if not names.is_unique:
         raise ValueError(f"obsm[{topics!r}] has two columns {names[names.duplicated()][0]!r}: name each topic once")
     write_category(data, key_added, dominant(data, topics, proportions, by), names)
-    record.note(data, record.head_of(topics), f"obs:{key_added}")
+    record.note(data, record.head_of(topics), f"obs:{key_added}", names_topics=True)

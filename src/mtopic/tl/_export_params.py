@@ -5,7 +5,7 @@ import pandas as pd
 
 from mtopic import __version__
 from mtopic._api import public
-from mtopic._data import Data, DataLike, graph, record
+from mtopic._data import Data, DataLike, graph, record, topic_names
 from mtopic._data.dominance import mean_roots
 from mtopic._data.empty import mark_empty
 from mtopic._data.modality_shares import without_evidence
@@ -48,7 +48,8 @@ def export_params(
     None. Sets
 
     ``obsm["topics"]`` : DataFrame, observations × topics, float64
-        Topic proportions, columns ``topic_1`` to ``topic_K``.
+        Topic proportions, columns ``topic_1`` to ``topic_K``. A model does not know of `rename_topics`: results of the
+        same fit that are there get these names back.
     ``varm["signatures"]`` of each modality : DataFrame, features × topics
         λ, all positive; a column divided by its sum is the topic's distribution over features.
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
@@ -100,10 +101,13 @@ def export_params(
         lam = model.lambda_[mod][kept].T[features]
         signatures[mod] = pd.DataFrame(np.ascontiguousarray(lam), index=adata.var_names, columns=names)
 
-    mdata.obsm[f"{head}topics"] = pd.DataFrame(values, index=mdata.obs_names, columns=names)
+    fit_id = record.fit_id([*names, *model.barcodes], model.gamma, *model.lambda_.values())
+    table = pd.DataFrame(values, index=mdata.obs_names, columns=names)
+    topic_names.take_back(mdata, head, fit_id, table)
+    mdata.obsm[f"{head}topics"] = table
     for mod, adata in modalities(mdata).items():  # anew: writing to a view has made it an object of its own
         adata.varm[f"{head}signatures"] = signatures[mod]
-    _record(model, mdata, head, order, mean_roots(_share(proportions[~empty][:, kept]), names))
+    _record(model, mdata, head, fit_id, order, mean_roots(_share(proportions[~empty][:, kept]), names))
     for mod, table in (model.batch_factors or {}).items():
         holder = modalities(mdata)[mod]
         holder.varm[f"{head}batch_effects"] = table.loc[holder.var_names]
@@ -116,8 +120,8 @@ def _share(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _record(model: Model, mdata: Data, head: str, order: np.ndarray, roots: pd.DataFrame) -> None:
-    """Write id, parameters, trace, means of the topics, what is known of the counts, stability and graph."""
+def _record(model: Model, mdata: Data, head: str, fit_id: str, order: np.ndarray, roots: pd.DataFrame) -> None:
+    """Write parameters, id, trace, means of the topics, what is known of the counts, stability and graph."""
     topics = roots.index
     params: dict[str, Any] = model.params()
     if model.graph is not None and "neighbors_key" not in params:
@@ -128,8 +132,8 @@ def _record(model: Model, mdata: Data, head: str, order: np.ndarray, roots: pd.D
         "elbo": np.asarray(model.elbo),
         "version": __version__,
         "mean_roots": roots,
+        "id": fit_id,
     }
-    fit["id"] = record.fit_id([*topics, *model.barcodes], model.gamma, *model.lambda_.values())
     if len(model.counts_summary):
         fit["counts"] = model.counts_summary
     if model.stability is not None:

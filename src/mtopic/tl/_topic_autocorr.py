@@ -82,7 +82,7 @@ def topic_autocorr(
             mode: sq.gr.spatial_autocorr(private, mode=mode, seed=seed, copy=True, **options) for mode in STATISTICS
         }
     data.uns[key_added] = pd.concat([_renamed(*item) for item in found.items()], axis=1).reindex(theta.columns)
-    record.note(data, record.head_of(topics), f"uns:{key_added}")
+    record.note(data, record.head_of(topics), f"uns:{key_added}", names_topics=True)
 
 
 def _renamed(mode: str, result: pd.DataFrame) -> pd.DataFrame:

@@ -90,4 +90,4 @@ def topic_neighborhoods(
         "count": pd.DataFrame(tested.counts.astype(np.int64), index=names, columns=names),
         "params": {"topics": topics, "neighbors_key": neighbors_key, "n_perms": int(n_perms), "by": by},
     }
-    record.note(data, record.head_of(topics), f"uns:{key_added}")
+    record.note(data, record.head_of(topics), f"uns:{key_added}", names_topics=True)

@@ -97,7 +97,7 @@ def topic_quality(
     3
     """
     data.uns[key_added] = quality(data, topics, signatures, n_top, batch_key)
-    record.note(data, record.head_of(topics), f"uns:{key_added}")
+    record.note(data, record.head_of(topics), f"uns:{key_added}", names_topics=True)
 
 
 def quality(data: Data, topics: str, signatures: str, n_top: int, batch_key: str | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 from mtopic import __version__
 from mtopic._api import public
 from mtopic._check import n_jobs_given
-from mtopic._data import Data, DataLike, graph, record
+from mtopic._data import Data, DataLike, graph, record, topic_names
 from mtopic._data.counts import warn_empty
 from mtopic._data.empty import mark_empty
 from mtopic._data.graph import Method
@@ -136,9 +136,12 @@ def transform(
         gamma = neighbours.smoothed(gamma, totals)
     shares = gamma.astype(np.float64)
     shares /= shares.sum(axis=1, keepdims=True)
-    target.obsm[key_added] = pd.DataFrame(shares, data.obs_names, fitted.topics)
+    entries = _record(fitted, new, gamma, totals, around, batch_key)
+    table = pd.DataFrame(shares, data.obs_names, fitted.topics)
+    topic_names.take_back(target, head, entries["id"], table)
+    target.obsm[key_added] = table
     mark_empty(target, head, totals == 0)
-    _write(target, head, _record(fitted, new, gamma, totals, around, batch_key), around)
+    _write(target, head, entries, around)
     if verbose:
         _say(new.matched)
     return target if copy else None

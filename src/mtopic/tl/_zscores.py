@@ -95,7 +95,7 @@ def zscores(
         scores[name] = pd.concat(tables)
     for name, table in scores.items():
         modalities(mdata)[name].obsm[out_key] = table.set_axis(modalities(mdata)[name].obs_names)
-        record.note(mdata, head, f"{name}:obsm:{out_key}")
+        record.note(mdata, head, f"{name}:obsm:{out_key}", names_topics=True)
 
 
 def _scores(
