@@ -7,7 +7,8 @@ her2st (Andersson et al. 2021, almaan/her2st): sections of four patients, pathol
 of each sample, of these the top 2,000 by scanpy's "seurat" within samples. 15 topics or components. *Transfer*: of each
 sample left out, the share of the spots whose region most of its 15 nearest spots of the other samples have, mean over
 samples. *Mixing*: the share of the 15 nearest of all that is of other samples. *Within* and *over all*: adjusted Rand
-index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots.
+index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots. *Each alone*:
+a fit and k-means of each sample by itself.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def topics(adata: AnnData, seed: int, **how: object) -> Table:
     """Square roots of the proportions."""
     data = adata.copy()
     where = {"spatial_key": "spatial", "library_key": "sample"}
-    mt.tl.topic_model(data, N_TOPICS, rng=seed, n_jobs=2, verbose=False, batch_key="sample", **where, **how)
+    mt.tl.topic_model(data, N_TOPICS, rng=seed, n_jobs=1, verbose=False, **where, **how)
     return np.sqrt(data.obsm["topics"].to_numpy())
 
 
@@ -89,10 +90,26 @@ def methods(adata: AnnData, seed: int) -> Iterator[tuple[str, Table, float]]:
     yield "PCA, Harmony", harmonized(components, adata.obs), np.nan
     for name, effects in (("topic_model", False), ("topic_model, batch_effects", True)):
         began = time.process_time()
-        found = topics(adata, seed, batch_effects=effects)
+        found = topics(adata, seed, batch_key="sample", batch_effects=effects)
         yield name, found, time.process_time() - began
         if not effects:
             yield "topic_model, Harmony", harmonized(found, adata.obs), np.nan
+
+
+def regions_found(values: Table, label: NDArray[np.object_], seed: int) -> NDArray[np.int32]:
+    """Clusters, as many as labels."""
+    return KMeans(len(np.setdiff1d(label, NOT_SCORED)), n_init=10, random_state=seed).fit_predict(values)
+
+
+def alone(adata: AnnData, seed: int) -> dict[str, float]:
+    """Of fits to each sample."""
+    found = []
+    for one in adata.obs["sample"].unique():
+        part = adata[adata.obs["sample"] == one].copy()
+        label = part.obs["label"].to_numpy()
+        known, clusters = ~np.isin(label, NOT_SCORED), regions_found(topics(part, seed), label, seed)
+        found.append(adjusted_rand_score(label[known], clusters[known]))
+    return {"within": float(np.mean(found))}
 
 
 def scores(values: Table, adata: AnnData, seed: int) -> dict[str, float]:
@@ -105,7 +122,7 @@ def scores(values: Table, adata: AnnData, seed: int) -> dict[str, float]:
         told = KNeighborsClassifier(NEIGHBOURS).fit(values[others], label[others]).predict(values[of])
         transfer.append((told == label[of]).mean())
     nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(values).kneighbors(return_distance=False)
-    clusters = KMeans(len(np.unique(label[known])), n_init=10, random_state=seed).fit_predict(values)
+    clusters = regions_found(values, label, seed)
     within = [
         adjusted_rand_score(label[known & (sample == one)], clusters[known & (sample == one)])
         for one in np.unique(sample)
@@ -130,6 +147,7 @@ def main() -> None:
     for name in given.sets:
         adata, found = load(given.data, *SETS[name]), []
         for seed in range(given.seeds):
+            found.append({"method": "topic_model, each alone", **alone(adata, seed)})
             for method, values, seconds in methods(adata, seed):
                 found.append({"method": method, **scores(values, adata, seed), "CPU s": seconds})
         means = pd.DataFrame(found).groupby("method", sort=False).mean()
