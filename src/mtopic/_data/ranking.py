@@ -69,7 +69,7 @@ class Measure:
 
 def _distribution(values: NDArray[np.float64], others: NDArray[np.float64], draws: int) -> NDArray[np.float64]:
     """The share of these and other features that have at most the value, in each topic."""
-    ranks = rankdata(values, "max", axis=-2)
+    ranks = np.asarray(rankdata(values, "max", axis=-2), np.float64)
     for k in range(values.shape[-1] if others.size else 0):
         ranks[..., k] += np.searchsorted(others[:, k], values[..., k], side="right") / draws
     return ranks / (values.shape[-2] + len(others) / draws)
