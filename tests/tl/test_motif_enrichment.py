@@ -102,7 +102,7 @@ def test_tables_in_any_form_and_order(adata, motifs):
     )
     more = pd.concat([motifs, pd.DataFrame(True, [f"chr9:{v}-{v + 9}" for v in range(50)], motifs.columns)])
     scores = motifs.astype(float) * rng.uniform(0.1, 20, motifs.shape) - 5.0 * ~motifs
-    for table in (shuffled, motifs.T, as_anndata, as_anndata.T.copy(), more, scores):
+    for table in (shuffled, motifs.T, as_anndata, as_anndata.T.copy(), more, scores, motifs.astype(object)):
         mt.tl.motif_enrichment(adata, motifs=table)
         pd.testing.assert_frame_equal(adata.uns["enrichment"], expected)
 

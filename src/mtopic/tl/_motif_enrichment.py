@@ -28,7 +28,7 @@ def motif_enrichment(
     data: DataLike,
     mod: str | None = None,
     *,
-    motifs: AnnData | pd.DataFrame,
+    motifs: DataLike | pd.DataFrame,
     n_top: int | None = None,
     by: By = "lift",
     n_bins: int = 10,
@@ -126,15 +126,12 @@ def motif_enrichment(
     record.note(data, record.head_of(signatures, "signatures"), f"{name}:uns:{key_added}")
 
 
-def _aligned(
-    motifs: AnnData | pd.DataFrame, peaks: pd.Index, mod: str
-) -> tuple[NDArray[np.bool_], csr_array, pd.Index]:
+def _aligned(motifs: object, peaks: pd.Index, mod: str) -> tuple[NDArray[np.bool_], csr_array, pd.Index]:
     """Which peaks the table has, which of these have which motif, and the names of the motifs."""
     if not isinstance(motifs, AnnData | pd.DataFrame):
         raise TypeError(f"motifs is {type(motifs).__name__}: give an AnnData or a DataFrame of peaks × motifs")
-    is_table = isinstance(motifs, pd.DataFrame)
-    values: Any = motifs.to_numpy() if is_table else motifs.X
-    axes = (motifs.index, motifs.columns) if is_table else (motifs.obs_names, motifs.var_names)
+    values: Any = motifs.X if isinstance(motifs, AnnData) else motifs.to_numpy()
+    axes = (motifs.obs_names, motifs.var_names) if isinstance(motifs, AnnData) else (motifs.index, motifs.columns)
     rows, columns = (pd.Index(axis).astype(str) for axis in axes)
     if columns.isin(peaks).sum() > rows.isin(peaks).sum():
         rows, columns, values = columns, rows, values.T
@@ -143,7 +140,7 @@ def _aligned(
     unique(columns, "motifs of the table", "one column for each")
     order = rows.get_indexer(peaks)
     known = order >= 0
-    has = csr_array(values)[order[known]] > 0
+    has = csr_array(values.astype(np.float64) if values.dtype == object else values)[order[known]] > 0
     return known, csr_array(has, dtype=np.float64), columns
 
 
