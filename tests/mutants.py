@@ -175,6 +175,11 @@ MUTANTS = [
     Mutant("_write", "np.argsort(-sizes, kind", "np.argsort(sizes, kind"),
     Mutant("mixture", "for start in starts])", "for start in starts[:1]])"),
     Mutant("_most_stable", "[enough].max()", "[enough].min()"),
+    Mutant("_chosen", "chosen[n_targets >= tmin]", "chosen"),
+    Mutant("enrichment", "OWN_BACKGROUND.get(method, {})", "{}"),
+    Mutant("_compared", "(rate * (1 - rate)).T", "rate.T"),
+    Mutant("_tail", "- found + 1", "- found"),
+    Mutant("_bins", "bins * n_bins + within", "bins"),
     # pp
     Mutant("log_ratios", "np.maximum(n_features, 1)", "x.shape[1]"),
     Mutant("idf", "np.maximum(df, 1)) + 1", "np.maximum(df, 1))"),
@@ -186,8 +191,11 @@ MUTANTS = [
     # get
     Mutant("links", "np.searchsorted(column, column) + 1", "np.searchsorted(column, column)"),
     Mutant("profiles", "np.log(shares / shares.mean(axis=0))", "np.log(shares)"),
-    Mutant("signatures", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
-    Mutant("_among_first", "n_top >= scores.shape[1]", "n_top > scores.shape[1]"),
+    Mutant("tidy", "np.arange(1, n_rows + 1)", "np.arange(n_rows)"),
+    Mutant("added_share", "/ (len(totals) - 1)", "/ len(totals)"),
+    Mutant("Measure._frex", "1 / ranks[0] + 1 / ranks[1]", "2 / ranks[0]"),
+    Mutant("_candidates", "values[:, ~chosen]", "values[:, chosen]"),
+    Mutant("_least", "min(n_top, scores.shape[1])", "min(n_top, scores.shape[1] - 1)"),
     Mutant("_obs", ".reindex(obs.index)", ".to_numpy()"),
     Mutant("_coordinates", "except KeyError", "except IndexError"),
     # pl

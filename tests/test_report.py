@@ -83,10 +83,18 @@ def test_the_page_tells_of_the_fit_and_needs_nothing_else(trained, tmp_path, cap
     assert sorted(said.split()[-1].split(":")[-1] for said in pictures[3:]) == ["batch", "layer"]
     mdata = mt.read.h5mu(trained)
     for mod in mdata.mod:
-        top = mt.get.signatures(mdata, mod, n_top=5)
+        top = mt.get.top_features(mdata, mod, n_top=5)
         for _, names in top.groupby("topic", observed=True)["feature"]:
             assert ", ".join(names) in page.cells
+    assert "top 5 features by FREX" in text
     assert "report.html" in capsys.readouterr().out
+
+
+def test_features_by_another_measure(trained, tmp_path):
+    page, _ = written(trained, tmp_path / "report.html", "--n-top", "4", "--by", "probability")
+    top = mt.get.signatures(mt.read.h5mu(trained), "rna", n_top=4)
+    for _, names in top.groupby("topic", observed=True)["feature"]:
+        assert ", ".join(names) in page.cells
 
 
 def test_names_are_escaped(trained, tmp_path):

@@ -67,6 +67,25 @@ def renamed(data):
     mt.tl.rename_topics(data, {one: other, other: one})
 
 
+def enrichment(data):
+    names = adata_of(data).var_names
+    net = pd.DataFrame({"source": [f"set_{v % 5}" for v in range(len(names))], "target": names})
+    mt.tl.enrichment(data, first(data), net=net)
+    return adata_of(data).uns["enrichment"]
+
+
+def motif_enrichment(data):
+    """Of the last modality, peaks where there are two."""
+    mod = list(data.mod)[-1] if hasattr(data, "mod") else None
+    adata = data[mod] if mod else data
+    adata.var["length"] = 500
+    has = np.random.default_rng(0).random((adata.n_vars, 6)) < 0.3
+    motifs = pd.DataFrame(has, adata.var_names, [f"motif_{i}" for i in range(6)])
+    options = {"length_key": "length", "key_added": "motifs"}
+    mt.tl.motif_enrichment(data, mod, motifs=motifs, **options)
+    return adata.uns["motifs"]
+
+
 TOOLS = {
     "MTM": lambda data: model_of(data).gamma,
     "sMTM": spatial_model,
@@ -74,9 +93,11 @@ TOOLS = {
     "compare_topics": lambda data: mt.tl.compare_topics(data, "state", "ill", sample_key="donor", n_jobs=1),
     "denoise": lambda data: mt.tl.denoise(data, first(data), ["rna_1", "rna_2"]),
     "dominant_topics": mt.tl.dominant_topics,
+    "enrichment": enrichment,
     "export_params": exported,
     "feature_associations": associations,
     "modality_agreement": lambda data: mt.tl.modality_agreement(data, "region", n_jobs=1),
+    "motif_enrichment": motif_enrichment,
     "perplexity": lambda data: mt.tl.perplexity(data, new(data), n_jobs=1),
     "rename_topics": renamed,
     "select_n_topics": lambda data: mt.tl.select_n_topics(data, (2, 3), n_folds=2, n_iter=2, **QUIET),
@@ -100,6 +121,7 @@ PLOTS = {
     "corr_heatmap": lambda data: mt.pl.corr_heatmap(data.obsm["topics"], adata_of(data).obsm["zscores"], show=False),
     "dominant_topics": lambda data: mt.pl.dominant_topics(data, "spatial", show=False),
     "dotplot": lambda data: mt.pl.dotplot(data, show=False),
+    "enrichment": lambda data: mt.pl.enrichment(data, first(data), show=False),
     "feature_activity": lambda data: mt.pl.feature_activity(data, "spatial", ["rna_1", "rna_2"], show=False),
     "filter_topics": lambda data: mt.pl.filter_topics(model_of(data), show=False),
     "filter_var_knee": lambda data: mt.pl.filter_var_knee(model_of(data), first(data) or "X", show=False),

@@ -47,6 +47,8 @@ TEXTS = {
     "key_added:uns": "Key of the result in ``uns``.",
     "level": "Posterior probability of an interval, between 0 and 1; half of the rest lies on either side.",
     "n_top": "Number of features of each topic.",
+    "by:features": """What ranks the features: ``"FREX"`` (frequent in the topic and in it only), ``"exclusivity"``,
+        ``"lift"``, ``"divergence"`` or ``"probability"``. `mtopic.get.top_features` defines them.""",
     "n_jobs:permutations": "Number of processes for the permutations; another number gives other permutations.",
     "rng:permutations": "Seed or generator of the permutations.",
     "n_jobs": "Number of threads; -1 for all cores. It changes no bit of the result.",

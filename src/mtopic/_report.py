@@ -16,10 +16,11 @@ from anndata import AnnData
 from mtopic._api import public
 from mtopic._data import Data, DataLike
 from mtopic._data.empty import is_empty
+from mtopic._data.ranking import By, first_features
 from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
 from mtopic._files import access
 
-from . import __version__, get, pl
+from . import __version__, pl
 from ._data import record
 from .tl._topic_quality import quality as measured_quality
 
@@ -68,6 +69,7 @@ def report(
     x: str | None = None,
     groupby: Sequence[str] | None = None,
     n_top: int = 10,
+    by: By = "FREX",
 ) -> str | None:
     """Make a page about a fit: convergence, maps of topics, top features, quality, composition.
 
@@ -83,7 +85,7 @@ def report(
     groupby
         Columns of ``obs``, or ``"mod:column"``, by which the composition is shown. None: all categorical ones with 2 to
         40 categories.
-    {n_top}
+    {n_top by:features}
 
     Returns
     -------
@@ -95,13 +97,15 @@ def report(
         If there are no topics, coordinates or columns of these names; the nearest names are offered.
     OSError
         If the file cannot be written.
+    ValueError
+        If ``by`` or ``n_top`` is out of range.
 
     {Examples:fit}
     >>> page = mt.report(mdata, title="Simulated tissue")
     >>> page.splitlines()[0][:15]
     '<!doctype html>'
     """
-    page = _page(data, title, x, groupby, n_top)
+    page = _page(data, title, x, groupby, n_top, by)
     if path is None:
         return page
     with access(path, "written"):
@@ -109,12 +113,12 @@ def report(
     return None
 
 
-def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None, n_top: int) -> str:
+def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None, n_top: int, by: By) -> str:
     proportions = table(mdata, "topics")
     sections = {
         "Fit": _fit(mdata),
         "Topics": _topics(mdata, x),
-        "Features": _features(mdata, n_top),
+        "Features": _features(mdata, n_top, by),
         "Quality": _quality(mdata, n_top),
         "Composition": _composition(mdata, groupby),
     }
@@ -179,11 +183,11 @@ def _places(mdata: Data) -> str | None:
     return next((key for key in PLACES if key in known), None)
 
 
-def _features(mdata: Data, n_top: int) -> Iterator[str]:
+def _features(mdata: Data, n_top: int, by: By) -> Iterator[str]:
     for mod in with_signatures(mdata, "signatures"):
-        top = get.signatures(mdata, mod, n_top=n_top)
+        top = first_features(mdata, mod, "signatures", by, n_top, None)
         names = top.groupby("topic", sort=False, observed=True)["feature"].agg(lambda names: ", ".join(map(str, names)))
-        yield _name(mdata, mod, "<h3>", "</h3>") + _table(names.rename(f"top {n_top} features").to_frame())
+        yield _name(mdata, mod, "<h3>", "</h3>") + _table(names.rename(f"top {n_top} features by {by}").to_frame())
 
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:

@@ -116,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
         "(default: all categorical ones)",
     )  # fmt: skip
     report.add_argument("--n-top", type=int, default=10, help="features of each topic (default: %(default)s)")
+    report.add_argument(
+        "--by", default="FREX", metavar="MEASURE",
+        help="what ranks features: FREX, exclusivity, lift, divergence or probability (default: %(default)s)",
+    )  # fmt: skip
     report.set_defaults(run=_report)
     return parser
 
@@ -225,7 +229,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
     _require_writable(arguments.output)
     data, title = read(arguments.input), arguments.title or arguments.input.stem
-    page = report(data, title=title, x=arguments.x, groupby=arguments.groupby, n_top=arguments.n_top) or ""
+    options = {name: getattr(arguments, name) for name in ("x", "groupby", "n_top", "by")}
+    page = report(data, title=title, **options) or ""
     _write_whole(lambda draft: draft.write_text(page, encoding="utf-8"), arguments.output)
     print(f"written to {arguments.output}")
 

@@ -2,10 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.optimize import brentq
+from scipy.stats import hmean, rankdata
 
 import mtopic as mt
 
 LAM = np.array([[30.0, 2.0], [26.0, 40.0], [10.0, 5.0], [2.0, 8.0], [1.0, 1.0]])
+MEASURES = ["FREX", "exclusivity", "lift", "divergence", "probability", "share"]
+
+
+@pytest.fixture(scope="module")
+def lam_of_many():
+    """40 features in 4 topics of unequal size, some features rare and some in one topic only."""
+    rng = np.random.default_rng(2)
+    return rng.gamma(0.3, 40, (40, 4)) * [1, 2, 4, 1] * rng.gamma(1, 1, (40, 1)) + 0.02
 
 
 def hand_made(lam=LAM, names=None):
@@ -20,15 +30,100 @@ def hand_made(lam=LAM, names=None):
     return adata
 
 
+def added(lam):
+    """The share that stands for α counts, by the definition of a Dirichlet-multinomial variance."""
+    of_topic = lam.sum(axis=0) / lam.sum()
+    counts = lam[lam.sum(axis=1) >= 1]
+    n = counts.sum(axis=1)
+    pearson = np.array([((x - x.sum() * of_topic) ** 2 / (x.sum() * of_topic)).sum() for x in counts])
+
+    def surplus(alpha):
+        return pearson.sum() - (len(of_topic) - 1) * ((n + alpha) / (1 + alpha)).sum()
+
+    return brentq(surplus, 0, 1e9) / lam.sum()
+
+
+def by_definition(shares, by, c, of_topic):
+    """Scores, … × features × topics."""
+    if by in ("share", "probability"):
+        return shares
+    if by == "divergence":
+        return shares * np.log(shares / shares.mean(axis=-1, keepdims=True))
+    if by == "lift":
+        return (shares + c) / ((shares * of_topic).sum(axis=-1, keepdims=True) + c)
+    exclusivity = (shares + c) / (shares + c).sum(axis=-1, keepdims=True)
+    if by == "exclusivity":
+        return exclusivity
+    first, second = (rankdata(x, "max", axis=-2) / x.shape[-2] for x in (exclusivity, shares))
+    return hmean([first, second]) + 1e-9 * exclusivity
+
+
 def by_dirichlet(lam, n_top, by, n=20_000):
     rng = np.random.default_rng(5)
     draws = np.stack([rng.dirichlet(column, n) for column in lam.T], axis=2)
-    mean = draws.mean(axis=2, keepdims=True)
-    scores = draws if by == "share" else draws * np.log(draws / mean)
+    scores = by_definition(draws, by, added(lam), lam.sum(axis=0) / lam.sum())
     return (np.argsort(np.argsort(-scores, axis=1), axis=1) < n_top).mean(axis=0)
 
 
-@pytest.mark.parametrize("by", ["share", "divergence"])
+@pytest.mark.parametrize("by", MEASURES)
+def test_scores_are_those_of_the_definitions(by, lam_of_many):
+    adata = hand_made(lam_of_many)
+    del adata.varm["signatures_sd"]
+    top = mt.get.top_features(adata, n_top=40, by=by)
+    assert list(top.columns) == ["topic", "feature", "rank", "share", "score"]
+    shares, totals = lam_of_many / lam_of_many.sum(axis=0), lam_of_many.sum(axis=0)
+    scores = by_definition(shares, by, added(lam_of_many), totals / totals.sum())
+    expected = pd.DataFrame(scores, adata.var_names, adata.varm["signatures"].columns)
+    for topic, rows in top.groupby("topic"):
+        np.testing.assert_allclose(rows["score"], expected.loc[rows["feature"], topic], rtol=1e-12)
+        assert rows["score"].is_monotonic_decreasing and len(set(rows["feature"])) == 40
+        np.testing.assert_allclose(
+            rows["share"], adata.varm["signatures"].loc[rows["feature"], topic] / totals[int(topic[-1]) - 1]
+        )
+
+
+@pytest.mark.parametrize("by", ["lift", "exclusivity", "FREX"])
+def test_rare_features_do_not_lead_by_chance(by):
+    """A feature of two counts in one topic beside one of 200, nine tenths of which are in the topic."""
+    rng = np.random.default_rng(0)
+    common = rng.gamma(20, 1, (300, 1)) * rng.dirichlet(np.full(4, 10), 300)
+    lam = np.vstack([common, [[180.0, 10, 5, 5], [2, 0, 0, 0], [0, 2, 0, 0]]]) + 0.01
+    top = mt.get.top_features(hand_made(lam)[:, :].copy(), n_top=303, by=by, n_draws=1).query("topic == 'topic_1'")
+    by_score = list(top.sort_values("score", ascending=False)["feature"])
+    assert by_score[0] == "f300" and by_score.index("f301") > 20
+
+
+@pytest.mark.parametrize("by", ["lift", "exclusivity", "FREX"])
+def test_shares_are_taken_as_they_are(by):
+    """Signatures that sum to 1 say nothing of counts."""
+    adata = hand_made(LAM / LAM.sum(axis=0))
+    top = mt.get.top_features(adata, n_top=5, by=by, n_draws=1).set_index(["topic", "feature"])["score"]
+    expected = by_definition(LAM / LAM.sum(axis=0), by, 0, np.full(2, 0.5))
+    for k, topic in enumerate(["topic_1", "topic_2"]):
+        np.testing.assert_allclose(top[topic].loc[[f"f{v}" for v in range(5)]], expected[:, k])
+
+
+def test_features_and_topics_without_difference():
+    alike = np.tile([[50.0], [30.0], [20.0]], (1, 3))
+    for by in MEASURES:
+        scores = mt.get.top_features(hand_made(alike), n_top=3, by=by, n_draws=1)["score"]
+        assert np.isfinite(scores).all()
+    lift = mt.get.top_features(hand_made(alike), n_top=3, by="lift", n_draws=1)["score"]
+    np.testing.assert_allclose(lift, 1)
+    one = hand_made(LAM[:, :1])
+    np.testing.assert_allclose(mt.get.top_features(one, n_top=5, by="exclusivity", n_draws=1)["score"], 1)
+
+
+def test_a_feature_of_no_topic_is_the_last():
+    adata = hand_made(np.vstack([LAM, [[0.0, 0.0]]]) / LAM.sum(axis=0))
+    del adata.varm["signatures_sd"]
+    for by in MEASURES:
+        top = mt.get.top_features(adata, n_top=6, by=by)
+        assert set(top["feature"][top["rank"] == 6]) == {"f5"} or by == "divergence"
+        assert np.isfinite(top["score"]).all()
+
+
+@pytest.mark.parametrize("by", MEASURES)
 @pytest.mark.parametrize("n_top", [1, 2])
 def test_probabilities_are_those_of_the_dirichlet(by, n_top):
     top = mt.get.top_features(hand_made(), n_top=5, by=by, n_draws=20_000)
@@ -37,14 +132,13 @@ def test_probabilities_are_those_of_the_dirichlet(by, n_top):
     expected = pd.DataFrame(by_dirichlet(LAM, n_top, by), [f"f{v}" for v in range(5)], ["topic_1", "topic_2"])
     for row in top.itertuples():
         assert row.probability == pytest.approx(expected.loc[row.feature, row.topic], abs=0.015)
-    for topic, rows in top.groupby("topic"):
-        assert list(rows["feature"]) == list(expected[topic].nlargest(n_top).index)
+        assert row.probability >= expected[row.topic].nlargest(n_top).iloc[-1] - 0.015
 
 
 def test_table():
     adata = hand_made()
     top = mt.get.top_features(adata, n_top=2, by="share", topics=["topic_2", "topic_1"])
-    assert list(top.columns) == ["topic", "feature", "rank", "share", "sd", "low", "high", "probability"]
+    assert list(top.columns) == ["topic", "feature", "rank", "share", "sd", "low", "high", "probability", "score"]
     assert list(top["topic"]) == ["topic_2", "topic_2", "topic_1", "topic_1"] and list(top["rank"]) == [1, 2, 1, 2]
     assert set(top["feature"][2:]) == {"f0", "f1"} and top["feature"][0] == "f1"
     first = top.iloc[0]
@@ -55,7 +149,8 @@ def test_table():
 def test_what_is_frequent_everywhere_is_not_characteristic():
     lam = np.array([[500.0, 500.0], [100.0, 1.0], [1.0, 100.0], [50.0, 50.0]])
     assert list(mt.get.top_features(hand_made(lam), n_top=1, by="share")["feature"]) == ["f0", "f0"]
-    assert list(mt.get.top_features(hand_made(lam), n_top=1)["feature"]) == ["f1", "f2"]
+    for by in ("FREX", "lift", "exclusivity", "divergence"):
+        assert list(mt.get.top_features(hand_made(lam), n_top=1, by=by)["feature"]) == ["f1", "f2"], by
 
 
 def test_few_counts_are_not_sure():
@@ -74,6 +169,18 @@ def test_features_that_are_not_drawn_change_nothing():
     )
     assert list(few["feature"]) == list(many["feature"])
     np.testing.assert_allclose(few["probability"], many["probability"], atol=0.02)
+
+
+@pytest.mark.parametrize("by", ["FREX", "exclusivity", "lift", "divergence", "probability"])
+def test_some_of_many_are_drawn_and_ranked_with_all(by):
+    """Of 600 features, 560 have so few counts that they are not drawn."""
+    rng = np.random.default_rng(1)
+    lam = np.vstack([rng.gamma(0.5, 60, (40, 3)), np.tile(rng.gamma(3, 1, (560, 1)), (1, 3))]) + 0.02
+    top = mt.get.top_features(hand_made(lam), n_top=2, by=by, n_draws=4000)
+    names = [f"f{v}" for v in range(600)]
+    expected = pd.DataFrame(by_dirichlet(lam, 2, by, n=2000), names, ["topic_1", "topic_2", "topic_3"])
+    for row in top.itertuples():
+        assert row.probability == pytest.approx(expected.loc[row.feature, row.topic], abs=0.12)
 
 
 def test_probabilities_come_true():
@@ -100,7 +207,7 @@ def test_the_same_seed_gives_the_same_table():
 def test_errors():
     adata = hand_made()
     for options, match in (
-        ({"by": "lift"}, "by='lift': choose"),
+        ({"by": "frex"}, "by='frex': choose 'FREX', 'exclusivity', 'lift', 'divergence', 'probability'"),
         ({"n_top": 0}, "n_top=0"),
         ({"n_draws": 0}, "n_draws=0"),
         ({"min_probability": 2}, "min_probability=2"),
@@ -113,4 +220,4 @@ def test_errors():
     with pytest.raises(
         KeyError, match="no table 'signatures_sd' in varm of modality 'X'.*signature_uncertainty writes it"
     ):
-        mt.get.top_features(adata)
+        mt.get.top_features(adata, min_probability=0.5)

@@ -9,13 +9,14 @@ def labels(axis):
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
-def test_dots(mdata, fingerprint):
+@pytest.mark.parametrize("by", [{}, {"by": "lift"}, {"by": "probability"}])
+def test_dots(mdata, fingerprint, by):
     before = fingerprint(mdata)
-    axes = mt.pl.dotplot(mdata, n_top=2, show=False)
+    axes = mt.pl.dotplot(mdata, n_top=2, show=False, **by)
     assert fingerprint(mdata) == before
     assert [ax.get_title("left") for ax in axes] == ["rna", "atac"]
     for ax, mod in zip(axes, mdata.mod, strict=True):
-        top = mt.get.signatures(mdata, mod, n_top=2)
+        top = mt.get.top_features(mdata, mod, n_top=2, **by)
         features, topics = labels(ax.xaxis), labels(ax.yaxis)
         assert features == list(dict.fromkeys(top["feature"]))
         assert topics == [f"topic_{k}" for k in range(1, 5)]
@@ -52,6 +53,8 @@ def test_errors(mdata):
         mt.pl.dotplot(mdata, "rna_")
     with pytest.raises(ValueError, match="n_top"):
         mt.pl.dotplot(mdata, n_top=0)
+    with pytest.raises(ValueError, match="by='weight': choose 'FREX'"):
+        mt.pl.dotplot(mdata, by="weight")
     with pytest.raises(KeyError, match="signatures"):
         mt.pl.dotplot(mdata, signatures="nothing")
     assert plt.get_fignums() == []

@@ -32,6 +32,7 @@ PLOTS = {
     "compare_topics": lambda data, **options: mt.pl.compare_topics(data, **options),
     "composition": lambda data, **options: mt.pl.composition(data, "layer", **options),
     "dotplot": lambda data, **options: mt.pl.dotplot(data, n_top=2, **options),
+    "enrichment": lambda data, **options: mt.pl.enrichment(data, "rna", n_top=1, **options),
     "feature_activity": lambda data, **options: mt.pl.feature_activity(data, features=["gene1", "gene2"], **options),
     "modality_agreement": lambda data, **options: mt.pl.modality_agreement(data, **options),
     "filter_topics": lambda data, **options: mt.pl.filter_topics(fitted(), **options),
@@ -53,6 +54,8 @@ def mdata(mdata):
     topics = mdata.obsm["topics"].columns
     enrichment = pd.DataFrame(np.eye(len(topics)) - 0.5, index=topics, columns=topics)
     mdata.uns["topic_neighborhoods"] = {"zscore": enrichment, "count": enrichment + 1}
+    sets = {"topic": list(topics) * 2, "source": ["set_1"] * 4 + ["set_2"] * 4, "score": range(-3, 5), "q": 0.01}
+    mdata["rna"].uns["enrichment"] = pd.DataFrame(sets)
     scores = {"K": [2, 2, 4, 4, 6, 6], "CV": ["0", "1"] * 3, "total": [-6.0, -6.1, -5.0, -5.2, -4.9, -5.0]}
     mdata.uns["CV_results"] = pd.DataFrame(scores)
     agreement = pd.Series(np.linspace(-0.2, 1, mdata.n_obs), mdata.obs_names)

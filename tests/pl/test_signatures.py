@@ -14,17 +14,25 @@ def widths(ax):
 
 
 @pytest.mark.parametrize("mod", ["rna", "atac"])
-def test_bars_are_the_probabilities_of_the_top_features(mdata, mod):
-    axes = mt.pl.signatures(mdata, mod, n_top=7)
+@pytest.mark.parametrize("by", [{}, {"by": "exclusivity"}, {"by": "probability"}])
+def test_bars_are_the_probabilities_of_the_top_features(mdata, mod, by):
+    axes = mt.pl.signatures(mdata, mod, n_top=7, **by)
     table = mdata[mod].varm["signatures"]
     assert [ax.get_title() for ax in axes] == list(table)
+    top = mt.get.top_features(mdata, mod, n_top=7, **by)
     for ax, topic in zip(axes, table, strict=True):
-        expected = (table[topic] / table[topic].sum()).sort_values(ascending=False)[:7]
-        assert names(ax) == list(expected.index)
-        np.testing.assert_allclose(widths(ax), expected)
+        assert names(ax) == list(top.loc[top["topic"] == topic, "feature"])
+        np.testing.assert_allclose(widths(ax), table.loc[names(ax), topic] / table[topic].sum())
 
 
-def test_largest_on_top_from_zero(mdata):
+def test_a_feature_that_is_frequent_everywhere_is_not_drawn_unless_asked_for(mdata):
+    mdata["rna"].varm["signatures"].loc["gene3"] = 500.0
+    for by, expected in (({}, set()), ({"by": "probability"}, {"gene3"})):
+        axes = mt.pl.signatures(mdata, "rna", n_top=1, figsize=(8, 6), **by)
+        assert {name for ax in axes for name in names(ax)} & {"gene3"} == expected
+
+
+def test_first_on_top_from_zero(mdata):
     ax = mt.pl.signatures(mdata, "rna")[0]
     middles = [bar.get_y() + bar.get_height() / 2 for bar in ax.patches]
     assert np.allclose(middles, range(20)) and ax.yaxis_inverted()
@@ -95,3 +103,5 @@ def test_bad_arguments(mdata):
         mt.pl.signatures(mdata)
     with pytest.raises(ValueError, match="n_top=0"):
         mt.pl.signatures(mdata, "rna", n_top=0)
+    with pytest.raises(ValueError, match="by='weight': choose 'FREX'"):
+        mt.pl.signatures(mdata, "rna", by="weight")

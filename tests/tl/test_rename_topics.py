@@ -30,6 +30,8 @@ IN_MUDATA = {
     "obsm/topics_high/columns",
     *(f"mod/{mod}/varm/signatures{part}/columns" for mod in ("rna", "atac") for part in ("", "_sd", "_low", "_high")),
     "mod/rna/obsm/zscores/columns",
+    "mod/rna/uns/enrichment/topic",
+    "mod/atac/uns/motifs/topic",
     "uns/mtopic/stability/index",
     "uns/mtopic/mean_roots/index",
     "uns/mtopic/topic_shares/index",

@@ -7,12 +7,16 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from mtopic._warn import warn
+
 T = TypeVar("T")
 
+LITTLE = 0.1
 SPELLINGS: Mapping[str, Callable[[pd.Index], pd.Index]] = {
     "upper and lower case": lambda names: names.str.lower(),
     "what follows a '.'": lambda names: names.str.split(".").str[0],
     "suffixes such as '-1'": lambda names: names.str.replace(r"([-_.#](\d{1,2}|[a-z]+\d*))+$", "", regex=True),
+    "what separates chromosome, start and end": lambda names: names.str.replace(r"[:_-](?=\d+)", "-", regex=True),
     "prefixes such as 'a_'": lambda names: names.str.replace(r"^.*[_#:]", "", regex=True),
 }
 """Ways in which the same names are written, each undone."""
@@ -76,6 +80,22 @@ def alike_but_for(a: pd.Index, b: pd.Index) -> str:
         if 2 * int(spelling(a).isin(spelling(b)).sum()) > len(a):
             return f"; they are alike but for {what}"
     return ""
+
+
+def require_in_common(theirs: pd.Index, ours: pd.Index, of_theirs: str, of_ours: str) -> None:
+    """Names of both must be written alike: nothing in common is an error, little of the smaller set is a warning."""
+    theirs, ours = theirs.unique(), ours.unique()
+    both, fewer, more = theirs.isin(ours).sum(), *sorted((theirs, ours), key=len)
+    if both < LITTLE * len(fewer) or not both:
+        others, own = theirs[~theirs.isin(ours)], ours[~ours.isin(theirs)]
+        said = (
+            f"{of_theirs} and {of_ours} have {both or 'no'} names in common, of {len(theirs):,} and {len(ours):,}: "
+            f"{', '.join(map(repr, others[:3]))} are only in the first, {', '.join(map(repr, own[:3]))} in the second"
+            f"{alike_but_for(fewer, more)}"
+        )
+        if not both:
+            raise ValueError(f"{said}; write both alike")
+        warn(f"{said}; check that both are written alike")
 
 
 def topic_name(k: int) -> str:

@@ -1,6 +1,6 @@
 """Where things are in the user's object: modalities, coordinates, tables; and what is said when they are not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -276,3 +276,14 @@ def find_signatures(data: Data, mod: str | None, key: str) -> tuple[str, AnnData
 def _named(values: Any, index: pd.Index) -> pd.DataFrame:
     array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
     return pd.DataFrame(array, index=index, columns=[topic_name(k) for k in range(array.shape[1])])
+
+
+def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
+    """The columns of topics that are asked for, in this order; all if None."""
+    if topics is None:
+        return table
+    names = [topics] if isinstance(topics, str) else list(topics)
+    for topic in names:
+        if topic not in table.columns:
+            raise KeyError(absent(topic, table.columns, "topic", where))
+    return table[names]

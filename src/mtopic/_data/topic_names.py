@@ -43,8 +43,12 @@ def _values(column: pd.Series, of: Labels) -> pd.Series:
     return column.map(dict(zip(known, of(known), strict=True)))
 
 
+def _of_rows(table: pd.DataFrame, of: Labels) -> pd.DataFrame:
+    return table.assign(topic=_values(table["topic"], of))
+
+
 def _by_modality(tables: Mapping[str, pd.DataFrame], of: Labels) -> dict[str, pd.DataFrame]:
-    return {mod: table.assign(topic=_values(table["topic"], of)) for mod, table in tables.items()}
+    return {mod: _of_rows(table, of) for mod, table in tables.items()}
 
 
 OF_FIT: Where = {
@@ -121,7 +125,7 @@ def _slots(data: Data, head: str) -> Iterator[tuple[str, tuple[Any, Where]]]:
         yield f"uns:{head}mtopic", (record.read(data, head), OF_FIT)
     for slot in record.naming_topics(data, head):
         value = _value(data, slot)
-        where = _where(slot, value)
+        where = _where(record.located(data, slot)[1], value)
         if where is not None:
             yield slot, (value, where)
 
@@ -131,11 +135,13 @@ def _value(data: Data, slot: str) -> Any:
     return getattr(holder, kind)[name]
 
 
-def _where(slot: str, value: Any) -> Where | None:
+def _where(kind: str, value: Any) -> Where | None:
     if isinstance(value, Mapping):
         return OF_RESULT
+    if isinstance(value, pd.DataFrame) and kind != "uns":
+        return _columns
     if isinstance(value, pd.DataFrame):
-        return _index if slot.startswith("uns:") else _columns
+        return _of_rows if "topic" in value else _index
     return _values if isinstance(value, pd.Series) and not is_numeric_dtype(value) else None
 
 

@@ -11,9 +11,9 @@ from mtopic._data.slots import find_signatures
 
 @public
 def profiles(data: DataLike, mod: str | None = None, *, key: str = "signatures") -> AnnData:
-    r"""The signatures as an AnnData whose observations are the topics, for enrichment of gene sets and for heatmaps.
+    r"""The signatures as an AnnData whose observations are the topics, for scores of gene sets and for heatmaps.
 
-    ``decoupler.mt.ulm(mtopic.get.profiles(mdata, "rna"), net)`` tells in which gene sets each topic is enriched.
+    `mtopic.tl.enrichment` tests gene sets by a measure that finds more of them; other methods of decoupler take this.
 
     {Parameters data:signatures mod key:signatures}
 

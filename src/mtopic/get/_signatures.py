@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from mtopic._api import public
 from mtopic._data import DataLike
-from mtopic._data.names import absent
-from mtopic._data.slots import find_signatures
+from mtopic._data.ranking import first_features
 
 
 @public
@@ -48,35 +46,7 @@ def signatures(
     >>> top.shape
     (15, 4)
     """
-    if n_top is not None and n_top < 1:
-        raise ValueError(f"n_top={n_top}: ask for at least 1 feature of each topic, or None for all")
-    name, _, table = find_signatures(data, mod, key)
-    chosen = choose(table, topics, f"varm[{key!r}] of modality {name!r}")
-    totals = chosen.sum()
-    if not (totals > 0).all():
-        bad = totals.index[~(totals > 0)][0]
-        raise ValueError(
-            f"varm[{key!r}] of modality {name!r}: the weights of {bad!r} sum to {totals[bad]}, not more than 0"
-        )
-    weights = (chosen / totals).to_numpy()
-    order = np.argsort(-weights, axis=0, kind="stable")[:n_top]
-    n_rows, n_topics = order.shape
-    tidy = pd.DataFrame(
-        {
-            "topic": np.repeat(chosen.columns.to_numpy(), n_rows),
-            "feature": chosen.index.to_numpy()[order.T.ravel()],
-            "rank": np.tile(np.arange(1, n_rows + 1), n_topics),
-            "weight": np.take_along_axis(weights, order, axis=0).T.ravel(),
-        }
-    )
-    return tidy.drop(columns="rank").rename(columns={"topic": "source", "feature": "target"}) if as_net else tidy
-
-
-def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
-    if topics is None:
-        return table
-    names = [topics] if isinstance(topics, str) else list(topics)
-    for topic in names:
-        if topic not in table.columns:
-            raise KeyError(absent(topic, table.columns, "topic", where))
-    return table[names]
+    tidy = first_features(data, mod, key, "probability", n_top, topics).rename(columns={"share": "weight"})
+    if as_net:
+        return tidy[["topic", "feature", "weight"]].set_axis(["source", "target", "weight"], axis=1)
+    return tidy.drop(columns="score")

@@ -8,6 +8,7 @@ from ._convergence import convergence
 from ._corr_heatmap import corr_heatmap
 from ._dominant_topics import dominant_topics
 from ._dotplot import dotplot
+from ._enrichment import enrichment
 from ._feature_activity import feature_activity
 from ._filter_topics import filter_topics
 from ._filter_var_knee import filter_var_knee
@@ -28,6 +29,7 @@ __all__ = [
     "corr_heatmap",
     "dominant_topics",
     "dotplot",
+    "enrichment",
     "feature_activity",
     "filter_topics",
     "filter_var_knee",

@@ -14,8 +14,8 @@ from matplotlib.transforms import ScaledTranslation
 from mtopic._api import public
 from mtopic._data import Data, DataLike
 from mtopic._data.names import look_up
+from mtopic._data.ranking import By, exclusivity, first_features, shares
 from mtopic._data.slots import find_signatures, modalities
-from mtopic.get import signatures as top_features
 
 from ._figure import Limit, Page, Save, colour_bar, colour_map, limits, page
 
@@ -29,6 +29,7 @@ def dotplot(
     *,
     signatures: str = "signatures",
     n_top: int = 3,
+    by: By = "FREX",
     topics: str | Sequence[str] | None = None,
     cmap: str | Colormap = "Reds",
     vmin: Limit = 0,
@@ -51,7 +52,7 @@ def dotplot(
     {signatures}
     n_top
         Number of features for each topic and modality. A feature that is a top feature of several topics is drawn once.
-    {topics:chosen}
+    {by:features topics:chosen}
     cmap
         Colour map of exclusivity.
     {vmin,vmax}
@@ -65,7 +66,7 @@ def dotplot(
 
     {Raises KeyError:topic}
     ValueError
-        If ``n_top`` or another number is out of range.
+        If ``by``, ``n_top`` or another number is out of range.
 
     {Examples:data}
     >>> axes = mt.pl.dotplot(mdata, signatures="true_signatures", show=False)
@@ -73,7 +74,7 @@ def dotplot(
     ['rna', 'atac']
     """
     mods = _modalities(data, mod, signatures)
-    chosen = [_chosen(data, name, signatures, n_top, topics) for name in mods]
+    chosen = [_chosen(data, name, signatures, by, n_top, topics) for name in mods]
     shares = np.concatenate([shares.to_numpy().ravel() for _, shares in chosen])
     low, high = limits(shares, vmin, vmax)
     cell = 1.45 * fontsize / 72
@@ -101,15 +102,15 @@ def _modalities(data: Data, mod: str | Sequence[str] | None, key: str) -> list[s
 
 
 def _chosen(
-    data: Data, mod: str, key: str, n_top: int, topics: str | Sequence[str] | None
+    data: Data, mod: str, key: str, by: By, n_top: int, topics: str | Sequence[str] | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Probabilities and shares, topics × top features in the order of the topics."""
-    top = top_features(data, mod, key=key, n_top=n_top, topics=topics)
-    weights = find_signatures(data, mod, key)[2].astype(np.float64)
-    probability = weights / weights.sum(axis=0)
-    share = probability.div(probability.sum(axis=1), axis=0)
+    """Probabilities and exclusivities, topics × top features in the order of the topics."""
+    top = first_features(data, mod, key, by, n_top, topics)
+    table = find_signatures(data, mod, key)[2]
+    probability = shares(table, f"varm[{key!r}] of modality {mod!r}")
     features, rows = pd.unique(top["feature"]), pd.unique(top["topic"].astype(str))
-    return probability.loc[features, rows].T, share.loc[features, rows].T
+    both = (pd.DataFrame(x, table.index, table.columns) for x in (probability, exclusivity(probability)))
+    return tuple(x.loc[features, rows].T for x in both)
 
 
 def _dots(ax: Axes, probability: pd.DataFrame, share: pd.DataFrame, fontsize: float, **scale: Any) -> PathCollection:

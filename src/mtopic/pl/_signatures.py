@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtopic._api import public
 from mtopic._data import DataLike
-from mtopic.get import signatures as top_features
+from mtopic._data.ranking import By, first_features
 
 from ._figure import SMALL, Save, colour_map, page
 
@@ -31,15 +31,17 @@ def signatures(
     transparent: bool = False,
     save: Save = None,
     *,
+    by: By = "FREX",
     ncols: int | None = None,
     topics: str | Sequence[str] | None = None,
     show: bool | None = None,
     return_fig: bool = False,
 ) -> list[Axes] | Figure:
-    """Draw what each topic is made of: a panel for each topic, with bars for the features of largest weight.
+    """Draw what each topic is made of: a panel for each topic, with bars for its first features.
 
     The length of a bar is the probability of the feature in the topic: its weight as a share of the topic's total over
-    all features of the modality.
+    all features of the modality. The most probable features (``by="probability"``) are often those that are frequent
+    in all topics; the default ranks by what tells the topic from the others.
 
     {Parameters mdata=data:signatures mod signatures n_top}
     cmap
@@ -49,20 +51,20 @@ def signatures(
         names.
     fontsize
         Size of the titles and names in points.
-    {transparent save ncols topics:chosen show return_fig}
+    {transparent save by:features ncols topics:chosen show return_fig}
 
     {Returns:panels}
 
     {Raises KeyError:topic}
     ValueError
-        If the modality is not named where there are several, or ``n_top`` or another number is out of range.
+        If the modality is not named where there are several, or ``by``, ``n_top`` or another number is out of range.
 
     {Examples:data}
     >>> axes = mt.pl.signatures(mdata, "rna", signatures="true_signatures", n_top=10, show=False)
     >>> [len(ax.patches) for ax in axes]
     [10, 10, 10]
     """
-    top = top_features(mdata, mod, key=signatures, n_top=n_top, topics=topics)
+    top = first_features(mdata, mod, signatures, by, n_top, topics)
     panels = [(str(name), rows) for name, rows in top.groupby("topic", sort=False)]
     size = _panel(top, fontsize)
     with page(len(panels), fontsize=fontsize, panel=size, figsize=figsize, ncols=ncols) as sheet:
@@ -80,7 +82,7 @@ def _panel(top: pd.DataFrame, fontsize: float) -> tuple[float, float]:
 
 
 def _bars(ax: Axes, rows: pd.DataFrame, cmap: Colormap, fontsize: float) -> None:
-    weights = rows["weight"].to_numpy()
+    weights = rows["share"].to_numpy()
     places = range(len(rows))
     ax.barh(places, weights, height=0.8, color=cmap(weights / weights.max()))
     ax.set_yticks(places, rows["feature"].astype(str), fontsize=fontsize)

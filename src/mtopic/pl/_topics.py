@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from mtopic._api import public
 from mtopic._data import DataLike, record
 from mtopic._data.empty import is_empty
-from mtopic._data.slots import table
-from mtopic.get._signatures import choose
+from mtopic._data.slots import choose, table
 
 from ._figure import Limit, Save, limits
 from ._maps import maps

@@ -5,10 +5,12 @@ from ._compare_topics import compare_topics
 from ._denoise import denoise
 from ._distance_mask import distance_mask
 from ._dominant_topics import dominant_topics
+from ._enrichment import enrichment
 from ._export_params import export_params
 from ._feature_associations import feature_associations
 from ._load_model import load_model
 from ._modality_agreement import modality_agreement
+from ._motif_enrichment import motif_enrichment
 from ._mtm import MTM
 from ._perplexity import perplexity
 from ._rename_topics import rename_topics
@@ -32,10 +34,12 @@ __all__ = [
     "denoise",
     "distance_mask",
     "dominant_topics",
+    "enrichment",
     "export_params",
     "feature_associations",
     "load_model",
     "modality_agreement",
+    "motif_enrichment",
     "perplexity",
     "rename_topics",
     "sMTM",

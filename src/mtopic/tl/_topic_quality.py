@@ -12,6 +12,7 @@ from mtopic._data.count_matrix import Summary
 from mtopic._data.in_rows import raw_counts_in_rows
 from mtopic._data.measured import batches, measured_where, warn_if_ignored
 from mtopic._data.proportions import proportions
+from mtopic._data.ranking import exclusivity
 from mtopic._data.slots import find_signatures, with_signatures
 
 
@@ -124,7 +125,10 @@ def quality(data: Data, topics: str, signatures: str, n_top: int, batch_key: str
         warn_if_ignored({name: adata}, key)
         where = measured_where(adata, name, batch)
         coherence = _coherence(csc_array(vstack(seen)), chosen, places.reshape(top.shape), *where)
-        measures = {"coherence": coherence, "exclusivity": _exclusivity(phi, top)}
+        measures = {
+            "coherence": coherence,
+            "exclusivity": np.take_along_axis(exclusivity(phi), top.T, axis=0).mean(axis=0),
+        }
         for measure, values in measures.items():
             by_topic[f"{name}:{measure}"] = values
         means = {measure: float(values.mean()) for measure, values in measures.items()}
@@ -189,13 +193,6 @@ def _npmi(together: NDArray[np.float64], alone: NDArray[np.float64], among: NDAr
     some = (both > 0) & (both < 1)
     scores[some] = np.log(both[some] / p[some]) / -np.log(both[some])
     return scores
-
-
-def _exclusivity(phi: NDArray[np.float64], top: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Mean share of each topic in the probability of its top features; a feature of no topic has share 0."""
-    total = phi.sum(axis=1)
-    share = phi / np.where(total > 0, total, 1)[:, None]
-    return np.take_along_axis(share, top.T, axis=0).mean(axis=0)
 
 
 def _effective_number(shares: NDArray[np.float64]) -> NDArray[np.float64]:
