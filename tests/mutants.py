@@ -52,6 +52,16 @@ MUTANTS = [
     Mutant("total_variation", "others[row, k] / other_total", "others[row, k] / total"),
     Mutant("_objective", "spread * w[p] * log_w[p]", "spread * log_w[p]"),
     Mutant("_drop", "w[p] > NEGLIGIBLE", "w[p] >= 0"),
+    # inference: effects of batches
+    Mutant("most_likely_factors", "counts + c - expected", "counts - expected"),
+    Mutant("likelier_strength", "np.log(c / (c + expected))", "np.log(c)"),
+    Mutant("BatchEffects.updated", "known[columns], strengths[modality]", "known[columns], strengths[0]"),
+    Mutant("Posterior.lam_as_read", "self.lam * self.effects", "self.lam / self.effects"),
+    Mutant("Gathered.expected", "self.by_feature * as_common", "self.by_feature"),
+    Mutant("learned_effects", "np.where(new, 1.0, known.factors)", "np.ones_like(known.factors)"),
+    Mutant("of_columns", "if batch in tables[mod]:", "if True:"),
+    Mutant("NewCounts.with_effects", "~batch.astype(str).isin(seen)", "batch.astype(str).isin(seen)"),
+    Mutant("as_tables", "pd.DataFrame(np.nan", "pd.DataFrame(1.0"),
     # inference: what goes on around it
     Mutant("Fit._updated", "rounds + 1", "rounds"),
     Mutant("Fit._updated", "if plan.cold else start", "if plan.explore else start"),
