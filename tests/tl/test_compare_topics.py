@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,26 +180,23 @@ def test_a_topic_that_grows_changes_no_other(paired):
 
 @pytest.mark.parametrize(("n", "paired"), [(2, False), (3, False), (2, True), (3, True)])
 def test_few_samples_are_calibrated_and_intervals_narrow(n, paired):
-    """Of 300 tables without an effect; with two samples Student's or Welch's intervals are more than twice as wide."""
-    rng, p, covered, wider = np.random.default_rng(13), [], [], []
-    truth = np.array([1.0, 0, 0, 0, 0, 0])
-    names = [f"topic_{k}" for k in range(6)]
+    """Of 300 tables; with two samples Student's or Welch's intervals are more than twice as wide."""
+    rng, false, covered, wider = np.random.default_rng(13), [], [], []
+    names, change = [f"topic_{k}" for k in range(6)], np.array([1.0, 0, 0, 0, 0, 0])
     for _ in range(300):
-        own = rng.normal(0, 0.3, (2 * n, 6))
-        donor = np.tile(rng.normal(0, 1, (n, 6)), (2, 1)) if paired else 0
-        tables = []
-        for effect in (0 * truth, truth):
-            log_shares = own + donor + np.outer(np.arange(2 * n) < n, effect * np.log(2))
-            adata = exactly(log_shares, names)
-            adata.obs["pair"] = [str(int(donor[1:]) % n) for donor in adata.obs["donor"]]
-            tables.append(compare(adata, **({"paired_by": "pair"} if paired else {}))["topics"])
-        p.append(tables[0]["p"])
-        covered.append((tables[1]["low"] <= truth) & (truth <= tables[1]["high"]))
+        log_shares = rng.normal(0, 0.3, (2 * n, 6)) + np.outer(np.arange(2 * n) < n, change * np.log(2))
+        if paired:
+            log_shares += np.tile(rng.normal(0, 1, (n, 6)), (2, 1))
+        adata = exactly(log_shares, names)
+        adata.obs["pair"] = [str(int(donor[1:]) % n) for donor in adata.obs["donor"]]
+        table = compare(adata, paired_by="pair" if paired else None)["topics"]
+        false.append(table["p"].iloc[1:] < 0.05)
+        covered.append((table["low"] <= change) & (change <= table["high"]))
         logs = np.log2(adata.obsm["topics"].to_numpy())
-        test = (ttest_rel if paired else lambda a, b: ttest_ind(a, b, equal_var=False))(logs[:n], logs[n:])
+        test = (ttest_rel if paired else partial(ttest_ind, equal_var=False))(logs[:n], logs[n:])
         interval = test.confidence_interval(0.95)
-        wider.append((interval.high - interval.low) / (tables[1]["high"] - tables[1]["low"]))
-    assert 0.025 < (np.array(p) < 0.05).mean() < 0.07
+        wider.append((interval.high - interval.low) / (table["high"] - table["low"]))
+    assert 0.025 < np.mean(false) < 0.07
     assert 0.93 < np.mean(covered) < 0.975
     assert np.median(wider) > (2 if n == 2 else 1.1)
 
@@ -212,15 +211,23 @@ def test_groups_references_and_missing_values():
     adata.obs["state"] = adata.obs["state"].where(adata.obs["state"] != "unsure", None)
     pd.testing.assert_frame_equal(compare(adata)["topics"], two)
     adata.obs["state"] = adata.obs["state"].fillna("well")
+    without = adata.copy()
+    without.obs["donor"] = without.obs["donor"].where(~without.obs["donor"].isin(["d6", "d7"]), None)
+    pd.testing.assert_frame_equal(compare(without)["topics"], two)
     adata.obsm["topics"].loc[adata.obs["donor"].isin(["d6", "d7"])] = np.nan
     pd.testing.assert_frame_equal(compare(adata)["topics"], two)
 
 
-def test_signatures_are_calibrated():
-    rng, p = np.random.default_rng(5), []
+@pytest.mark.parametrize("n_samples", [4, 6, 10])
+def test_signatures_are_calibrated(n_samples):
+    rng, found = np.random.default_rng(5), []
     for _ in range(20):
-        p.append(compare(counted(rng), features=[f"g{v}" for v in range(N_FEATURES)])["signatures"]["X"]["p"])
-    assert 0.03 < (np.array(p) < 0.05).mean() < 0.07
+        adata = counted(rng, n_samples)
+        found.append(compare(adata, features=[f"g{v}" for v in range(N_FEATURES)])["signatures"]["X"])
+    found = pd.concat(found)
+    assert 0.03 < (found["p"] < 0.05).mean() < 0.07
+    rare = found["group"] + found["reference"] < (found["group"] + found["reference"]).quantile(0.2)
+    assert 0.02 < (found.loc[rare, "p"] < 0.05).mean() < 0.09
 
 
 @pytest.mark.parametrize("spread", [0.8, 5.0])
@@ -543,6 +550,22 @@ def test_signatures_of_pairs():
             table = table["signatures"]["X"].set_index(["topic", "feature"])
             found[paired_by].append(table.loc[("topic_1", "g0"), "p"] < 0.01)
     assert np.mean(found["donor"]) > 0.8 and np.mean(found[None]) < 0.3
+
+
+def test_pairs_of_which_one_has_little_of_a_topic():
+    """Neither counts for that topic, and both for others."""
+    adata = counted(np.random.default_rng(20), depth=1000)
+    adata.obs["sample"] = adata.obs["donor"]
+    adata.obs["donor"] = [f"d{int(sample[1:]) % 5}" for sample in adata.obs["sample"]]
+    topics = adata.obsm["topics"].to_numpy(copy=True)
+    topics[:N_CELLS, 1] = topics[6 * N_CELLS : 7 * N_CELLS, 1] = 1e-9
+    adata.obsm["topics"] = pd.DataFrame(topics, adata.obs_names, TOPICS)
+    table, without = (
+        compare_pairs(data, features=["g0", "g1"])["signatures"]["X"].set_index(["topic", "feature"])
+        for data in (adata, adata[~adata.obs["donor"].isin(["d0", "d1"])].copy())
+    )
+    same = np.isclose(table, without, rtol=1e-3)[:, :2].all(axis=1)
+    np.testing.assert_array_equal(same, table.index.get_level_values("topic") == "topic_2")
 
 
 def test_pairs_are_written_and_read(fitted, tmp_path):

@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,17 +14,15 @@ from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
 from mtopic._data.writable import writable
 from mtopic._progress import progress
-from mtopic._warn import warn
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
-from mtopic.model.fitted import shares_of_prior
 
 from ._sample_signatures import counts_by_topic
+from ._sample_topics import Scale, comparable, relative, sample_means
 from ._samples import Samples, samples
 from ._t_tests import adjusted, compared
 
 Features = Mapping[str, Sequence[str]] | Sequence[str] | None
-Scale = Literal["median", "clr", "log"]
 
 PRIOR_COUNT = 0.5
 
@@ -161,9 +159,9 @@ def compare_topics(
     _require_same_features(data, record.params_if_any(data, head).batch_key, chosen)
     present = theta.notna().all(axis=1).to_numpy()
     design = samples(data, groupby, group, reference, sample_key, paired_by, present)
-    means = _means(theta.to_numpy(), design)
-    values = _comparable(data, head, theta, design)
-    topics = _topics(means, values, design, theta.columns, scale, sample_key, level)
+    means = sample_means(theta.to_numpy(), design)
+    shares = comparable(data, head, theta, design)
+    topics = _topics(means, shares, design, theta.columns, scale, sample_key, level)
     signatures = {}
     n_steps = len(chosen) * len(design.names)
     with Backend(n_jobs) as backend, progress(n_steps, "signatures", "sample", verbose=verbose) as bar:
@@ -241,68 +239,27 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
     return chosen
 
 
-def _means(values: NDArray[np.float64], design: Samples) -> NDArray[np.float64]:
-    """Means over the observations of each sample."""
-    return np.array([values[rows].mean(axis=0) for rows in design.rows])
-
-
-def _comparable(data: Data, head: str, theta: pd.DataFrame, design: Samples) -> NDArray[np.float64]:
-    """Mean proportions of each sample, with the same share of the prior in all."""
-    if "params" not in record.read(data, head):
-        return _means(theta.to_numpy(), design)
-    try:
-        of_prior = shares_of_prior(data, head, theta.columns)
-    except ValueError as error:
-        warn(f"topics that are absent may differ by depth, as the counts of the fit cannot be read: {error}")
-        return _means(theta.to_numpy(), design)
-    told = _means(np.maximum(theta.to_numpy() - of_prior, 0), design)
-    return told + _means(of_prior, design).max(axis=0)
-
-
 def _topics(
     means: NDArray[np.float64],
-    comparable: NDArray[np.float64],
+    shares: NDArray[np.float64],
     design: Samples,
     topics: pd.Index,
     scale: str,
     sample_key: str,
     level: float,
 ) -> pd.DataFrame:
-    if not (comparable > 0).all():
-        sample, topic = np.argwhere(comparable == 0)[0]
+    if not (shares > 0).all():
+        sample, topic = np.argwhere(shares == 0)[0]
         raise ValueError(
             f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to "
             "nothing do not exist: leave the topic or the sample out"
         )
-    group, reference = design.sides(np.log2(comparable))
-    group, reference = _relative(group, reference, scale, paired=design.paired)
+    group, reference = design.sides(np.log2(shares))
+    group, reference = relative(group, reference, scale, paired=design.paired)
     n = len(topics)
     widened = n / (n - 1) if scale == "median" and n > 2 else 1.0
     table = compared(group, reference, level, paired=design.paired, widened=widened)
     return _with_means(table, *design.sides(means)).set_index(topics)
-
-
-def _relative(
-    group: NDArray[np.float64], reference: NDArray[np.float64], scale: str, *, paired: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The logarithms over what they are compared with."""
-    if scale == "log":
-        return group, reference
-    if scale == "clr":
-        return group - group.mean(axis=1, keepdims=True), reference - reference.mean(axis=1, keepdims=True)
-    if paired:
-        return group - _of_median_topic(group - reference), reference
-    mean = reference.mean(axis=0)
-    return group - _of_median_topic(group - mean), reference - _of_median_topic(reference - mean)
-
-
-def _of_median_topic(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each sample: the median over topics of the mean differences, and how far its topics are above their means."""
-    mean = differences.mean(axis=0)
-    one, other = np.triu_indices(len(mean))
-    deviations = differences - mean
-    own = np.median((deviations[:, one] + deviations[:, other]) / 2, axis=1, keepdims=True)
-    return np.median(mean) + own - own.mean()
 
 
 def _with_means(table: pd.DataFrame, group: NDArray[np.float64], reference: NDArray[np.float64]) -> pd.DataFrame:
