@@ -53,6 +53,20 @@ def test_intervals_that_say_nothing_are_cut_at_the_edge(compared):
     plt.close("all")
 
 
+@pytest.mark.parametrize(
+    ("scale", "of"),
+    [("log", "share,"), ("clr", "share over the topics' geometric mean,"), ("median", "share, relative to the median")],
+)
+def test_the_label_says_what_is_compared(compared, scale, of):
+    params = compared.uns["mtopic"]["comparison"]["params"]
+    params["scale"] = scale
+    label = mt.pl.compare_topics(compared, show=False).get_xlabel()
+    assert label.startswith(f"log2 fold change of the {of}") and label.endswith("ill over rest")
+    params.update(paired_by="donor", n_pairs=5)
+    assert mt.pl.compare_topics(compared, show=False).get_xlabel() == f"{label}, within 5 pairs by donor"
+    plt.close("all")
+
+
 def test_rate_axes_and_figure(compared, tmp_path):
     figure, ax = plt.subplots()
     assert mt.pl.compare_topics(compared, max_q=0.5, ax=ax, show=False) is ax

@@ -1,9 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.optimize import root_scalar
 from scipy.sparse import csr_matrix
-from scipy.stats import false_discovery_control, ttest_ind
+from scipy.special import digamma, polygamma
+from scipy.stats import false_discovery_control, t, ttest_ind, ttest_rel
 
 import mtopic as mt
 
@@ -23,6 +27,17 @@ def cells(log_shares, rng, spread=5.0, n_cells=N_CELLS):
     obs = pd.DataFrame({"donor": [f"d{s}" for s in sample], "state": state}, index=[f"cell_{d}" for d in range(n)])
     adata = AnnData(csr_matrix(np.ones((n, 1), np.float32)), obs=obs)
     adata.obsm["topics"] = pd.DataFrame(topics / topics.sum(axis=1, keepdims=True), obs.index, TOPICS)
+    return adata
+
+
+def exactly(log_shares, names=TOPICS):
+    """A cell of each sample, with these log shares; the first half of the samples are ill."""
+    n = len(log_shares)
+    obs = pd.DataFrame({"donor": [f"d{s}" for s in range(n)]}, index=[f"cell_{d}" for d in range(n)])
+    obs["state"] = np.where(np.arange(n) < n // 2, "ill", "well")
+    adata = AnnData(csr_matrix(np.ones((n, 1), np.float32)), obs=obs)
+    shares = np.exp(log_shares)
+    adata.obsm["topics"] = pd.DataFrame(shares / shares.sum(axis=1, keepdims=True), obs.index, names)
     return adata
 
 
@@ -51,16 +66,18 @@ def counted(rng, n_samples=10, effect=0.0, depth=400, sd=0.2, spread=0.8):
 
 def test_there_is_nothing_where_samples_are_all_that_differs():
     """Of 200 tables without an effect one in twenty has p < .05 for a topic; most cells' tests do."""
-    rng, ours, of_cells = np.random.default_rng(0), [], []
+    rng, ours, over_the_median, of_cells = np.random.default_rng(0), [], [], []
     for _ in range(200):
         adata = cells(rng.normal(0, 0.4, (10, 4)), rng)
-        ours.append(compare(adata)["topics"]["p"].to_numpy())
+        ours.append(compare(adata, scale="log")["topics"]["p"].to_numpy())
+        over_the_median.append(compare(adata)["topics"]["p"].to_numpy())
         values = np.log(adata.obsm["topics"].to_numpy())
         ill = (adata.obs["state"] == "ill").to_numpy()
         of_cells.append(ttest_ind(values[ill], values[~ill], equal_var=False).pvalue)
     rejected = (np.array(ours) < 0.05).mean(axis=0)
     assert ((0.05 - 3.2 * 0.0154 < rejected) & (rejected < 0.05 + 3.2 * 0.0154)).all()
     assert 0.03 < rejected.mean() < 0.07
+    assert 0.02 < (np.array(over_the_median) < 0.05).mean() < 0.06, "careful, as there are four topics"
     assert (np.array(of_cells) < 0.05).mean() > 0.3
 
 
@@ -78,10 +95,25 @@ def test_an_effect_is_found_and_covered():
     assert (found["difference"] > 0).all() and (found["q"] < 0.05).mean() > 0.9
 
 
+def by_moments(test, difference, level, widened=1.0):
+    """A test of SciPy's with variances moderated over its columns, by the formulas for logarithms of variances."""
+    s2, d = (difference / test.statistic) ** 2, np.broadcast_to(test.df, difference.shape)
+    e = np.log(s2) - digamma(d / 2) + np.log(d / 2)
+    excess = e.var(ddof=1) - polygamma(1, d / 2).mean()
+    half = root_scalar(lambda y: polygamma(1, y) - excess, bracket=(1e-3, 1e3)).root
+    scale = np.exp(e.mean() + digamma(half) - np.log(half))
+    df = np.minimum(2 * half + d, d.sum() / 2)
+    error = np.sqrt(widened * (2 * half * scale + d * s2) / (2 * half + d))
+    p = 2 * t.sf(np.abs(difference) / error, df)
+    low, high = (difference + t.ppf((1 + sign * level) / 2, df) * error for sign in (-1, 1))
+    moderated = {"low": low, "high": high, "t": difference / error, "df": df, "p": p, "q": false_discovery_control(p)}
+    return {"difference": difference, **moderated}
+
+
 def test_numbers_are_those_of_scipy():
     rng = np.random.default_rng(2)
-    adata = cells(rng.normal(0, 0.5, (7, 4)), rng)
-    found = compare(adata, level=0.9)
+    adata = cells(rng.normal(0, 0.5, (7, 4)) * [1, 0.05, 1, 8], rng, spread=500)
+    found = compare(adata, level=0.9, scale="log")
     table = found["topics"]
     means = adata.obsm["topics"].groupby(adata.obs["donor"].to_numpy()).mean()
     ill = means.index.isin(["d0", "d1", "d2"])
@@ -89,16 +121,8 @@ def test_numbers_are_those_of_scipy():
     np.testing.assert_allclose(table["group"], means[ill].mean())
     np.testing.assert_allclose(table["reference"], means[~ill].mean())
     test = ttest_ind(np.log2(means[ill]), np.log2(means[~ill]), equal_var=False)
-    interval = test.confidence_interval(0.9)
-    for name, values in {
-        "difference": np.log2(means[ill]).mean() - np.log2(means[~ill]).mean(),
-        "low": interval.low,
-        "high": interval.high,
-        "t": test.statistic,
-        "df": test.df,
-        "p": test.pvalue,
-        "q": false_discovery_control(test.pvalue),
-    }.items():
+    difference = (np.log2(means[ill]).mean() - np.log2(means[~ill]).mean()).to_numpy()
+    for name, values in by_moments(test, difference, 0.9).items():
         np.testing.assert_allclose(table[name], values, err_msg=name)
     assert found["signatures"] == {}
     assert found["params"] == {
@@ -110,8 +134,71 @@ def test_numbers_are_those_of_scipy():
 def test_centred_log_ratios():
     rng = np.random.default_rng(3)
     adata = cells(rng.normal(0, 0.5, (6, 4)), rng)
-    plain, centred = compare(adata)["topics"]["difference"], compare(adata, scale="clr")["topics"]["difference"]
+    plain, centred = (compare(adata, scale=scale)["topics"]["difference"] for scale in ("log", "clr"))
     np.testing.assert_allclose(centred, plain - plain.mean())
+
+
+def above_the_pseudomedian(deviations):
+    """Without the median of the means of any two topics, centred over the samples."""
+    own = np.median([(row[:, None] + row)[np.triu_indices(len(row))] / 2 for row in deviations], axis=1)
+    return deviations - (own - own.mean())[:, None]
+
+
+def test_over_the_median_topic():
+    rng = np.random.default_rng(4)
+    adata = cells(rng.normal(0, 0.5, (6, 4)) * [1, 0.05, 1, 8], rng, spread=500)
+    plain, relative = (compare(adata, scale=scale)["topics"] for scale in ("log", "median"))
+    np.testing.assert_allclose(relative["difference"], plain["difference"] - plain["difference"].median())
+    pd.testing.assert_frame_equal(compare(adata)["topics"], relative)
+    logs = np.log2(adata.obsm["topics"].groupby(adata.obs["donor"].to_numpy()).mean()).to_numpy()
+    difference = logs[:3].mean(axis=0) - logs[3:].mean(axis=0)
+    ill, well = (above_the_pseudomedian(part - part.mean(axis=0)) for part in (logs[:3], logs[3:]))
+    difference -= np.median(difference)
+    for name, values in by_moments(ttest_ind(ill + difference, well, equal_var=False), difference, 0.95, 4 / 3).items():
+        np.testing.assert_allclose(relative[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_topic_that_grows_changes_no_other(paired):
+    """What is said of the others is the same to the last digits; as shares they fall."""
+    rng = np.random.default_rng(12)
+    log_shares = rng.normal(0, 0.2, (8, 4))
+    log_shares[:4, 0] += 1
+    tables = []
+    for more in (0.0, 2.0):
+        log_shares[:4, 0] += more
+        adata = exactly(log_shares)
+        adata.obs["pair"] = [str(int(donor[1:]) % 4) for donor in adata.obs["donor"]]
+        options = {"paired_by": "pair"} if paired else {}
+        tables.append([compare(adata, scale=scale, **options)["topics"] for scale in ("median", "log")])
+    (before, share_before), (after, share_after) = tables
+    rest = ["difference", "low", "high", "t", "df", "p"]
+    pd.testing.assert_frame_equal(before.loc[TOPICS[1:], rest], after.loc[TOPICS[1:], rest])
+    assert after.loc["topic_1", "difference"] == pytest.approx(before.loc["topic_1", "difference"] + 2 / np.log(2))
+    assert (share_after["difference"] < share_before["difference"] - 0.5).iloc[1:].all()
+
+
+@pytest.mark.parametrize(("n", "paired"), [(2, False), (3, False), (2, True), (3, True)])
+def test_few_samples_are_calibrated_and_intervals_narrow(n, paired):
+    """Of 300 tables; with two samples Student's or Welch's intervals are more than twice as wide."""
+    rng, false, covered, wider = np.random.default_rng(13), [], [], []
+    names, change = [f"topic_{k}" for k in range(6)], np.array([1.0, 0, 0, 0, 0, 0])
+    for _ in range(300):
+        log_shares = rng.normal(0, 0.3, (2 * n, 6)) + np.outer(np.arange(2 * n) < n, change * np.log(2))
+        if paired:
+            log_shares += np.tile(rng.normal(0, 1, (n, 6)), (2, 1))
+        adata = exactly(log_shares, names)
+        adata.obs["pair"] = [str(int(donor[1:]) % n) for donor in adata.obs["donor"]]
+        table = compare(adata, paired_by="pair" if paired else None)["topics"]
+        false.append(table["p"].iloc[1:] < 0.05)
+        covered.append((table["low"] <= change) & (change <= table["high"]))
+        logs = np.log2(adata.obsm["topics"].to_numpy())
+        test = (ttest_rel if paired else partial(ttest_ind, equal_var=False))(logs[:n], logs[n:])
+        interval = test.confidence_interval(0.95)
+        wider.append((interval.high - interval.low) / (table["high"] - table["low"]))
+    assert 0.025 < np.mean(false) < 0.07
+    assert 0.93 < np.mean(covered) < 0.975
+    assert np.median(wider) > (2 if n == 2 else 1.1)
 
 
 def test_groups_references_and_missing_values():
@@ -124,15 +211,23 @@ def test_groups_references_and_missing_values():
     adata.obs["state"] = adata.obs["state"].where(adata.obs["state"] != "unsure", None)
     pd.testing.assert_frame_equal(compare(adata)["topics"], two)
     adata.obs["state"] = adata.obs["state"].fillna("well")
+    without = adata.copy()
+    without.obs["donor"] = without.obs["donor"].where(~without.obs["donor"].isin(["d6", "d7"]), None)
+    pd.testing.assert_frame_equal(compare(without)["topics"], two)
     adata.obsm["topics"].loc[adata.obs["donor"].isin(["d6", "d7"])] = np.nan
     pd.testing.assert_frame_equal(compare(adata)["topics"], two)
 
 
-def test_signatures_are_calibrated():
-    rng, p = np.random.default_rng(5), []
+@pytest.mark.parametrize("n_samples", [4, 6, 10])
+def test_signatures_are_calibrated(n_samples):
+    rng, found = np.random.default_rng(5), []
     for _ in range(20):
-        p.append(compare(counted(rng), features=[f"g{v}" for v in range(N_FEATURES)])["signatures"]["X"]["p"])
-    assert 0.03 < (np.array(p) < 0.05).mean() < 0.07
+        adata = counted(rng, n_samples)
+        found.append(compare(adata, features=[f"g{v}" for v in range(N_FEATURES)])["signatures"]["X"])
+    found = pd.concat(found)
+    assert 0.03 < (found["p"] < 0.05).mean() < 0.07
+    rare = found["group"] + found["reference"] < (found["group"] + found["reference"]).quantile(0.2)
+    assert 0.02 < (found.loc[rare, "p"] < 0.05).mean() < 0.09
 
 
 @pytest.mark.parametrize("spread", [0.8, 5.0])
@@ -193,8 +288,8 @@ def test_a_sample_with_little_of_a_topic_has_no_value():
     table = compare(adata, features=["g0"])["signatures"]["X"].set_index("topic")
     without = adata[N_CELLS:].copy()
     expected = compare(without, features=["g0"])["signatures"]["X"].set_index("topic")
-    assert table.loc["topic_2", "p"] == pytest.approx(expected.loc["topic_2", "p"], rel=1e-3)
-    assert table.loc["topic_1", "p"] != pytest.approx(expected.loc["topic_1", "p"], rel=1e-3)
+    same = table["difference"] - expected["difference"]
+    assert abs(same["topic_2"]) < 1e-3 and (same.drop("topic_2").abs() > 1e-3).all()
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +376,9 @@ def test_too_few_samples(fitted):
     with pytest.raises(ValueError, match="group 'well' has 1 sample"):
         compare(mdata, reference="well")
     mdata.obs["donor"] = [f"d{d % 2}" for d in range(240)]
-    with pytest.raises(ValueError, match="sample 'd0' .* has observations in both groups .* 1 others.*paired test"):
+    with pytest.raises(
+        ValueError, match="sample 'd0' .* has observations in both groups .* 1 others.*paired_by='donor'"
+    ):
         compare(mdata)
 
 
@@ -333,10 +430,10 @@ def test_a_topic_that_is_absent_differs_less_by_depth():
     gamma = 0.5 + depth[:, None] * present / present.sum(axis=1, keepdims=True)
     adata.X = csr_matrix(depth[:, None].astype(np.float32))
     adata.obsm["topics"] = pd.DataFrame(gamma / gamma.sum(axis=1, keepdims=True), adata.obs_names, TOPICS)
-    by_depth = compare(adata)["topics"].loc["topic_4"]
+    by_depth = compare(adata, scale="log")["topics"].loc["topic_4"]
     assert by_depth["difference"] > 3 and by_depth["q"] < 1e-3
     adata.uns["mtopic"]["params"] = {"alpha": 0.5, "n_topics": 4, "raw": True}
-    corrected = compare(adata)["topics"]
+    corrected = compare(adata, scale="log")["topics"]
     assert abs(corrected.loc["topic_4", "difference"]) < 1e-3
     np.testing.assert_allclose(
         corrected.loc["topic_4", ["group", "reference"]].astype(float), by_depth[["group", "reference"]].astype(float)
@@ -366,3 +463,138 @@ def test_signatures_of_batches(fitted):
     atac = {"atac": mdata["atac"].var_names[:2]}
     assert set(compare(mdata, features=atac)["signatures"]) == {"atac"}
     assert not compare(mdata, features={})["signatures"]
+
+
+def with_pairs(rng, n_pairs=5, effect=0.0, spread=1.0):
+    """Donors that differ much, each with a sample that is ill and one that is not; ``effect`` on topic 1."""
+    donors = rng.normal(0, spread, (n_pairs, 4))
+    log_shares = np.vstack([donors, donors]) + rng.normal(0, 0.1, (2 * n_pairs, 4)) * [1, 0.1, 1, 4]
+    log_shares[:n_pairs, 0] += effect
+    adata = cells(log_shares, rng, spread=1e3)
+    adata.obs["sample"] = adata.obs["donor"]
+    adata.obs["donor"] = [f"d{int(sample[1:]) % n_pairs}" for sample in adata.obs["sample"]]
+    return adata
+
+
+def compare_pairs(data, **options):
+    return compare(data, **{"sample_key": "sample", "paired_by": "donor", **options})
+
+
+def test_differences_within_donors():
+    rng = np.random.default_rng(14)
+    adata = with_pairs(rng)
+    found = compare_pairs(adata, level=0.9, scale="log")
+    means = adata.obsm["topics"].groupby([adata.obs["state"], adata.obs["donor"]], observed=True).mean()
+    ill, well = means.loc["ill"], means.loc["well"]
+    np.testing.assert_allclose(found["topics"]["group"], ill.mean())
+    np.testing.assert_allclose(found["topics"]["reference"], well.mean())
+    difference = (np.log2(ill).mean() - np.log2(well).mean()).to_numpy()
+    for name, values in by_moments(ttest_rel(np.log2(ill), np.log2(well)), difference, 0.9).items():
+        np.testing.assert_allclose(found["topics"][name], values, err_msg=name)
+    of_pairs = {"sample_key": "sample", "paired_by": "donor", "n_pairs": 5, "n_group": 5, "n_reference": 5}
+    assert of_pairs.items() <= found["params"].items()
+    centred = compare_pairs(adata, scale="clr")["topics"]["difference"]
+    np.testing.assert_allclose(centred, difference - difference.mean())
+    relative = compare_pairs(adata)["topics"]["difference"]
+    np.testing.assert_allclose(relative, difference - np.median(difference))
+
+
+def test_pairs_find_what_groups_do_not():
+    rng, of_pairs, of_groups = np.random.default_rng(15), [], []
+    for _ in range(20):
+        adata = with_pairs(rng, effect=0.5)
+        of_pairs.append(compare_pairs(adata)["topics"]["q"].iloc[0] < 0.05)
+        of_groups.append(compare(adata, sample_key="sample")["topics"]["q"].iloc[0] < 0.05)
+    assert np.mean(of_pairs) > 0.9 and np.mean(of_groups) < 0.3
+
+
+def test_pairs_of_several_samples_and_incomplete_ones(recwarn):
+    """Samples of a donor are averaged, however many cells they have; donors with one group are left out."""
+    adata = with_pairs(np.random.default_rng(16))
+    twice = adata.copy()
+    twice.obs["sample"] = twice.obs["sample"] + np.where(np.arange(adata.n_obs) % 4, "a", "b")
+    found = compare_pairs(twice, scale="log")
+    assert found["params"]["n_group"] == 10 and found["params"]["n_pairs"] == 5
+    means = np.log2(twice.obsm["topics"].groupby([twice.obs["state"], twice.obs["sample"]], observed=True).mean())
+    np.testing.assert_allclose(found["topics"]["difference"], means.loc["ill"].mean() - means.loc["well"].mean())
+    assert not recwarn
+
+    part = adata[~((adata.obs["donor"] == "d1") & (adata.obs["state"] == "ill"))].copy()
+    with pytest.warns(UserWarning, match=r"1 of 5 in obs\['donor'\] have one group only and are left out: 'd1'"):
+        found = compare_pairs(part)
+    expected = compare_pairs(adata[adata.obs["donor"] != "d1"].copy())
+    pd.testing.assert_frame_equal(found["topics"], expected["topics"])
+    assert found["params"] == expected["params"]
+
+
+def test_groups_within_samples():
+    """Parts of a sample are pairs, too."""
+    adata = with_pairs(np.random.default_rng(17))
+    expected = compare_pairs(adata)["topics"]
+    pd.testing.assert_frame_equal(compare_pairs(adata, sample_key="donor")["topics"], expected)
+    pd.testing.assert_frame_equal(compare_pairs(adata[::-1].copy(), sample_key="donor")["topics"], expected)
+
+
+def test_signatures_of_pairs():
+    """Donors' own signatures, which make groups overlap, fall out."""
+    rng, found = np.random.default_rng(18), {"donor": [], None: []}
+    for _ in range(8):
+        adata = counted(rng, effect=0.5, sd=0.0, depth=2000)
+        own = rng.lognormal(0, 0.7, (5, N_FEATURES))
+        x = adata.X.toarray() * np.repeat(np.tile(own, (2, 1)), N_CELLS, axis=0)
+        adata.X = csr_matrix(np.round(x).astype(np.float32))
+        adata.obs["sample"] = adata.obs["donor"]
+        adata.obs["donor"] = [f"d{int(sample[1:]) % 5}" for sample in adata.obs["sample"]]
+        for paired_by in found:
+            table = compare(adata, sample_key="sample", paired_by=paired_by, features=["g0", "g1", "g2", "g3", "g4"])
+            table = table["signatures"]["X"].set_index(["topic", "feature"])
+            found[paired_by].append(table.loc[("topic_1", "g0"), "p"] < 0.01)
+    assert np.mean(found["donor"]) > 0.8 and np.mean(found[None]) < 0.3
+
+
+def test_pairs_of_which_one_has_little_of_a_topic():
+    """Neither counts for that topic, and both for others."""
+    adata = counted(np.random.default_rng(20), depth=1000)
+    adata.obs["sample"] = adata.obs["donor"]
+    adata.obs["donor"] = [f"d{int(sample[1:]) % 5}" for sample in adata.obs["sample"]]
+    topics = adata.obsm["topics"].to_numpy(copy=True)
+    topics[:N_CELLS, 1] = topics[6 * N_CELLS : 7 * N_CELLS, 1] = 1e-9
+    adata.obsm["topics"] = pd.DataFrame(topics, adata.obs_names, TOPICS)
+    table, without = (
+        compare_pairs(data, features=["g0", "g1"])["signatures"]["X"].set_index(["topic", "feature"])
+        for data in (adata, adata[~adata.obs["donor"].isin(["d0", "d1"])].copy())
+    )
+    same = np.isclose(table, without, rtol=1e-3)[:, :2].all(axis=1)
+    np.testing.assert_array_equal(same, table.index.get_level_values("topic") == "topic_2")
+
+
+def test_pairs_are_written_and_read(fitted, tmp_path):
+    mdata = fitted.copy()
+    mdata.obs["pair"] = [f"p{d % 3}" for d in range(240)]
+    mt.tl.compare_topics(mdata, "state", "ill", sample_key="donor", paired_by="pair", n_top=2, n_jobs=1)
+    mdata.write_h5mu(tmp_path / "fit.h5mu")
+    found, read = (data.uns["mtopic"]["comparison"] for data in (mdata, mt.read.h5mu(tmp_path / "fit.h5mu")))
+    assert read["params"] == found["params"] and found["params"]["n_pairs"] == 3
+    pd.testing.assert_frame_equal(read["signatures"]["atac"], found["signatures"]["atac"], check_dtype=False)
+    assert np.isfinite(found["signatures"]["atac"][COLUMNS].to_numpy()).all()
+
+
+def test_errors_of_pairs(fingerprint):
+    adata = with_pairs(np.random.default_rng(19))
+    before = fingerprint(adata)
+    with pytest.raises(
+        ValueError, match=r"0 of 10 in obs\['sample'\] have samples of both groups.*leave paired_by out"
+    ):
+        compare_pairs(adata, paired_by="sample")
+    adata.obs["batch"] = [f"b{d % 2}" for d in range(adata.n_obs)]
+    with pytest.raises(
+        ValueError, match=r"sample 's?d?0' of obs\['sample'\] has observations of 2 pairs of obs\['batch'\]"
+    ):
+        compare_pairs(adata, paired_by="batch")
+    with pytest.raises(KeyError, match="no column 'doner'.*did you mean 'donor'"):
+        compare_pairs(adata, paired_by="doner")
+    one = adata[(adata.obs["donor"] == "d0") | (adata.obs["state"] == "ill")].copy()
+    with pytest.raises(ValueError, match=r"1 of 5 in obs\['donor'\]"):
+        compare_pairs(one)
+    del adata.obs["batch"]
+    assert fingerprint(adata) == before

@@ -15,6 +15,11 @@ from mtopic._palette import Palette, stored_or
 from ._figure import Save, page
 
 MADE_BY = "mtopic.tl.compare_topics"
+OF = {
+    "median": "share, relative to the median topic",
+    "clr": "share over the topics' geometric mean",
+    "log": "share",
+}
 WIDEST = 3.0
 """How far intervals are drawn, in terms of the largest difference: what is wider says that nothing is known."""
 
@@ -36,9 +41,10 @@ def compare_topics(
 ) -> Axes | Figure:
     """Draw how the topics of two groups differ: a point for each topic, with the interval of the difference.
 
-    The axis is the logarithm to base 2 of the fold change, so that +1 is twice the share. Points are filled where q is
-    at most ``max_q``. Intervals of few samples can be far wider than any difference; what reaches beyond three times
-    the largest difference, or beyond 3, ends in an arrow at the edge.
+    The axis is the logarithm to base 2 of the fold change, so that +1 is twice as much; its label says of what, by the
+    ``scale`` of the comparison. Points are filled where q is at most ``max_q``. Intervals of few samples can be far
+    wider than any difference; what reaches beyond three times the largest difference, or beyond 3, ends in an arrow at
+    the edge.
 
     Parameters
     ----------
@@ -83,8 +89,8 @@ def compare_topics(
 
 
 def _label(params: Mapping[str, Any]) -> str:
-    of = "share" if params["scale"] == "log" else "share over the topics' geometric mean"
-    return f"log2 fold change of the {of},\n{params['group']} over {params['reference']}"
+    pairs = f", within {params['n_pairs']} pairs by {params['paired_by']}" if "paired_by" in params else ""
+    return f"log2 fold change of the {OF[params['scale']]},\n{params['group']} over {params['reference']}{pairs}"
 
 
 def _forest(ax: Axes, table: pd.DataFrame, colours: np.ndarray, max_q: float) -> None:

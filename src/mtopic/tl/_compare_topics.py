@@ -1,37 +1,30 @@
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
-from tqdm import tqdm
 
 from mtopic._api import public
 from mtopic._check import level_given, n_jobs_given
 from mtopic._data import Data, DataLike, record
-from mtopic._data.count_matrix import Summary, raw_counts
 from mtopic._data.in_rows import warn_if_loaded
 from mtopic._data.measured import batches, measured
 from mtopic._data.proportions import proportions
 from mtopic._data.slots import find_signatures, modalities, modality
 from mtopic._data.writable import writable
 from mtopic._progress import progress
-from mtopic._warn import warn
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
-from mtopic.model.fitted import shares_of_prior
 
+from ._sample_signatures import counts_by_topic
+from ._sample_topics import Scale, comparable, relative, sample_means
 from ._samples import Samples, samples
-from ._welch import adjusted, welch
+from ._t_tests import adjusted, compared
 
 Features = Mapping[str, Sequence[str]] | Sequence[str] | None
 
-LEAST_SHARE = np.float32(1e-12)
 PRIOR_COUNT = 0.5
-
-ROUNDS, PRIOR_COUNTS = 30, 100
-"""Steps from the signatures of all samples to those of one, and how many counts the former stand for there."""
 
 
 @public
@@ -42,7 +35,8 @@ def compare_topics(
     *,
     sample_key: str,
     reference: str | None = None,
-    scale: Literal["log", "clr"] = "log",
+    paired_by: str | None = None,
+    scale: Scale = "median",
     features: Features = None,
     n_top: int = 10,
     min_counts: float = 50,
@@ -56,15 +50,21 @@ def compare_topics(
 
     Observations of one sample resemble each other more than those of others. A test that takes them for independent
     finds differences between any two sets of samples :cite:p:`squair2021`. So each sample has one value, and groups of
-    samples are compared by Welch's test :cite:p:`welch1947`, which allows for unequal variances. False discoveries are
-    controlled by :cite:t:`benjamini1995`.
+    samples are compared by Welch's test :cite:p:`welch1947`, which allows for unequal variances, or pairs by Student's.
+    With few samples a variance is hardly known. So the variances of all topics, and of all features of a modality, are
+    drawn towards what they have in common, which adds degrees of freedom :cite:p:`smyth2004`; those of features go by
+    their counts. False discoveries are controlled by :cite:t:`benjamini1995`.
 
     *Topics.* The value is :math:`\log_2` of the sample's mean proportion of the topic, because proportions are
     compared by their ratios :cite:p:`aitchison1986`. The prior adds to a proportion, the more the fewer counts
     there are. What it adds on average is replaced by the most that it adds in any sample, so that depth makes less
-    of a difference of a topic that is absent. A topic whose share grows reduces all others. With ``scale="clr"``,
-    centred log-ratios, topics are compared with the geometric mean of all topics in the sample, and a topic that
-    grows reduces each of the others by 1/K of it only. But a rare topic that some samples lack then disturbs all.
+    of a difference of a topic that is absent. A topic whose share grows reduces all others, and ``scale`` says what
+    topics are compared with. ``"median"``: with the median topic. The median over the topics of the groups' differences
+    is taken off, and from each sample the pseudomedian of its deviations from its group's means
+    :cite:p:`hodges1963`; squared errors are multiplied by K/(K - 1) for the deviations' own part in these. So a topic
+    does not differ because others do, if fewer than half of the topics do.
+    ``"clr"``: with the geometric mean of all topics in the sample, of which a topic that grows is one K-th.
+    ``"log"``: with the whole, so that the difference is that of shares.
 
     *Signatures.* Of the counts of feature v in a sample, :math:`n_{kv} = \sum_d x_{dv} r_{dvk}` are expected to be of
     topic k, with the responsibilities :math:`r_{dvk} = \theta_{dk} \beta_{kv} / \sum_j \theta_{dj} \beta_{jv}`. With
@@ -87,8 +87,12 @@ def compare_topics(
         Column of ``obs`` with the samples: donors, animals, sections, whatever would be new in another experiment.
     reference
         The group to compare it with; all others together if None.
+    paired_by
+        Column of ``obs`` with what has samples in both groups, such as the donor before and after a treatment.
+        Differences within each are tested. Several samples of one group are averaged, and those with one group only are
+        left out. It may be ``sample_key``, if groups are parts of samples.
     scale
-        Of the topics' values, see above.
+        What topics are compared with, see above.
     features
         Features whose signatures are compared: names by modality, or names where there is one modality. None takes the
         first ``n_top`` of each topic in each modality with signatures, an empty dict none.
@@ -107,14 +111,14 @@ def compare_topics(
     ``"topics"`` : DataFrame
         A row for each topic: ``group`` and ``reference``, means of the samples' mean proportions; ``difference`` of the
         means of the values, group minus reference, which is the :math:`\log_2` fold change; ``low`` and ``high``,
-        limits of its interval; ``t``, ``df``, ``p``, and ``q``, p adjusted over the topics.
+        limits of its interval; ``t``, ``df`` (moderated), ``p``, and ``q``, p adjusted over the topics.
     ``"signatures"`` : dict of DataFrames by modality
         A row for each topic and feature, named by the columns ``topic`` and ``feature``, with the same columns;
         ``group`` and ``reference`` are shares of the topic's counts in the modality, and q is adjusted over all
         modalities. NaN where less than two samples of a group have a value.
     ``"params"`` : dict
         ``groupby``, ``group``, ``reference`` (``"rest"`` if None), ``sample_key``, ``scale``, ``level``, and the
-        numbers of samples, ``n_group`` and ``n_reference``.
+        numbers of samples, ``n_group`` and ``n_reference``; of pairs also ``paired_by`` and ``n_pairs``.
 
     Proportions come from the signatures of all samples. A change in many features at once may therefore appear as
     another mixture of topics, and not as a change of signatures. A topic that a sample lacks has the share there that
@@ -128,9 +132,15 @@ def compare_topics(
     KeyError
         If there are no such topics, columns, groups, modalities, signatures or features.
     ValueError
-        If a group has fewer than two samples, a sample is in both groups, signatures of batches that measured different
-        features are to be compared, a sample has nothing of a topic, a number or ``scale`` is out of range, signatures
-        and proportions are of different topics, or proportions, signatures or counts are not valid.
+        If a group has fewer than two samples, a sample is in both groups or of several pairs, fewer than two pairs are
+        complete, signatures of batches that measured different features are to be compared, a sample has nothing of a
+        topic, a number or ``scale`` is out of range, signatures and proportions are of different topics, or
+        proportions, signatures or counts are not valid.
+
+    Warns
+    -----
+    UserWarning
+        If pairs are left out, or the counts are not those of the fit.
 
     {Examples:fit}
     >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(200)]
@@ -147,21 +157,29 @@ def compare_topics(
     theta = proportions(data, f"{head}topics")
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
     _require_same_features(data, record.params_if_any(data, head).batch_key, chosen)
-    design = samples(data, groupby, group, reference, sample_key, theta.notna().all(axis=1).to_numpy())
-    means = _means(theta.to_numpy(), design)
-    values = _comparable(data, head, theta, design)
-    topics = _topics(means, values, design, theta.columns, scale, sample_key, level)
+    present = theta.notna().all(axis=1).to_numpy()
+    design = samples(data, groupby, group, reference, sample_key, paired_by, present)
+    means = sample_means(theta.to_numpy(), design)
+    shares = comparable(data, head, theta, design)
+    topics = _topics(means, shares, design, theta.columns, scale, sample_key, level)
     signatures = {}
     n_steps = len(chosen) * len(design.names)
     with Backend(n_jobs) as backend, progress(n_steps, "signatures", "sample", verbose=verbose) as bar:
         for mod, names in chosen.items():
-            counts = _counts_by_topic(data, mod, f"{head}signatures", theta, design, names, backend, bar)
+            counts = counts_by_topic(data, mod, f"{head}signatures", theta, design, names, backend, bar)
             signatures[mod] = _signatures(*counts, design, theta.columns, names, min_counts, level)
     _adjust_together(signatures)
-    sides = {"group": str(group), "reference": "rest" if reference is None else str(reference)}
-    n_group = int(design.in_group.sum())
-    numbers = {"n_group": n_group, "n_reference": len(design.names) - n_group, "level": float(level)}
-    params = {"groupby": str(groupby), **sides, "sample_key": str(sample_key), "scale": scale, **numbers}
+    params = {
+        "groupby": str(groupby),
+        "group": str(group),
+        "reference": "rest" if reference is None else str(reference),
+        "sample_key": str(sample_key),
+        "scale": scale,
+        "level": float(level),
+        **design.numbers(),
+    }
+    if paired_by is not None:
+        params["paired_by"] = str(paired_by)
 
     target = writable(data, copy=copy)
     comparison = {"topics": topics, "signatures": signatures, "params": params}
@@ -170,8 +188,8 @@ def compare_topics(
 
 
 def _check(scale: str, n_top: int, min_counts: float, level: float, n_jobs: int) -> None:
-    if scale not in ("log", "clr"):
-        raise ValueError(f"scale={scale!r}: choose 'log' or 'clr'")
+    if scale not in get_args(Scale):
+        raise ValueError(f"scale={scale!r}: choose 'median', 'clr' or 'log'")
     if n_top < 1:
         raise ValueError(f"n_top={n_top}: compare at least 1 feature of each topic, or none with features={{}}")
     if not min_counts > 0:
@@ -221,93 +239,35 @@ def _chosen(data: Data, key: str, topics: pd.Index, features: Features, n_top: i
     return chosen
 
 
-def _means(values: NDArray[np.float64], design: Samples) -> NDArray[np.float64]:
-    """Means over the observations of each sample."""
-    return np.array([values[rows].mean(axis=0) for rows in design.rows])
-
-
-def _comparable(data: Data, head: str, theta: pd.DataFrame, design: Samples) -> NDArray[np.float64]:
-    """Mean proportions of each sample, with the same share of the prior in all."""
-    if "params" not in record.read(data, head):
-        return _means(theta.to_numpy(), design)
-    try:
-        of_prior = shares_of_prior(data, head, theta.columns)
-    except ValueError as error:
-        warn(f"topics that are absent may differ by depth, as the counts of the fit cannot be read: {error}")
-        return _means(theta.to_numpy(), design)
-    told = _means(np.maximum(theta.to_numpy() - of_prior, 0), design)
-    return told + _means(of_prior, design).max(axis=0)
-
-
 def _topics(
     means: NDArray[np.float64],
-    comparable: NDArray[np.float64],
+    shares: NDArray[np.float64],
     design: Samples,
     topics: pd.Index,
     scale: str,
     sample_key: str,
     level: float,
 ) -> pd.DataFrame:
-    if not (comparable > 0).all():
-        sample, topic = np.argwhere(comparable == 0)[0]
+    if not (shares > 0).all():
+        sample, topic = np.argwhere(shares == 0)[0]
         raise ValueError(
             f"sample {design.names[sample]!r} of obs[{sample_key!r}] has nothing of {topics[topic]!r}, and ratios to "
             "nothing do not exist: leave the topic or the sample out"
         )
-    values = np.log2(comparable)
-    if scale == "clr":
-        values -= values.mean(axis=1, keepdims=True)
-    table = _with_means(welch(values, design.in_group, level), means, design)
-    return table.set_index(topics)
+    group, reference = design.sides(np.log2(shares))
+    group, reference = relative(group, reference, scale, paired=design.paired)
+    n = len(topics)
+    widened = n / (n - 1) if scale == "median" and n > 2 else 1.0
+    table = compared(group, reference, level, paired=design.paired, widened=widened)
+    return _with_means(table, *design.sides(means)).set_index(topics)
 
 
-def _with_means(table: pd.DataFrame, values: NDArray[np.float64], design: Samples) -> pd.DataFrame:
+def _with_means(table: pd.DataFrame, group: NDArray[np.float64], reference: NDArray[np.float64]) -> pd.DataFrame:
     """The table with the means of both groups before it."""
     with np.errstate(invalid="ignore"):
-        for place, (name, side) in enumerate((("group", True), ("reference", False))):
-            part = values[design.in_group == side]
+        for place, (name, part) in enumerate((("group", group), ("reference", reference))):
             table.insert(place, name, np.nansum(part, axis=0) / np.isfinite(part).sum(axis=0))
     return table
-
-
-def _counts_by_topic(
-    data: Data,
-    mod: str,
-    key: str,
-    theta: pd.DataFrame,
-    design: Samples,
-    names: list[str],
-    backend: Backend,
-    bar: tqdm,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected counts in each sample: of named features, samples × features × topics; of all, samples × topics."""
-    _, adata, table = find_signatures(data, mod, key)
-    x, places = raw_counts(adata, mod), adata.obs_names.get_indexer(data.obs_names)
-    record.warn_other_raw_counts(data, record.head_of(key, "signatures"), mod, Summary.of(x))
-    chosen = adata.var_names.get_indexer(names)
-    t = np.maximum(theta.to_numpy(dtype=np.float32), LEAST_SHARE)
-    beta = table.to_numpy(dtype=np.float64) / table.to_numpy(dtype=np.float64).sum(axis=0)
-    of_features, of_all = [], []
-    for rows in design.rows:
-        present = rows[places[rows] >= 0]
-        counts = _shared_out(csc_array(x[places[present]], dtype=np.float32), t[present], beta, backend)
-        of_features.append(counts[chosen])
-        of_all.append(counts.sum(axis=0))
-        bar.update()
-    return np.array(of_features), np.array(of_all)
-
-
-def _shared_out(
-    x: csc_array, t: NDArray[np.float32], beta: NDArray[np.float64], backend: Backend
-) -> NDArray[np.float64]:
-    """Expected counts, features × topics, by signatures that begin as ``beta`` and become those of these counts."""
-    own, n_topics = beta, beta.shape[1]
-    for _ in range(ROUNDS):
-        b = np.maximum(own / own.max(axis=1, keepdims=True), LEAST_SHARE).astype(np.float32)
-        counts, _bound = backend.statistics(x, t, b, n_topics)
-        own = counts + PRIOR_COUNTS * beta
-        own /= own.sum(axis=0)
-    return counts.astype(np.float64)
 
 
 def _signatures(
@@ -326,8 +286,9 @@ def _signatures(
         prior = PRIOR_COUNT * total / (np.nansum(total, axis=0) / np.maximum(seen, 1))
     shape = (len(design.names), -1)
     values, plain = np.log2((of_features + prior) / (total + 2 * prior)), of_features / total
-    values, plain = (part.transpose(0, 2, 1).reshape(shape) for part in (values, plain))
-    table = _with_means(welch(values, design.in_group, level), plain, design)
+    values, plain, counts = (part.transpose(0, 2, 1).reshape(shape) for part in (values, plain, of_features))
+    table = compared(*design.sides(values), level, paired=design.paired, counts=counts.mean(axis=0))
+    table = _with_means(table, *design.sides(plain))
     table.insert(0, "topic", np.repeat(topics.to_numpy(), len(names)))
     table.insert(1, "feature", np.tile(np.array(names, dtype=object), len(topics)))
     return table
