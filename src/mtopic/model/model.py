@@ -251,13 +251,13 @@ class Model:
     ) -> None:
         """Fit by stochastic updates from batches of observations, where `VI` takes too long; called again, it goes on.
 
-        Step t moves λ by the rate ρ = (tau + t)^−kappa towards its estimate from a batch, taken for the whole data.
-        ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the topics, which are then
-        merged), unless there are some already. An epoch, in which each observation is in one batch, stands for an
-        iteration of `VI`, the first for the ten that explore. At the end, an iteration over all observations brings
-        ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the prior, they take
-        part after it. `VI` goes on where `SVI` ends and the other way round. A fit that was cut between two steps and
-        is loaded from its checkpoint ends in the same bits.
+        Step t moves λ by the rate ρ = (tau + t)^−kappa towards its estimate from a batch, taken for the whole data
+        :cite:p:`hoffman2013`. ``"fast"`` begins where `VI` does, with signatures found from batches (of twice the
+        topics, which are then merged), unless there are some already. An epoch, in which each observation is in one
+        batch, stands for an iteration of `VI`, the first for the ten that explore. At the end, an iteration over all
+        observations brings ``gamma`` and ``lambda_`` up to date and adds an entry to ``elbo``; where neighbours are the
+        prior, they take part after it. `VI` goes on where `SVI` ends and the other way round. A fit that was cut
+        between two steps and is loaded from its checkpoint ends in the same bits.
 
         Parameters
         ----------
@@ -292,10 +292,6 @@ class Model:
             If ``kappa`` is 0.5 or less: steps then never become small enough for signatures to settle. After Ctrl-C,
             which ends the steps; the last iteration is still made. A second one is Python's KeyboardInterrupt.
 
-        References
-        ----------
-        :cite:t:`hoffman2013`
-
         Examples
         --------
         >>> import mtopic as mt
@@ -304,11 +300,9 @@ class Model:
         >>> model.gamma.shape, len(model.elbo)
         ((1000, 5), 1)
         """
-        at_least(
-            1, n_batches=n_batches, batch_size=batch_size, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every
-        )
-        run, rate = self._run, svi.Rate(tau, kappa)
-        chosen = run.checked_schedule(schedule)
+        at_least(1, n_batches=n_batches, batch_size=batch_size)
+        at_least(1, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
+        run, rate, chosen = self._run, svi.Rate(tau, kappa), self._run.checked_schedule(schedule)
         if schedule == "original" and self.graph is not None:
             raise ValueError("schedule='original': the original has no SVI with neighbours, fit with schedule='fast'")
         rate.check()
@@ -340,10 +334,9 @@ class Model:
         self._settings = settings
         self.n_topics, self.n_init, self.inference = settings.n_topics, settings.n_init, settings.inference
         self.seed, self.n_jobs, self.verbose = settings.seed, settings.n_jobs, settings.verbose
-        self.batch_key = settings.batch_key
         self.modalities, self.features, self.barcodes = list(counts.features), counts.features, counts.obs_names
         self.preparation: dict[str, Preparation] = counts.preparation
-        self.counts_summary, self.batches = counts.summary, counts.batches
+        self.batch_key, self.batches, self.counts_summary = settings.batch_key, counts.batches, counts.summary
 
     def _progress(self, total: int, unit: str) -> tqdm:
         starts = self._run.starts

@@ -13,7 +13,7 @@ from mtopic._data.ranking import By, Measure, shares
 from mtopic._data.slots import find_signatures, modalities
 from mtopic._data.writable import writable
 
-from ._welch import adjusted
+from ._t_tests import adjusted
 
 SINCE = {"ulm": "2.0", "ora": "2.3.1", "gsea": "2.3.1"}
 """The version of decoupler from which on p-values are right."""
