@@ -114,6 +114,7 @@ TOOLS = {
 }
 OF_OTHER_THINGS = {"distance_mask", "load_model"}
 PLOTS = {
+    "batch_effects": lambda data: mt.pl.batch_effects(data, first(data), show=False),
     "borders": lambda data: mt.pl.borders(data, "spatial", show=False),
     "compare_topics": lambda data: mt.pl.compare_topics(data, show=False),
     "composition": lambda data: mt.pl.composition(data, "region", show=False),
@@ -155,7 +156,8 @@ def with_all_tools(joint):
         data = adata
     donors = np.arange(data.n_obs) % 8
     data.obs["donor"], data.obs["state"] = [f"donor_{d}" for d in donors], np.where(donors < 4, "ill", "well")
-    mt.tl.topic_model(data, 4, spatial_key="spatial", strength=1, n_iter=15, **QUIET)
+    data.obs["batch"] = [f"batch_{d}" for d in donors % 2]
+    mt.tl.topic_model(data, 4, spatial_key="spatial", strength=1, n_iter=15, batch_key="batch", **QUIET)
     for name, tool in TOOLS.items():
         if name not in {"MTM", "sMTM", "topic_model", "export_params", *impossible(data)}:
             tool(data)
