@@ -45,7 +45,9 @@ def test_the_end_is_that_of_a_fit_that_begins_at_all(tissue, monkeypatch, infere
 
 def test_a_part_of_many_begins_at_a_part_of_its_own(tissue, monkeypatch):
     sizes, begin = [], part.initial
-    monkeypatch.setattr(part, "initial", lambda corpus, *args: sizes.append(corpus.n_obs) or begin(corpus, *args))
+    monkeypatch.setattr(
+        part, "initial", lambda corpus, *args, **how: sizes.append(corpus.n_obs) or begin(corpus, *args, **how)
+    )
     for smallest, of_parts in ((201, []), (200, [200]), (21, [200]), (20, [200, 20])):
         monkeypatch.setattr(part, "SMALLEST", smallest)
         sizes.clear()
@@ -78,9 +80,9 @@ def test_eta_by_frequency_goes_by_the_counts_of_each_part(tissue, monkeypatch, s
     monkeypatch.setattr(part, "SMALLEST", smallest)
     ratios, begin = [], part.initial
 
-    def noted(corpus, n_topics, rng, alpha, eta, family):
+    def noted(corpus, n_topics, rng, alpha, eta, family, **how):
         ratios.append(float(eta.sum() / corpus.total))
-        return begin(corpus, n_topics, rng, alpha, eta, family)
+        return begin(corpus, n_topics, rng, alpha, eta, family, **how)
 
     monkeypatch.setattr(part, "initial", noted)
     model = mt.tl.MTM(tissue["rna"], **FIT, eta="frequency")
@@ -131,7 +133,7 @@ def test_the_part_is_in_the_checkpoint(tissue, tmp_path, monkeypatch):
 
 
 def test_what_does_not_begin_at_a_part(tissue, monkeypatch):
-    def never(*_):
+    def never(*_, **__):
         raise AssertionError("a part is fitted")
 
     monkeypatch.setattr(part, "initial", never)
@@ -145,6 +147,8 @@ def test_what_does_not_begin_at_a_part(tissue, monkeypatch):
 
 def test_every_start_begins_at_a_part_of_its_own(tissue, monkeypatch):
     rows, begin = [], part.initial
-    monkeypatch.setattr(part, "initial", lambda corpus, *args: rows.append(corpus.total) or begin(corpus, *args))
+    monkeypatch.setattr(
+        part, "initial", lambda corpus, *args, **how: rows.append(corpus.total) or begin(corpus, *args, **how)
+    )
     mt.tl.MTM(tissue, **FIT, n_init=3).VI(3)
     assert len({*rows}) == 3

@@ -69,11 +69,12 @@ def fitted(joint=True):
         del holder[key]
     donors = np.arange(data.n_obs) % 8
     data.obs["donor"], data.obs["state"] = [f"donor_{d}" for d in donors], np.where(donors < 4, "ill", "well")
+    data.obs["batch"] = [f"batch_{d}" for d in donors % 2]
     if not joint:
         adata = data["rna"].copy()
-        adata.obs, adata.obsm["spatial"] = data.obs[["donor", "state", "region"]].copy(), data.obsm["spatial"]
+        adata.obs, adata.obsm["spatial"] = data.obs[["donor", "state", "batch", "region"]].copy(), data.obsm["spatial"]
         data = adata
-    options = {"alpha": [0.1, 0.2, 0.3, 0.4], "n_init": 2, "strength": 1, "n_iter": 15}
+    options = {"alpha": [0.1, 0.2, 0.3, 0.4], "n_init": 2, "strength": 1, "n_iter": 15, "batch_key": "batch"}
     mt.tl.topic_model(data, 4, spatial_key="spatial", n_jobs=1, verbose=False, **options)
     return data
 
@@ -372,7 +373,7 @@ def texts():
 
 @pytest.mark.parametrize("plot", sorted(PLOTS.keys() - {"filter_topics"}))
 def test_plots_show_the_names(plot):
-    of_features = {"borders", "convergence", "feature_activity", "filter_var_knee", "select_n_topics"}
+    of_features = {"batch_effects", "borders", "convergence", "feature_activity", "filter_var_knee", "select_n_topics"}
     data = renamed(with_results())
     PLOTS[plot](data)
     shown = texts()
