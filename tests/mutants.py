@@ -58,9 +58,11 @@ MUTANTS = [
     Mutant("BatchEffects.updated", "known[columns], strengths[modality]", "known[columns], strengths[0]"),
     Mutant("Posterior.lam_as_read", "self.lam * self.effects", "self.lam / self.effects"),
     Mutant("Gathered.expected", "self.by_feature * as_common", "self.by_feature"),
-    Mutant("learned_effects", "np.where(new, 1.0, known.factors)", "np.ones_like(known.factors)"),
+    Mutant("_relearned", "np.where(new, factors, effects.factors)", "factors"),
+    Mutant("BatchEffects.or_average", "nan=1.0", "nan=3.0"),
     Mutant("of_columns", "if batch in tables[mod]:", "if True:"),
-    Mutant("NewCounts.with_effects", "~batch.astype(str).isin(seen)", "batch.astype(str).isin(seen)"),
+    Mutant("NewCounts.with_effects", "if one not in known[mod]", "if one in known[mod]"),
+    Mutant("Fold.score", "with_learned_effects(fitted)", "fitted"),
     Mutant("as_tables", "pd.DataFrame(np.nan", "pd.DataFrame(1.0"),
     # inference: what goes on around it
     Mutant("Fit._updated", "rounds + 1", "rounds"),

@@ -88,9 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", "equal"],
         help="worth of a modality's counts (default: auto, equal with --prepare)",
     )
-    fit.add_argument(
-        "--batch-key", help="batch of each observation, a column of obs, where batches measured other features"
-    )
+    fit.add_argument("--batch-key", help="batch of each observation, a column of obs; effects of batches are learned")
     fit.add_argument("--strength", type=float, help="weight of the neighbours (default: learned); spatial model")
     fit.add_argument(
         "--scratch", type=Path, metavar="DIR",

@@ -1,5 +1,7 @@
 """Effects of batches: found where they are, none where there are none, and carried on to all that follows."""
 
+import warnings
+
 import mudata
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 import mtopic as mt
+from mtopic.model import new_counts
 
 N_TOPICS = 4
 OPTIONS = {"verbose": False, "n_jobs": 1}
@@ -216,3 +219,83 @@ def test_cross_validation(with_effects):
     mt.tl.select_n_topics(data, Ks=(2, 4), n_folds=2, n_iter=20, batch_key="batch", n_jobs=1)
     scores = data.uns["CV_results"].groupby("K")["total"].mean()
     assert scores[4] > scores[2]
+
+
+def test_a_batch_is_named_for_every_observation():
+    data = simulated(0.5, n_obs=200)
+    data.obs["batch"] = data.obs["batch"].astype(object).where(np.arange(200) > 4, None)
+    before = data.copy()
+    with pytest.raises(ValueError, match="5 observations of modality 'rna' are in no batch, the first is 'cell_0'"):
+        mt.tl.topic_model(data, N_TOPICS, batch_key="batch", **OPTIONS)
+    assert list(data.obsm) == list(before.obsm)
+
+
+def without(data, mod, batch):
+    """The data without the observations of a batch in one modality."""
+    batches = data.obs["batch"].astype(str)
+    parts = {name: adata[(batches != batch).to_numpy()] if name == mod else adata for name, adata in data.mod.items()}
+    left = mudata.MuData({name: adata.copy() for name, adata in parts.items()})
+    left.obs["batch"] = batches[left.obs_names]
+    return left
+
+
+def test_a_batch_that_lacks_a_modality_in_the_fit_has_it_later():
+    """Its factors there are learned, those of the other modality are known."""
+    data = simulated(0.7, seed=1, concentration=1.0)
+    train = without(data, "prot", "batch_3")
+    mt.tl.topic_model(train, N_TOPICS, batch_key="batch", **OPTIONS)
+    assert list(train["prot"].varm["batch_effects"]) == ["batch_1", "batch_2"]
+    found = transformed(train, data, batch_key="batch")
+    train.obsm["true_topics"] = data.obsm["true_topics"].loc[train.obs_names]
+    distance = np.abs(matched(train, found).to_numpy() - data.obsm["true_topics"].to_numpy()).sum(axis=1) / 2
+    assert distance.mean() < 0.06
+
+
+def test_a_new_batch_may_lack_a_modality(apart):
+    train, _ = apart
+    both = without(simulated(0.7, seed=1, concentration=1.0), "prot", "batch_3")
+    assert transformed(train, both, batch_key="batch").notna().all(axis=None)
+    assert mt.tl.perplexity(train, both, batch_key="batch").notna().all(axis=None)
+
+
+def test_a_batch_that_has_measured_nothing_of_a_modality():
+    data = simulated(0.5, n_obs=300)
+    rna, there = data["rna"], (data.obs["batch"] != "batch_3").to_numpy()
+    rna.X = rna.X.multiply(there[:, None]).tocsr()
+    rna.varm["measured"] = pd.DataFrame({"batch_1": True, "batch_2": True, "batch_3": False}, rna.var_names)
+    mt.tl.topic_model(data, N_TOPICS, n_iter=12, batch_key="batch", **OPTIONS)
+    assert list(rna.varm["batch_effects"]) == ["batch_1", "batch_2"]
+    assert list(data["prot"].varm["batch_effects"]) == ["batch_1", "batch_2", "batch_3"]
+
+
+def test_new_data_without_batches_are_an_average_one(apart):
+    train, new = apart
+    with pytest.warns(UserWarning, match="average batch: name the column"):
+        transformed(train, new)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        transformed(train, new, batch_key="batch")
+
+
+def test_every_new_batch_is_learned_from_its_own_observations(apart, monkeypatch):
+    """However few of all are taken."""
+    train, new = apart
+    monkeypatch.setattr(new_counts, "ENOUGH", 40)
+    few = new.copy()
+    few.obs["batch"] = np.where(np.arange(few.n_obs) < 3, "tiny", "large")
+    assert transformed(train, few, batch_key="batch").notna().all(axis=None)
+
+
+def test_batches_that_are_named_otherwise_now_are_not_those_of_the_fit(with_effects):
+    data = with_effects.copy()
+    data.obs["batch"] = data.obs["batch"].astype(str).replace("batch_2", "second")
+    with pytest.raises(ValueError, match=r"no batch 'second' in the fit of modality 'rna'.*obs\['batch'\]"):
+        mt.tl.uncertainty(data, n_jobs=1)
+    assert "topics_sd" not in data.obsm
+
+
+def test_a_batch_that_is_in_one_fold_only():
+    data = simulated(0.5, n_obs=240)
+    data.obs["batch"] = data.obs["batch"].astype(str).where(np.arange(240) > 0, "single")
+    mt.tl.select_n_topics(data, Ks=(2, 4), n_folds=2, n_iter=5, batch_key="batch", n_jobs=1)
+    assert data.uns["CV_results"]["total"].notna().all()

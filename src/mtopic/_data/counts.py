@@ -18,7 +18,7 @@ from mtopic.inference.stored import StoredCounts
 
 from .count_matrix import Summary, count_matrix, fractions, summary
 from .layout import lay_out
-from .measured import batch_names, batches, in_measured_sets
+from .measured import batches, batches_with_columns, in_measured_sets
 from .names import alike_but_for, matched, unique
 from .preparation import Preparation
 from .slots import Data, modalities
@@ -117,14 +117,13 @@ class Counts:
         if order is not None:
             corpus = _reordered(corpus, (obs_names, features), order)
             obs_names, features = order
-        batch = batches(data, batch_key)
-        each = batch_effects and batch is not None and batch.nunique() > 1
-        corpus = in_measured_sets(corpus, obs_names, features, parts, batch, each=each)
+        batch, own = batches(data, batch_key), {}
+        if batch_effects and batch is not None and batch.nunique() > 1:
+            own = batches_with_columns(features, parts, batch)
+        corpus = in_measured_sets(corpus, obs_names, features, parts, batch, each=bool(own))
         preparation = {mod: Preparation.of(parts[mod]) for mod in features}
         has_raw_layer = any("counts" in adata.layers for adata in parts.values())
-        of_data = fractions(known), summary(known)
-        own = {mod: batch_names(parts[mod], batch) for mod in features} if each else {}
-        return cls(corpus, obs_names, features, preparation, has_raw_layer, *of_data, own)
+        return cls(corpus, obs_names, features, preparation, has_raw_layer, fractions(known), summary(known), own)
 
     def warn_empty(self) -> None:
         """Say how many observations have no counts."""

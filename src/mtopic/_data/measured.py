@@ -62,20 +62,37 @@ def measured(adata: AnnData, mod: str, batch: pd.Series) -> pd.DataFrame | None:
     slot, table = f"varm['{MEASURED}'] of modality {mod!r}", adata.varm[MEASURED]
     if not _is_table(table):
         raise TypeError(f"{slot} is not a DataFrame of truth values, features × batches: mtopic.pp.concat writes one")
-    own = batch.reindex(adata.obs_names)
-    if own.isna().any():
-        name = own.index[own.isna()][0]
-        raise ValueError(f"{own.isna().sum()} observations of modality {mod!r} are in no batch, the first is {name!r}")
-    table, names = table.rename(columns=str), batch_names(adata, batch)
+    table, names = table.rename(columns=str), _batch_names(adata, mod, batch)
     for name in names:
         if name not in table:
             raise ValueError(f"{absent(name, table.columns, 'batch', slot)}; say there which features it measured")
     return table[names]
 
 
-def batch_names(adata: AnnData, batch: pd.Series) -> list[str]:
+def _batch_names(adata: AnnData, mod: str, batch: pd.Series) -> list[str]:
     """The batches that have observations of a modality."""
-    return sorted(batch.reindex(adata.obs_names).astype(str).unique())
+    own = batch.reindex(adata.obs_names)
+    if own.isna().any():
+        name = own.index[own.isna()][0]
+        raise ValueError(
+            f"{own.isna().sum()} observations of modality {mod!r} are in no batch, the first is {name!r}: name one for "
+            "each, or leave these observations out"
+        )
+    return sorted(own.astype(str).unique())
+
+
+def measured_by_each(adata: AnnData, mod: str, batch: pd.Series, names: pd.Index) -> pd.DataFrame:
+    """Which of the features ``names`` each batch has measured, of batches with observations that measured any."""
+    table = measured(adata, mod, batch)
+    table = pd.DataFrame(True, names, _batch_names(adata, mod, batch)) if table is None else table.loc[names]
+    return table.loc[:, table.any()]
+
+
+def batches_with_columns(
+    features: Mapping[str, pd.Index], parts: Mapping[str, AnnData], batch: pd.Series
+) -> dict[str, list[str]]:
+    """The batches of each modality that have columns of their own where ``each`` has, in their order."""
+    return {mod: list(measured_by_each(parts[mod], mod, batch, names)) for mod, names in features.items()}
 
 
 def n_observations(adata: AnnData, mod: str, batch: pd.Series | None) -> NDArray[np.int64]:
@@ -123,9 +140,7 @@ def in_measured_sets(
     modality: list[int] = []
     number = np.full((len(obs_names), len(features)), -1)
     for m, (mod, names) in enumerate(features.items()):
-        table = measured(parts[mod], mod, batch)
-        if table is None and each:
-            table = pd.DataFrame(True, names, batch_names(parts[mod], batch))
+        table = measured_by_each(parts[mod], mod, batch, names) if each else measured(parts[mod], mod, batch)
         patterns, of_batch = _patterns(table, names, each)
         own = pd.Series(0, parts[mod].obs_names) if table is None else batch.astype(str).map(of_batch)
         number[:, m] = own.reindex(parts[mod].obs_names).reindex(obs_names, fill_value=-1)

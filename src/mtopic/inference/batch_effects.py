@@ -26,7 +26,7 @@ class BatchEffects:
     """Factors of the features in batches."""
 
     factors: Double
-    """One for each column of the corpus."""
+    """One for each column of the corpus; NaN of a batch of which nothing is known yet."""
     strengths: Double
     """c of each modality."""
     learned: bool = True
@@ -36,6 +36,10 @@ class BatchEffects:
     def none(cls, n_columns: int, n_modalities: int) -> Self:
         """Where nothing is known yet: factors are 1."""
         return cls(np.ones(n_columns), np.ones(n_modalities))
+
+    def or_average(self) -> Self:
+        """With batches of which nothing is known as an average one."""
+        return replace(self, factors=np.nan_to_num(self.factors, nan=1.0))
 
     def updated(self, modality: int, columns: slice, factors: Double, strength: float) -> Self:
         """With other factors of the ``columns`` of a modality."""

@@ -102,7 +102,7 @@ class Corpus:
 
     def summed(self, by_set: Double) -> Double:
         """Sums over the measured sets of each modality, which are the last axis."""
-        return self.measured_sets.summed(by_set)
+        return self.measured_sets.summed(by_set, len(self.blocks))
 
     @property
     def n_features(self) -> int:

@@ -52,7 +52,7 @@ class EverythingMeasured:
         """The sets of some modalities."""
         return list(modalities)
 
-    def summed(self, values: Double) -> Double:
+    def summed(self, values: Double, n_modalities: int) -> Double:
         """The sums over the sets of each modality, of values whose last axis is sets."""
         return values
 
@@ -108,9 +108,11 @@ class MeasuredSets(EverythingMeasured):
     def within(self, modalities: Sequence[int]) -> list[int]:
         return np.flatnonzero(np.isin(self.modality, modalities)).tolist()
 
-    def summed(self, values: Double) -> Double:
-        starts = np.searchsorted(self.modality, np.arange(self.modality.max() + 1))
-        return np.add.reduceat(values, starts, axis=-1)
+    def summed(self, values: Double, n_modalities: int) -> Double:
+        sums = np.zeros((*values.shape[:-1], n_modalities))
+        for s, m in enumerate(self.modality):
+            sums[..., m] += values[..., s]
+        return sums
 
     def pooled(self, variances: Double, n_features: int) -> Double:
         known = np.zeros((n_features, variances.shape[1]))

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .backend import Array
 from .batch_effects import BatchEffects
 from .measured_sets import MeasuredSets
 from .posterior import Posterior
@@ -13,17 +15,16 @@ ROUNDS, TOLERANCE = 30, 1e-2
 ROUNDS_OF_TOPICS = 10
 
 
-def learned_effects(posterior: Posterior) -> BatchEffects | None:
-    """The effects, of which those that are NaN are learned from the counts; signatures stay as they are.
+def with_learned_effects(posterior: Posterior) -> Posterior:
+    """The same with effects that are NaN learned from the counts; signatures stay as they are.
 
     All observations are begun as if they had the mean signature, so that what tells a batch from it is an effect until
     topics explain it.
     """
     sets, known = posterior.corpus.measured_sets, posterior.effects
     if known is None or not isinstance(sets, MeasuredSets) or not np.isnan(known.factors).any():
-        return known
-    new = np.isnan(known.factors)
-    begun = replace(known, factors=np.where(new, 1.0, known.factors))
+        return posterior
+    new, begun = np.isnan(known.factors), known.or_average()
     mean = posterior.lam.sum(axis=1, dtype=np.float64, keepdims=True)
     effects = _relearned(begun, new, sets, posterior, posterior.corpus.by_column[:, None], mean)
     gamma = np.ones_like(posterior.gamma)
@@ -34,11 +35,11 @@ def learned_effects(posterior: Posterior) -> BatchEffects | None:
         before, effects = effects, _relearned(effects, new, sets, posterior, counts, posterior.lam)
         if np.abs(np.log(effects.factors / before.factors)).max() < TOLERANCE:
             break
-    return effects
+    return replace(posterior, effects=effects)
 
 
 def _relearned(
-    effects: BatchEffects, new: np.ndarray, sets: MeasuredSets, of: Posterior, counts: np.ndarray, lam: np.ndarray
+    effects: BatchEffects, new: NDArray[np.bool_], sets: MeasuredSets, of: Posterior, counts: Array, lam: Array
 ) -> BatchEffects:
     """With likelier factors in place of the ``new`` ones, of the counts of topics in each column."""
     factors = effects.factors.copy()

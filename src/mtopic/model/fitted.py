@@ -12,7 +12,7 @@ from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
 from mtopic._data.counts import Counts, Scratch
 from mtopic._data.in_rows import raw_counts_in_rows
-from mtopic._data.names import look_up, topic_name, unique
+from mtopic._data.names import absent, look_up, topic_name, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
@@ -141,8 +141,19 @@ def own_posterior(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -
     alpha, eta = alpha_of_topics(params, theta.columns), eta_of_features(params, counts.features)
     lam = np.ones((corpus.n_features, theta.shape[1]), corpus.dtype)
     gamma, factors = gamma.astype(corpus.dtype), exported_factors(data, head, params, list(counts.features))
+    _require_known_batches(factors, params, counts)
     effects = effects_of(factors, params, corpus, counts.features, counts.batches)
     return Posterior(corpus, gamma, lam, alpha, eta, params.inference, backend(n_jobs), effects=effects), counts
+
+
+def _require_known_batches(factors: Mapping[str, pd.DataFrame] | None, params: Params, counts: Counts) -> None:
+    for mod, names in counts.batches.items() if factors is not None else ():
+        for name in names:
+            if name not in factors[mod]:
+                raise ValueError(
+                    f"{absent(name, factors[mod].columns, 'batch', f'the fit of modality {mod!r}')}: give "
+                    f"obs[{params.batch_key!r}] the names that batches had then, or fit anew"
+                )
 
 
 def shares_of_prior(data: Data, head: str, topics: pd.Index) -> NDArray[np.float64]:

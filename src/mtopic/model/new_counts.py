@@ -13,21 +13,28 @@ from mtopic._data import Data
 from mtopic._data.count_matrix import CSR, count_matrix, row_edges, values
 from mtopic._data.in_rows import ROWS_AT_ONCE, place
 from mtopic._data.layout import lay_out, positions
-from mtopic._data.measured import batch_names, batches, in_measured_sets, measured, n_features, warn_if_ignored
+from mtopic._data.measured import (
+    batches,
+    batches_with_columns,
+    in_measured_sets,
+    measured,
+    n_features,
+    warn_if_ignored,
+)
 from mtopic._data.names import absent, alike_but_for, unique
 from mtopic._data.preparation import Preparation, steps
 from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference import Backend
 from mtopic.inference.corpus import Corpus
-from mtopic.inference.new_batches import learned_effects
+from mtopic.inference.new_batches import with_learned_effects
 from mtopic.inference.posterior import Posterior
 
 from .batch_effects import as_tables
 from .fitted import Fitted
 
-FLOOR, ENOUGH = 0.5, 20_000
-"""Of a modality's mass that new data must have; of observations from which effects of batches are learned."""
+FLOOR, ENOUGH = 0.5, 2_000
+"""Of a modality's mass that new data must have; of observations from which the effects of a batch are learned."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,11 @@ class NewCounts:
         """Find the training's features in new data, and say what is missing."""
         found, batch = modalities(data), batches(data, batch_key)
         warn_if_ignored(found, batch_key)
+        if batch is None and fitted.batch_factors is not None:
+            warn(
+                "the fit has effects of batches, and the data are read as an average batch: name the column of their "
+                "batches in obs with batch_key"
+            )
         obs_names = unique(data.obs_names, "observation names of the data", "obs_names_make_unique()")
         parts = _named_as_trained(found, fitted)
         if not len(obs_names):
@@ -128,28 +140,25 @@ class NewCounts:
 
     def posterior(self, corpus: Corpus, backend: Backend) -> Posterior:
         """The training's signatures of these features, and counts of which nothing has been inferred yet."""
-        return self.fitted.posterior(corpus, self.features, self._batches, backend)
+        posterior = self.fitted.posterior(corpus, self.features, self._batches, backend)
+        return replace(posterior, effects=posterior.effects and posterior.effects.or_average())
 
     def with_effects(self, backend: Backend) -> Self:
-        """With factors of the batches that the fit has not seen, learned from these observations or enough of them."""
+        """With factors of the batches that the fit has not seen, learned from enough of their observations."""
         batch, known = self.batch, self.fitted.batch_factors
         if batch is None or known is None:
             return self
-        seen = set().union(*(table.columns for table in known.values()))
-        new = np.flatnonzero(~batch.astype(str).isin(seen))
-        if not new.size:
+        unseen = {one for mod, names in self._batches.items() for one in names if one not in known[mod]}
+        if not unseen:
             return self
-        chosen = self.obs_names[np.sort(np.random.default_rng(0).permutation(new)[:ENOUGH])]
-        part = replace(self, obs_names=chosen, parts={mod: _of(adata, chosen) for mod, adata in self.parts.items()})
-        posterior = part.posterior(part.corpus(part.read()), backend)
-        effects = learned_effects(posterior)
+        order = batch[batch.astype(str).isin(unseen)].sample(frac=1, random_state=0)
+        chosen = order.groupby(order.astype(str)).head(ENOUGH).index
+        part = self._of(self.obs_names[self.obs_names.isin(chosen)])
+        corpus = part.corpus(part.read())
+        effects = with_learned_effects(part.fitted.posterior(corpus, part.features, part._batches, backend)).effects
         assert effects is not None
-        of_new = as_tables(effects.factors, posterior.corpus, part.features, part._batches)
-        factors = {
-            mod: table.join(of_new[mod][of_new[mod].columns.difference(table.columns)])
-            for mod, table in known.items()
-            if mod in of_new
-        }
+        found = as_tables(effects.factors, corpus, part.features, part._batches)
+        factors = {mod: known[mod].join(of.loc[:, ~of.columns.isin(known[mod].columns)]) for mod, of in found.items()}
         return replace(self, fitted=replace(self.fitted, batch_factors={**known, **factors}))
 
     @property
@@ -157,11 +166,14 @@ class NewCounts:
         """Those of each modality, if they have effects."""
         if self.batch is None or self.fitted.batch_factors is None:
             return {}
-        return {mod: batch_names(self.parts[mod], self.batch) for mod in self.features}
+        return batches_with_columns(self.features, self.parts, self.batch)
 
-
-def _of(adata: AnnData, obs_names: pd.Index) -> AnnData:
-    return adata[adata.obs_names.isin(obs_names)]
+    def _of(self, obs_names: pd.Index) -> Self:
+        """Of some observations, in the modalities that any of them has."""
+        parts = {mod: adata[adata.obs_names.isin(obs_names)] for mod, adata in self.parts.items()}
+        parts = {mod: adata for mod, adata in parts.items() if adata.n_obs}
+        features = {mod: self.features[mod] for mod in parts}
+        return replace(self, obs_names=obs_names, parts=parts, features=features)
 
 
 def _named_as_trained(parts: dict[str, AnnData], fitted: Fitted) -> dict[str, AnnData]:

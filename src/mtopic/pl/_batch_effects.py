@@ -1,16 +1,16 @@
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from mtopic._api import public
+from mtopic._check import at_least
 from mtopic._data import DataLike
 from mtopic._data.names import look_up
 from mtopic._data.slots import modality
 
 from ._figure import Limit, Save, page
-from ._heatmap import draw, mirrored, name_cells
+from ._heatmap import draw, mirrored, name_cells, room
 
 
 @public
@@ -33,8 +33,8 @@ def batch_effects(
 ) -> Axes | Figure:
     """Draw which features batches read more or less than others, as the fit has learned them.
 
-    Rows are batches, columns the features whose factors differ most between batches. A factor of 2 in one batch is 1 on
-    this scale, of a half −1. Features that a batch has not measured are grey.
+    Rows are batches, columns the features whose factors differ most between batches. Colours are binary logarithms: 1
+    is twice as much as an average batch reads, −1 half as much. Features that a batch has not measured are grey.
 
     Parameters
     ----------
@@ -71,20 +71,13 @@ def batch_effects(
     >>> ax.images[0].get_array().shape
     (2, 10)
     """
-    if n_top < 1:
-        raise ValueError(f"n_top={n_top}: draw at least 1 feature")
+    at_least(1, n_top=n_top)
     name, adata = modality(data, mod)
     logs = np.log2(look_up(adata.varm, key, "table of effects", f"varm of modality {name!r}"))
     chosen = logs.std(axis=1).sort_values(ascending=False, kind="stable").index[:n_top]
     cells = logs.loc[chosen].T
     low, high = mirrored(cells.to_numpy(), vmin, vmax, default=float(np.nanmax(np.abs(cells), initial=0.1)))
-    cell = 1.45 * fontsize / 72
-    size = figsize or (cell * cells.shape[1] + 2.5, cell * len(cells) + _letters(chosen) * 0.62 * fontsize / 72 + 0.6)
-    with page(fontsize=fontsize, figsize=size, ax=ax) as sheet:
+    with page(fontsize=fontsize, figsize=figsize or room(cells, fontsize), ax=ax) as sheet:
         draw(sheet, cells, "log2 factor", cmap=cmap, vmin=low, vmax=high)
         name_cells(sheet, cells.index, cells.columns, fontsize)
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
-
-
-def _letters(names: pd.Index) -> int:
-    return max(len(str(name)) for name in names)

@@ -13,11 +13,9 @@ from mtopic._data.names import absent
 from mtopic._data.slots import choose, modality
 
 from ._figure import Limit, Save, page
-from ._heatmap import draw, mirrored, name_cells
+from ._heatmap import draw, mirrored, name_cells, room
 
 COLUMNS = {"topic", "source", "score", "q"}
-CELL = 1.6
-"""Side of a cell in units of the font size, if the figure's size is not given."""
 
 
 @public
@@ -81,8 +79,7 @@ def enrichment(
     level_given(max_q)
     scores, q = _tables(data, mod, key, topics, n_top)
     low, high = mirrored(scores.to_numpy(), vmin, vmax, default=float(np.nanmax(np.abs(scores), initial=0)) or 1.0)
-    size = figsize or _size(scores, fontsize)
-    with page(fontsize=fontsize, figsize=size, ax=ax) as sheet:
+    with page(fontsize=fontsize, figsize=figsize or room(scores, fontsize), ax=ax) as sheet:
         draw(sheet, scores, "score", cmap=cmap, vmin=low, vmax=high)
         rows, columns = np.nonzero(q.to_numpy() <= max_q)
         sheet.ax.scatter(columns, rows, s=fontsize, c="black", linewidths=0, label=f"q ≤ {max_q:g}")
@@ -110,10 +107,3 @@ def _tables(
     first = np.argsort(-scores.to_numpy(), axis=0, kind="stable")[:n_top].T.ravel()
     sources = scores.index[pd.unique(first)]
     return scores.loc[sources].T, q.loc[sources, scores.columns].T
-
-
-def _size(scores: pd.DataFrame, fontsize: float) -> tuple[float, float]:
-    """Room for the cells, the names and a bar of colours, in inches."""
-    letters = [0.62 * max(len(str(name)) for name in names) for names in (scores.columns, scores.index)]
-    height, width = (CELL * n for n in scores.shape)
-    return max(4.0, (width + letters[1] + 8) * fontsize / 72), max(2.0, (height + letters[0] + 2) * fontsize / 72)

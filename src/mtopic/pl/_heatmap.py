@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from ._figure import Limit, Page, colour_bar, colour_map, limits
 
+CELL = 1.6
+"""Side of a cell in units of the font size, if the figure's size is not given."""
+
 SMALLEST_TEXT = 4.5
 """Size in points below which names are left out rather than made smaller."""
 
@@ -16,6 +19,13 @@ def draw(sheet: Page, values: pd.DataFrame, label: str, *, cmap: str | Colormap,
     drawn = sheet.ax.imshow(values, cmap=colour_map(cmap), vmin=vmin, vmax=vmax, aspect="auto", interpolation="nearest")
     sheet.ax.spines[:].set_visible(False)
     colour_bar(sheet.ax, drawn, label)
+
+
+def room(cells: pd.DataFrame, fontsize: float) -> tuple[float, float]:
+    """Width and height in inches with room for the cells, the names and a bar of colours."""
+    letters = [0.62 * max(len(str(name)) for name in names) for names in (cells.columns, cells.index)]
+    height, width = (CELL * n for n in cells.shape)
+    return max(4.0, (width + letters[1] + 8) * fontsize / 72), max(2.0, (height + letters[0] + 2) * fontsize / 72)
 
 
 def mirrored(values: NDArray[np.float64], vmin: Limit, vmax: Limit, *, default: float) -> tuple[float, float]:

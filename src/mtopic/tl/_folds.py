@@ -14,13 +14,14 @@ from scipy.sparse import csr_array, hstack
 from mtopic._data import Data, graph
 from mtopic._data.count_matrix import raw_counts
 from mtopic._data.counts import named_once
-from mtopic._data.measured import MEASURED, batch_names, batches, in_measured_sets, n_features, n_observations
+from mtopic._data.measured import MEASURED, batches, batches_with_columns, in_measured_sets, n_features, n_observations
 from mtopic._data.preparation import idf, log_ratios
 from mtopic._data.quiet import quiet_mudata
 from mtopic._data.slots import coordinates
 from mtopic._data.spatial_graph import points_if_any
 from mtopic.inference import Backend
 from mtopic.inference.corpus import Corpus
+from mtopic.inference.new_batches import with_learned_effects
 from mtopic.model.completion import completed, halves, require_whole, scores
 from mtopic.model.fitted import Fitted
 from mtopic.model.model import Model
@@ -119,7 +120,7 @@ class Fold:
         offsets = np.cumsum([0, *map(len, features.values())])
         corpora = (Corpus(csr_array(hstack(list(half.values()))), offsets) for half in (given, scored))
         names = counts.obs_names[held_out]
-        own = {} if batch is None else {mod: batch_names(adata, batch) for mod, adata in parts.items()}
+        own = {} if batch is None else batches_with_columns(features, parts, batch)
         args = names, features, parts, batch
         inferred, hidden = (in_measured_sets(corpus, *args, each=bool(own)) for corpus in corpora)
         return cls(held_out, weights, scales, inferred, hidden, own)
@@ -149,7 +150,7 @@ class Fold:
         """Mean log-likelihood of the scored half's counts, of all and by modality, under topics from the other half."""
         with Backend(model.n_jobs) as backend:
             fitted = Fitted.of_model(model, None).posterior(self.inferred, model.features, self.batches, backend)
-            sums = completed(fitted, self.scored)
+            sums = completed(with_learned_effects(fitted), self.scored)
         means = scores(sums, model.modalities)["log_likelihood"].to_dict()
         return {"total": means.pop("total"), **means}
 

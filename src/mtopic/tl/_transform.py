@@ -105,7 +105,8 @@ def transform(
     Warns
     -----
     UserWarning
-        If features are missing, with their share of the signatures; if observations have no counts, or no neighbour.
+        If features are missing, with their share of the signatures; if observations have no counts, or no neighbour;
+        if the fit has effects of batches and ``batch_key`` is not given.
 
     {Examples:data}
     >>> train, new = mdata[:150].copy(), mdata[150:].copy()
