@@ -147,11 +147,11 @@ def own_posterior(data: Data, head: str, n_jobs: int, scratch: Scratch = None) -
 
 
 def _require_known_batches(factors: Mapping[str, pd.DataFrame] | None, params: Params, counts: Counts) -> None:
-    for mod, names in counts.batches.items() if factors is not None else ():
-        for name in names:
-            if name not in factors[mod]:
+    for mod, table in (factors or {}).items():
+        for name in counts.batches.get(mod, []):
+            if name not in table:
                 raise ValueError(
-                    f"{absent(name, factors[mod].columns, 'batch', f'the fit of modality {mod!r}')}: give "
+                    f"{absent(name, table.columns, 'batch', f'the fit of modality {mod!r}')}: give "
                     f"obs[{params.batch_key!r}] the names that batches had then, or fit anew"
                 )
 
