@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 import mtopic as mt
 from mtopic.model import new_counts
+from mtopic.model.fitted import own_posterior
 
 N_TOPICS = 4
 OPTIONS = {"verbose": False, "n_jobs": 1}
@@ -299,3 +300,10 @@ def test_a_batch_that_is_in_one_fold_only():
     data.obs["batch"] = data.obs["batch"].astype(str).where(np.arange(240) > 0, "single")
     mt.tl.select_n_topics(data, Ks=(2, 4), n_folds=2, n_iter=5, batch_key="batch", n_jobs=1)
     assert data.uns["CV_results"]["total"].notna().all()
+
+
+def test_one_batch_of_several_keeps_its_factors(with_effects):
+    alone = with_effects[with_effects.obs["batch"] == "batch_1"].copy()
+    posterior, _ = own_posterior(alone, "", 1)
+    factors = np.concatenate([alone[mod].varm["batch_effects"]["batch_1"] for mod in ("rna", "prot")])
+    np.testing.assert_array_equal(posterior.effects.factors, factors)

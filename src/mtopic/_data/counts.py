@@ -118,7 +118,7 @@ class Counts:
             corpus = _reordered(corpus, (obs_names, features), order)
             obs_names, features = order
         batch, own = batches(data, batch_key), {}
-        if batch_effects and batch is not None and batch.nunique() > 1:
+        if batch_effects and batch is not None:
             own = batches_with_columns(features, parts, batch)
         corpus = in_measured_sets(corpus, obs_names, features, parts, batch, each=bool(own))
         preparation = {mod: Preparation.of(parts[mod]) for mod in features}

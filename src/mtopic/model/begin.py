@@ -57,7 +57,7 @@ def _run(
     warn_zero_weight_only(given)
     rng = np.random.default_rng(settings.seed)
     seeds = [int(child.integers(2**63)) for child in rng.spawn(settings.n_init)]
-    posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference, effects=settings.batch_effects)
+    posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference, effects=bool(counts.batches))
     learns = weights is None or settings.smooths_by_prior or settings.eta_by_frequency
     if not settings.raw and counts.has_raw_layer and learns:
         order = counts.obs_names, counts.features
@@ -79,11 +79,16 @@ def read_counts(
         raw=raw,
         dtype=settings.precision,
         batch_key=settings.batch_key,
-        batch_effects=settings.batch_effects,
+        batch_effects=settings.batch_effects and _has_several_batches(data, settings.batch_key),
         order=order,
         scratch=settings.scratch,
         keep_scratch=settings.keep_scratch,
     )
+
+
+def _has_several_batches(data: Data, key: str | None) -> bool:
+    batch = batches(data, key)
+    return batch is not None and batch.nunique() > 1
 
 
 def _warn_many_topics(n_topics: int, counts: Counts) -> None:
