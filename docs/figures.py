@@ -48,6 +48,13 @@ def dotplot() -> Figure:
     return mt.pl.dotplot(tissue(), mod="rna", n_top=3, figsize=(10, 3.5), return_fig=True)
 
 
+def batch_effects() -> Figure:
+    """What three simulated batches read differently."""
+    mdata = mt.datasets.simulate(n_obs=1500, n_topics=8, spatial=False, n_batches=3)
+    mt.tl.topic_model(mdata, n_topics=8, batch_key="batch", verbose=False)
+    return mt.pl.batch_effects(mdata, "rna", return_fig=True)
+
+
 def convergence() -> Figure:
     return mt.pl.convergence(tissue(), figsize=(5, 3), return_fig=True)
 
@@ -89,7 +96,7 @@ def sections() -> Figure:
 FIGURES: dict[str, Callable[[], Figure]] = {
     function.__name__: function
     for function in (
-        topics, dominant_topics, signatures, dotplot, convergence, neighbours, select_n_topics, sections,
+        topics, dominant_topics, signatures, dotplot, batch_effects, convergence, neighbours, select_n_topics, sections,
     )
 }  # fmt: skip
 

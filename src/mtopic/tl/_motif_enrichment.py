@@ -28,7 +28,7 @@ def motif_enrichment(
     data: DataLike,
     mod: str | None = None,
     *,
-    motifs: DataLike | pd.DataFrame,
+    motifs: AnnData | pd.DataFrame,
     n_top: int | None = None,
     by: By = "lift",
     n_bins: int = 10,
