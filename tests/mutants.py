@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant("Posterior.lam_as_read", "self.lam * self.effects", "self.lam / self.effects"),
     Mutant("Gathered.expected", "self.by_feature * as_common", "self.by_feature"),
     Mutant("_relearned", "np.where(new, factors, effects.factors)", "factors"),
-    Mutant("BatchEffects.or_average", "nan=1.0", "nan=3.0"),
+    Mutant("BatchEffects.or_average", "nan=1.0", "nan=np.nan"),
     Mutant("of_columns", "if batch in tables[mod]:", "if True:"),
     Mutant("NewCounts.with_effects", "if one not in known[mod]", "if one in known[mod]"),
     Mutant("Fold.score", "with_learned_effects(fitted)", "fitted"),

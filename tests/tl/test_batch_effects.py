@@ -287,6 +287,14 @@ def test_every_new_batch_is_learned_from_its_own_observations(apart, monkeypatch
     assert transformed(train, few, batch_key="batch").notna().all(axis=None)
 
 
+def test_a_modality_that_no_observation_had_when_factors_were_learned(apart, monkeypatch):
+    train, new = apart
+    monkeypatch.setattr(new_counts, "ENOUGH", 1)
+    few = mudata.MuData({"rna": new["rna"].copy(), "prot": new["prot"][::20].copy()})
+    few.obs["batch"] = "new"
+    assert transformed(train, few, batch_key="batch").notna().all(axis=None)
+
+
 def test_batches_that_are_named_otherwise_now_are_not_those_of_the_fit(with_effects):
     data = with_effects.copy()
     data.obs["batch"] = data.obs["batch"].astype(str).replace("batch_2", "second")
