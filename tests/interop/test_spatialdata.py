@@ -14,10 +14,13 @@ import mtopic as mt
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 QUIET = {"n_jobs": 1, "verbose": False}
+MAY_BE_A_FRAME = {"tl.motif_enrichment": {"motifs"}}
 TAKE_DATA = {
     name: [p.name for p in inspect.signature(function).parameters.values() if "AnnData" in str(p.annotation)]
     for name, function in CALLABLES.items()
 }
+for name, tables in MAY_BE_A_FRAME.items():
+    TAKE_DATA[name] = [parameter for parameter in TAKE_DATA[name] if parameter not in tables]
 TAKE_DATA = {name: parameters for name, parameters in TAKE_DATA.items() if parameters} | {
     "pl.convergence": ["model_or_data"]
 }
