@@ -93,12 +93,36 @@ def readme():
     return {}
 
 
+def samples():
+    whole = tissue(n_batches=4, rng=1)
+    parts = [whole[whole.obs["batch"] == batch].copy() for batch in whole.obs["batch"].cat.categories]
+    new = parts[2].copy()
+    new.obs["patient"] = "patient_3"
+    return {"mt": mt, "first": parts[0], "second": parts[1], "new": new}
+
+
+def guides():
+    import pandas as pd
+
+    cells, modalities = {"n_obs": 150, "n_topics": 3, "spatial": False}, {"rna": 60}
+    mdata, reference = (mt.datasets.simulate(**cells, modalities=modalities, rng=rng) for rng in (0, 1))
+    mt.tl.topic_model(reference, n_topics=3, verbose=False)
+    names = ["CD3D", "CD3E", "TRAC", "MS4A1", "CD79A", *mdata["rna"].var_names[5:]]
+    mdata["rna"].var_names = names
+    mdata.update()
+    sets = [("first", gene) for gene in names[:20]] + [("second", gene) for gene in names[20:40]]
+    net = pd.DataFrame(sets, columns=["source", "target"])
+    return {"mt": mt, "mdata": mdata, "reference": reference, "tissue": tissue(), "net": net}
+
+
 PAGES = {
     "README.md": readme,
     "docs/index.md": dict,
     "docs/start.md": start,
     "docs/concepts.md": concepts,
     "docs/sections.md": sections,
+    "docs/samples.md": samples,
+    "docs/guides.md": guides,
     "docs/coming_from.md": coming_from,
     "docs/pipelines.md": pipelines,
     "docs/saving.md": saving,

@@ -116,6 +116,15 @@ TEXTS = {
     "batch_effects": """Learn how much more of each feature a batch reads than the others do, as a factor of all
         signatures, so that topics are those of all batches. Factors are drawn to 1, as strongly as the counts ask for.
         Without ``batch_key`` there are none.""",
+    "guide": """What is known of some topics beforehand, by modality and topic, such as
+        ``{"rna": {"T cells": ["CD3D", "CD3E"]}}``. These topics come first and bear the names given. They begin at
+        these features and are drawn to them; the other topics are free. In place of lists there may be weights by
+        feature, a table of features × topics, such as ``reference["rna"].varm["signatures"]`` of another fit, or a net
+        with columns ``source``, ``target`` and perhaps ``weight``, as decoupler has them. Where there is one modality,
+        its name may be left out.""",
+    "guide_strength": """How strongly guided topics are drawn, a number or one by topic: the guide counts like this
+        share of the counts that a topic has if all have as many. Infinite: the shares of the guide's features, relative
+        to each other, stay as they are.""",
     "scratch": """Folder for a working copy of the counts, some six bytes a non-zero, from which they are read block by
         block, so that memory never holds them all. ``X`` may then be on disk (`mtopic.read.lazy`, a backed AnnData) or
         an array of dask, which are read once. The copy is removed with the model. None: counts are in memory.""",
@@ -153,6 +162,9 @@ TEXTS = {
     "stability": """With several starts: for each topic the mean correlation of its signature with those of the matching
         topics of the other starts, Series by topic. 1 is a topic that every start finds. None with one start, or before
         the starts have been made.""",
+    "guides": """How far each guided topic has stayed with its guide, DataFrame with a row for each topic and modality,
+        as in ``uns["mtopic"]["guides"]``; None without a guide.""",
+    "topics:names": "Names of the topics, `pandas.Index`.",
     "modalities,features,barcodes": "Names of modalities, of each modality's features, and of observations.",
     "preparation": """Modality → what ``mtopic.pp`` had made of its ``X``, with idf and factor, for
         `mtopic.tl.transform`.""",
@@ -230,14 +242,15 @@ TEXTS = {
     "KeyError:fit": "If there are no topics, signatures or parameters of a fit of that prefix.",
     "ValueError:level": """If ``level`` is not between 0 and 1, signatures and proportions are of different topics,
         proportions are missing, or proportions, signatures or counts are not valid.""",
-    "KeyError:model": """If there is no such column of batches, or ``eta`` or ``modality_weights`` name a modality that
-        is not there.""",
+    "KeyError:model": """If there is no such column of batches, or ``eta``, ``modality_weights`` or ``guide`` name a
+        modality that is not there.""",
     "ValueError:model": """If counts are negative or not finite, a modality has no features or no counts, names occur
-        twice, a parameter is out of range, or a prior does not have one number for each topic or feature; if a batch is
-        not in ``varm["measured"]``, has counts of what it did not measure, or no batch measured a feature.""",
+        twice, a parameter is out of range, or a prior does not have one number for each topic or feature; if a guide
+        has no feature of the data, more topics than there are, or the name of a free topic; if a batch is not in
+        ``varm["measured"]``, has counts of what it did not measure, or no batch measured a feature.""",
     "UserWarning:model": """If observations have no counts, or only in modalities of weight 0, or there is
         ``varm["measured"]`` and no ``batch_key``; with ``raw``, if what is taken for raw counts was prepared or has
-        values that are not whole numbers.""",
+        values that are not whole numbers; if features of a guide are not there.""",
     "KeyError:spatial": "If there are no such coordinates, graph or column of sections.",
     "ValueError:spatial": """If coordinates are not finite or missing for some observations, ``radius`` or ``bandwidth``
         is not positive, ``strength`` is negative, or ``n_neighbors`` is not less than the number of observations (of

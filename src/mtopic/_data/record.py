@@ -18,7 +18,17 @@ from .count_matrix import Summary, summary
 from .names import absent, look_up
 
 FOLLOWING = "results"
-REPLACED = ("elbo", "stability", "id", "counts", "topic_shares", "modality_agreement", "comparison", "mean_roots")
+REPLACED = (
+    "elbo",
+    "stability",
+    "guides",
+    "id",
+    "counts",
+    "topic_shares",
+    "modality_agreement",
+    "comparison",
+    "mean_roots",
+)
 """Entries of a record that say nothing of the next fit."""
 UNCERTAINTY = tuple(f"{of}_{name}" for of in ("topics", "signatures") for name in ("sd", "low", "high"))
 REMOVED = ("topic_shares", "modality_shares", "modality_agreement", "batch_effects", *UNCERTAINTY)

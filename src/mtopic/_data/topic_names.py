@@ -54,6 +54,7 @@ def _by_modality(tables: Mapping[str, pd.DataFrame], of: Labels) -> dict[str, pd
 OF_FIT: Where = {
     "params": {"alpha": _keys},
     "stability": _index,
+    "guides": _of_rows,
     "mean_roots": _index,
     "topic_shares": _index,
     "comparison": {"topics": _index, "signatures": _by_modality},

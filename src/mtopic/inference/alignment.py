@@ -88,8 +88,7 @@ def aligned(posterior: Posterior, seed: int) -> tuple[Posterior, float]:
     for group, pairing in zip(groups, _pairings(groups, corpus), strict=True):
         gamma[group.rows] = group.posterior.gamma[:, pairing.order]
         counts[group.columns] += group.counts()[:, pairing.order]
-    begun = np.ones_like(posterior.lam), posterior.eta, corpus.blocks, np.log, posterior.effects
-    lam, *_ = sets.most_likely(counts, *begun)
+    lam, *_ = replace(posterior, lam=np.ones_like(posterior.lam)).likeliest(counts, np.log)
     return replace(posterior, gamma=gamma, lam=lam), passes
 
 

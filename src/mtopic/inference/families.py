@@ -23,13 +23,13 @@ from .priors import Prior
 
 def _variational_bound(lam: Array, eta: Prior, backend: Backend) -> float:
     """The logarithm of a Dirichlet-multinomial likelihood, topics summed."""
-    prior = lam.shape[1] * priors.log_normaliser(eta, len(lam))
+    prior = priors.log_normalisers(eta, *lam.shape)
     return float(backend.sum("log_gamma", lam) - gammaln(backend.column_sums(lam)).sum() + prior)
 
 
 def _collapsed_bound(lam: Array, eta: Prior, backend: Backend) -> float:
     """The counts and the prior at β = λ / Σλ."""
-    total, prior = backend.column_sums(lam), lam.shape[1] * priors.log_normaliser(eta + 1, len(lam))
+    total, prior = backend.column_sums(lam), priors.log_normalisers(eta + 1, *lam.shape)
     return float(backend.sum("v_log_v", lam) - (total * np.log(total)).sum() + prior)
 
 

@@ -13,6 +13,7 @@ from .backend import Array
 from .batch_effects import BatchEffects
 from .cluster import backend
 from .corpus import Corpus
+from .guide import Guide
 from .momentum import Momentum
 from .posterior import Posterior
 from .spatial import Correction, NeighbourPrior, SpatialTerm
@@ -77,6 +78,8 @@ class Fit:
         arrays |= {name: plain.pop(name) for name in ("alpha", "eta") if isinstance(plain[name], np.ndarray)}
         if of.effects is not None:
             arrays |= {"effects/factors": of.effects.factors, "effects/strengths": of.effects.strengths}
+        if of.guide is not None:
+            arrays |= {f"guide/{one.name}": getattr(of.guide, one.name) for one in fields(Guide)}
         if plain["corrected"]:
             arrays["gamma_uncorrected"] = self._own
         if self._momentum.before is not None:
@@ -93,6 +96,8 @@ class Fit:
         posterior = Posterior(corpus, *of)
         if "effects/factors" in arrays:
             posterior.effects = BatchEffects(arrays["effects/factors"], arrays["effects/strengths"])
+        if "guide/size" in arrays:
+            posterior.guide = Guide(*(arrays[f"guide/{one.name}"] for one in fields(Guide)))
         known["posterior"] = posterior
         fit = cls(**{one.name: known[one.name] for one in fields(cls)})
         corrected, t = "gamma_uncorrected" in arrays, plain.get("momentum", 1.0)  # as files of earlier versions have it
@@ -105,6 +110,7 @@ class Fit:
         posterior = self.posterior
         posterior.backend = backend(n_jobs)
         posterior.corpus = posterior.corpus.astype(dtype).scaled(count_scale / self.count_scale)
+        posterior.guide = posterior.guide and posterior.guide.scaled(count_scale / self.count_scale)
         posterior.update(posterior.gamma.astype(dtype, copy=False), posterior.lam.astype(dtype, copy=False))
         self._own = self._own.astype(dtype, copy=False)
         self._momentum = self._momentum.astype(dtype) if count_scale == self.count_scale else Momentum()

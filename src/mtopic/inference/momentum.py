@@ -29,7 +29,7 @@ class Momentum:
         gamma, lam = (
             table + share * (table - old) for table, old in zip((now.gamma, now.lam), self.before, strict=True)
         )
-        alpha, eta = np.asarray(now.alpha, gamma.dtype), by_row(now.eta, lam.dtype)
+        alpha, eta = np.asarray(now.alpha, gamma.dtype), by_row(now.prior_of_signatures(), lam.dtype)
         return replace(now, gamma=np.maximum(gamma, alpha), lam=np.maximum(lam, eta))
 
     def after(self, last: Posterior) -> Self:

@@ -34,7 +34,8 @@ def begin_from_part(fit: Fit, max_rounds: int, spatial: NeighbourPrior | None, a
     rows = np.sort(rng.permutation(of.corpus.n_obs)[: of.corpus.n_obs // SHARE])
     corpus = of.corpus.sample(rows)
     eta = by_frequency(corpus, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
-    posterior = initial(corpus, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None)
+    guide = of.guide and of.guide.scaled(corpus.total / of.corpus.total)
+    posterior = initial(corpus, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None, guide=guide)
     part = Fit(posterior, fit.start_seed, fit.learns_alpha, fit.learns_eta, fit.eta_shares)
     part.configure(corpus.dtype, 1)
     posterior.backend = of.backend

@@ -12,7 +12,8 @@ from .backend import Array, Backend, Double
 from .batch_effects import BatchEffects
 from .corpus import Corpus
 from .families import FAMILIES
-from .measured_sets import MeasuredSets
+from .guide import Guide
+from .measured_sets import Logarithm, MeasuredSets
 from .priors import Prior
 
 UPDATES = 5
@@ -38,6 +39,8 @@ class Posterior:
     """What the prior of each observation's proportions has besides α, D × K, if anything."""
     effects: BatchEffects | None = None
     """Of batches on the signatures, if they have any."""
+    guide: Guide | None = None
+    """What is known of the first topics beforehand, if anything."""
     _signatures: Array | None = field(default=None, init=False, repr=False)
 
     @property
@@ -60,12 +63,18 @@ class Posterior:
         """
         t, observed = self.topics(gamma)
         counts, by_column = self.statistics(t)
-        corpus = self.corpus
-        by_modality = corpus.summed(np.array([by_column[block].sum() for block in corpus.column_blocks]))
-        expected_log = FAMILIES[family or self.family].expected_log
-        args = self.lam, self.eta, corpus.blocks, expected_log, self.effects
-        lam, corrections, effects = corpus.measured_sets.most_likely(counts, *args)
+        by_modality = self.corpus.summed(np.array([by_column[block].sum() for block in self.corpus.column_blocks]))
+        lam, corrections, effects = self.likeliest(counts, FAMILIES[family or self.family].expected_log)
         return lam, observed + self._weighted_sum(by_modality) + self._weighted_sum(corrections), effects
+
+    def likeliest(self, counts: Array, expected_log: Logarithm) -> tuple[Array, Double, BatchEffects | None]:
+        """λ from ``counts`` of topics in each column, overwritten; what the bound has besides; effects of batches."""
+        blocks, args = self.corpus.blocks, (self.lam, self.prior_of_signatures())
+        found = self.corpus.measured_sets.most_likely(counts, *args, blocks, expected_log, self.effects)
+        if self.guide is None:
+            return found
+        lam, corrections, effects = found
+        return lam, corrections + self.guide.hold(lam, blocks, expected_log), effects
 
     def relearned(self) -> "Posterior":
         """The same with λ by γ alone: begun at λ it would keep what other observations have taught it."""
@@ -87,8 +96,8 @@ class Posterior:
 
     def bound(self, observed: float) -> float:
         """What the updates climb, in nats, from what `m_step` returned with this λ."""
-        of = FAMILIES[self.family].bound_of_signatures
-        parts = [of(self.lam[b], priors.part(self.eta, b), self.backend) for b in self.corpus.blocks]
+        of, prior = FAMILIES[self.family].bound_of_signatures, self.prior_of_signatures()
+        parts = [of(self.lam[b], priors.part(prior, b), self.backend) for b in self.corpus.blocks]
         return observed + self._weighted_sum(parts)
 
     def signatures(self) -> Array:
@@ -108,8 +117,9 @@ class Posterior:
         sets = self.corpus.measured_sets
         if not isinstance(sets, MeasuredSets):
             return self
-        eta = priors.part(self.eta, sets.features)
-        return replace(self, corpus=self.corpus.one_modality_per_set, lam=sets.of_features(self.lam), eta=eta)
+        corpus, eta = self.corpus.one_modality_per_set, priors.part(self.eta, sets.features)
+        guide = self.guide and self.guide.of_features(sets.features)
+        return replace(self, corpus=corpus, lam=sets.of_features(self.lam), eta=eta, guide=guide)
 
     def of_sets(self, sets: list[int]) -> "Posterior":
         """That of some measured sets, each a modality of its own; with weights only where several have any."""
@@ -120,14 +130,18 @@ class Posterior:
         corpus = Corpus(rows, offsets, weights if len(blocks) > 1 and weights.any() else None)
         features = np.concatenate([np.arange(block.start, block.stop) for block in blocks])
         effects = of.effects and replace(of.effects, factors=of.effects.factors[features])
-        eta = priors.part(of.eta, features)
-        return replace(of, corpus=corpus, lam=of.lam[features], eta=eta, effects=effects)
+        eta, guide = priors.part(of.eta, features), of.guide and of.guide.of_features(features)
+        return replace(of, corpus=corpus, lam=of.lam[features], eta=eta, effects=effects, guide=guide)
 
     def prior(self) -> Array:
         """Dirichlet prior of the proportions: a row for all observations, or a row each."""
         if self.pseudocounts is None:
             return np.full((1, self.n_topics), self.alpha, dtype=self.corpus.dtype)
         return self.pseudocounts + np.asarray(self.alpha, self.corpus.dtype)
+
+    def prior_of_signatures(self) -> Prior:
+        """Dirichlet prior of the signatures: η, and V × K with what a guide adds to it."""
+        return self.eta if self.guide is None else self.guide.beside(self.eta, self.n_topics)
 
     def learned_alpha(self) -> float:
         """The α under which E log θ of all observations is most likely."""
@@ -136,8 +150,13 @@ class Posterior:
         return priors.concentration(priors.symmetric(self.alpha), [self.gamma.shape], mean_log)
 
     def learned_eta(self) -> float:
-        """The η under which the signatures of all modalities are most likely."""
-        lam, eta = [self.lam[block] for block in self.corpus.blocks], priors.symmetric(self.eta)
+        """The η under which the signatures of all modalities are most likely, but for those that are guided."""
+        free, eta = self.lam, priors.symmetric(self.eta)
+        if self.guide is not None:
+            if self.guide.n_topics == self.n_topics:
+                return eta
+            free = np.ascontiguousarray(free[:, self.guide.n_topics :])
+        lam = [free[block] for block in self.corpus.blocks]
         return FAMILIES[self.family].learned_eta(lam, self.corpus.modality_weights, eta, self.backend)
 
     def topics(self, gamma: Array) -> tuple[Array, float]:
@@ -178,6 +197,7 @@ def initial(
     family: str = "variational",
     *,
     effects: bool = False,
+    guide: Guide | None = None,
 ) -> Posterior:
     """γ = α everywhere; λ ~ Gamma(100, 1/100), drawn topics × features by modality in double precision.
 
@@ -185,9 +205,11 @@ def initial(
     """
     drawn = [rng.gamma(100, 1 / 100, (n_topics, b.stop - b.start)).T for b in corpus.blocks]
     lam = np.ascontiguousarray(np.concatenate(drawn))
+    if guide is not None:
+        guide.begin(lam, corpus.blocks)
     gamma = np.full((corpus.n_obs, n_topics), alpha)
     found = _of_one_topic(corpus) if effects and isinstance(corpus.measured_sets, MeasuredSets) else None
-    return Posterior(corpus, gamma, lam, alpha, eta, family, effects=found)
+    return Posterior(corpus, gamma, lam, alpha, eta, family, effects=found, guide=guide)
 
 
 def _of_one_topic(corpus: Corpus) -> BatchEffects:

@@ -1,4 +1,7 @@
-"""Concentrations of Dirichlet distributions: a number, which can be learned, or an array, one for each entry."""
+"""Concentrations of Dirichlet distributions: a number, which can be learned, or one for each entry.
+
+Several distributions may have a column each.
+"""
 
 from typing import TypeAlias
 
@@ -25,19 +28,22 @@ def part(prior: Prior, entries: slice | NDArray[np.integer]) -> Prior:
 
 def by_row(prior: Prior, dtype: DTypeLike) -> Array:
     """The concentrations as something to add to a table with a row for each entry."""
-    return np.asarray(prior, dtype).reshape(-1, 1)
+    table = np.asarray(prior, dtype)
+    return table if table.ndim == 2 else table.reshape(-1, 1)
 
 
-def total(prior: Prior, n_entries: int) -> float:
-    """The sum of the concentrations of a distribution."""
-    return float(prior.sum()) if isinstance(prior, np.ndarray) else n_entries * prior
+def total(prior: Prior, n_entries: int) -> float | NDArray[np.float64]:
+    """The sum of the concentrations of a distribution, or of each."""
+    return prior.sum(axis=0) if isinstance(prior, np.ndarray) else n_entries * prior
 
 
-def log_normaliser(prior: Prior, n_entries: int) -> float:
-    """Logarithm of Γ(Σ a) / Π Γ(a) over the entries of a distribution."""
-    if isinstance(prior, np.ndarray):
-        return float(gammaln(prior.sum()) - gammaln(prior).sum())
-    return float(gammaln(n_entries * prior) - n_entries * gammaln(prior))
+def log_normalisers(prior: Prior, n_entries: int, n: int) -> float:
+    """Logarithm of Γ(Σ a) / Π Γ(a) over the entries of a distribution, summed over ``n`` distributions."""
+    if not isinstance(prior, np.ndarray):
+        return n * float(gammaln(n_entries * prior) - n_entries * gammaln(prior))
+    if prior.ndim == 2:
+        return float(gammaln(prior.sum(axis=0)).sum() - gammaln(prior).sum())
+    return n * float(gammaln(prior.sum()) - gammaln(prior).sum())
 
 
 def concentration(start: float, shapes: list[tuple[float, int]], mean_log: float) -> float:

@@ -66,15 +66,19 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
     t, _ = sample.topics(sample.gamma)
     corpus, sets, real = sample.corpus, sample.corpus.measured_sets, sample.lam.dtype.type
     keep, scale = real(1 - rate), real(rate * n_obs / corpus.n_obs)
-    if not isinstance(sets, MeasuredSets):
+    if isinstance(sets, MeasuredSets):
+        counts, _ = sample.statistics(t)
+        moved = np.empty_like(sample.lam) if out is None else out
+        for m, block in enumerate(corpus.blocks):
+            expected = sets.gathered(m, block, counts, sample.effects).expected(sample.lam[block])
+            added = rate * priors.by_row(priors.part(sample.eta, block), real)
+            moved[block] = keep * sample.lam[block] + (scale * expected + added)
+    else:
         amounts = float(keep), float(scale), rate * sample.eta
-        return sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
-    counts, _ = sample.statistics(t)
-    moved = np.empty_like(sample.lam) if out is None else out
-    for m, block in enumerate(corpus.blocks):
-        expected = sets.gathered(m, block, counts, sample.effects).expected(sample.lam[block])
-        added = rate * priors.by_row(priors.part(sample.eta, block), real)
-        moved[block] = keep * sample.lam[block] + (scale * expected + added)
+        moved = sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
+    if sample.guide is not None:
+        moved[:, : sample.guide.n_topics] += (rate * sample.guide.pseudocounts).astype(real)
+        sample.guide.hold(moved, corpus.blocks)
     return moved
 
 
@@ -98,6 +102,8 @@ def initial_signatures(
     )
     for part in np.array_split(many.lam, STEPS):
         part[:] = rng.gamma(100, 1 / 100, part.shape)
+    if many.guide is not None:
+        many.guide.begin(many.lam, corpus.blocks)
     n_seen = max(corpus.n_obs if largest is None else min(corpus.n_obs, steps * largest), steps * SMALLEST_BATCH)
     order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(-(-n_seen // corpus.n_obs))])[:n_seen]
     passes = 0.0
@@ -117,7 +123,16 @@ def initial_signatures(
 
 
 def in_order(posterior: Posterior, lam: Array) -> Array:
-    """λ with its topics in such an order that the more counts one has, the larger is the posterior's α of its place."""
+    """λ with its topics in such an order that the more counts one has, the larger is the posterior's α of its place.
+
+    Where some are guided, these are first.
+    """
+    guide, blocks = posterior.guide, posterior.corpus.blocks
+    if guide is not None:
+        lam = np.ascontiguousarray(lam[:, guide.order(lam, blocks)])
+        lam += guide.padded(posterior.n_topics).astype(lam.dtype)
+        guide.hold(lam, blocks)
+        return lam
     if not isinstance(posterior.alpha, np.ndarray):
         return lam
     counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
@@ -131,9 +146,13 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     """λ of ``n_topics`` topics: again and again the two are added that lose the least likelihood by it.
 
     What two topics lose is the likelihood of their counts under signatures of their own, less that under a common one.
+    Pseudocounts of a guide are counts here, and not in λ.
     """
     counts = np.array(posterior.lam.T, order="C")
     counts -= np.asarray(posterior.eta, counts.dtype)
+    known = np.zeros((0, counts.shape[1]), counts.dtype)
+    if posterior.guide is not None:
+        known = posterior.guide.padded(len(counts)).T.astype(counts.dtype)
     weighted = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
     for values in (counts, weighted):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
@@ -146,11 +165,15 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
 
     def add(i: int, j: int) -> None:
         counts[i] += counts[j]
+        if len(known):
+            known[i] += known[j]
         if weighted is not counts:
             weighted[i] += weighted[j]
         totals[:, i] += totals[:, j]
 
     alive = _left_over(len(counts), n_topics, likelihood, add)
+    if len(known):
+        counts[alive] = np.maximum(counts[alive] - known[alive], 0)
     lam = np.ascontiguousarray(counts[alive].T)
     lam += priors.by_row(posterior.eta, lam.dtype)
     return lam

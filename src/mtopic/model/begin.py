@@ -13,8 +13,8 @@ from mtopic._data.slots import modalities
 from mtopic._warn import warn
 from mtopic.inference.fit import Fit
 from mtopic.inference.posterior import initial
-from mtopic.inference.priors import Prior
 
+from .guide import read_guide
 from .priors import read_alpha, read_eta
 from .run import Run, weighted
 from .settings import Settings, weights_by_modality
@@ -25,28 +25,23 @@ from .starts import Starts
 def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
     """The counts of the data, and a fit to them that can go on."""
     settings.check()
-    alpha, learns_alpha = read_alpha(settings.alpha, settings.n_topics)
     parts = modalities(data)
     warn_if_ignored(parts, settings.batch_key)
     require_measured(parts, batches(data, settings.batch_key))
     counts = read_counts(data, settings, settings.raw)
     try:
-        return counts, _run(data, settings, parts, counts, alpha, learns_alpha)
+        return counts, _run(data, settings, parts, counts)
     except BaseException:
         counts.corpus.remove_files()
         raise
 
 
-def _run(
-    data: Data,
-    settings: Settings,
-    parts: Mapping[str, AnnData],
-    counts: Counts,
-    alpha: Prior,
-    learns_alpha: bool,
-) -> Run:
+def _run(data: Data, settings: Settings, parts: Mapping[str, AnnData], counts: Counts) -> Run:
     """A fit to these counts."""
     eta, learns_eta = read_eta(settings.eta, counts.features)
+    of_guide = settings.guide, settings.guide_strength, counts.features, counts.corpus, settings.n_topics
+    topics, guide = read_guide(*of_guide)
+    alpha, learns_alpha = read_alpha(settings.alpha, topics)
     counts.warn_empty()
     counts.warn_apart()
     _warn_many_topics(settings.n_topics, counts)
@@ -57,7 +52,8 @@ def _run(
     warn_zero_weight_only(given)
     rng = np.random.default_rng(settings.seed)
     seeds = [int(child.integers(2**63)) for child in rng.spawn(settings.n_init)]
-    posterior = initial(given, settings.n_topics, rng, alpha, eta, settings.inference, effects=bool(counts.batches))
+    begun = given, settings.n_topics, rng, alpha, eta, settings.inference
+    posterior = initial(*begun, effects=bool(counts.batches), guide=guide)
     learns = weights is None or settings.smooths_by_prior or settings.eta_by_frequency
     if not settings.raw and counts.has_raw_layer and learns:
         order = counts.obs_names, counts.features
@@ -67,7 +63,7 @@ def _run(
         smoothing = Smoothing.of(data, settings.spatial, 1.0 if observed is None else observed.total / given.total)
     fit = Fit(posterior, seeds[0], learns_alpha, learns_eta, [] if settings.eta_by_frequency else None)
     starts = Starts(seeds) if len(seeds) > 1 else None
-    return Run(fit, rng, weights, smoothing, given, observed, starts)
+    return Run(fit, rng, topics, weights, smoothing, given, observed, starts)
 
 
 def read_counts(

@@ -12,7 +12,7 @@ from mtopic._check import n_jobs_given
 from mtopic._data import Data, record
 from mtopic._data.counts import Counts, Scratch
 from mtopic._data.in_rows import raw_counts_in_rows
-from mtopic._data.names import absent, look_up, topic_name, unique
+from mtopic._data.names import absent, look_up, unique
 from mtopic._data.preparation import Preparation
 from mtopic._data.proportions import proportions
 from mtopic._data.record import Params
@@ -61,8 +61,7 @@ class Fitted:
             raise ValueError(f"prefix={prefix!r}: it names the slots of a reference, and a model has none")
         if not model.fitted:
             raise ValueError(f"this {type(model).__name__} is not fitted yet: call model.VI() first")
-        topics = [topic_name(k) for k in range(model.n_topics)]
-        signatures = {mod: pd.DataFrame(lam.T, model.features[mod], topics) for mod, lam in model.lambda_.items()}
+        signatures = {mod: pd.DataFrame(lam.T, model.features[mod], model.topics) for mod, lam in model.lambda_.items()}
         return cls(signatures, model.preparation, Params.of(model.params()), model.batch_factors)
 
     @property

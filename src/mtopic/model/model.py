@@ -15,13 +15,13 @@ from mtopic._data import Data
 from mtopic._data.counts import Counts
 from mtopic._data.graph import Graph
 from mtopic._data.modality_shares import modality_shares
-from mtopic._data.names import topic_name
 from mtopic._data.preparation import Preparation
 from mtopic.inference import schedule as schedules
 
 from . import file, state, summary, svi
 from .batch_effects import as_tables
 from .begin import begin
+from .guided import guided
 from .monitor import Callback, Monitor
 from .priors import eta_by_modality
 from .settings import Settings
@@ -65,6 +65,16 @@ class Model:
         return None if of.effects is None else as_tables(of.effects.factors, of.corpus, self.features, self.batches)
 
     @property
+    def topics(self) -> pd.Index:
+        """Names of the topics."""
+        return pd.Index(self._run.topics)
+
+    @property
+    def guides(self) -> pd.DataFrame | None:
+        """How far each guided topic has stayed with its guide; None without a guide."""
+        return guided(self._run.fit.posterior, self._run.topics, self.features)
+
+    @property
     def graph(self) -> Graph | None:
         """The neighbour graph, None without neighbours."""
         return self._run.smoothing.graph
@@ -94,8 +104,7 @@ class Model:
     def stability(self) -> pd.Series | None:
         """How far the topics of other starts are those of this one, None without other starts."""
         values = self._run.stability
-        topics = [topic_name(k) for k in range(self.n_topics)]
-        return None if values is None else pd.Series(values, topics, name="stability")
+        return None if values is None else pd.Series(values, self.topics, name="stability")
 
     @property
     def elbo(self) -> list[float]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mtopic._data.names import alike_but_for, look_up, topic_name
+from mtopic._data.names import alike_but_for, look_up
 from mtopic._data.record import Params
 from mtopic.inference.priors import Prior
 
@@ -18,14 +18,14 @@ OfModality: TypeAlias = float | Sequence[float] | NDArray[np.floating] | pd.Seri
 Eta: TypeAlias = float | Mapping[str, OfModality] | Literal["auto", "frequency"]
 
 
-def read_alpha(given: Alpha, n_topics: int) -> tuple[Prior, bool]:
+def read_alpha(given: Alpha, topics: list[str]) -> tuple[Prior, bool]:
     """α to begin with, and whether it is to be learned."""
     if given is None or isinstance(given, str) or np.ndim(given) == 0:
-        return _number("alpha", given, 1 / n_topics, "an array of one for each topic, or 'auto' to learn it")
-    names = pd.Index([topic_name(k) for k in range(n_topics)])
+        return _number("alpha", given, 1 / len(topics), "an array of one for each topic, or 'auto' to learn it")
+    names = pd.Index(topics)
     if isinstance(given, pd.Series) and names.isin(given.index).any():
         given = _by_name(given, names, "alpha", "topics")
-    return _positive(given, n_topics, "alpha", "topics"), False
+    return _positive(given, len(topics), "alpha", "topics"), False
 
 
 def read_eta(given: Eta, features: Mapping[str, pd.Index]) -> tuple[Prior, bool]:
@@ -44,11 +44,9 @@ def read_eta(given: Eta, features: Mapping[str, pd.Index]) -> tuple[Prior, bool]
     return np.concatenate([_of_modality(given.get(mod, ETA), names, mod) for mod, names in features.items()]), False
 
 
-def alpha_by_topic(alpha: Prior) -> float | dict[str, float]:
+def alpha_by_topic(alpha: Prior, topics: pd.Index) -> float | dict[str, float]:
     """α in types that HDF5 can hold."""
-    if not isinstance(alpha, np.ndarray):
-        return alpha
-    return {topic_name(k): float(value) for k, value in enumerate(alpha)}
+    return dict(zip(topics, alpha.tolist(), strict=True)) if isinstance(alpha, np.ndarray) else alpha
 
 
 def eta_by_modality(eta: Prior, features: Mapping[str, pd.Index]) -> float | dict[str, float | NDArray[np.float64]]:

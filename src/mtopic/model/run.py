@@ -30,6 +30,8 @@ class Run:
 
     fit: Fit
     rng: np.random.Generator
+    topics: list[str]
+    """Their names."""
     modality_weights: Double | None
     """What a count of each modality is worth; None where it has still to be learned."""
     smoothing: NoSmoothing
@@ -205,7 +207,7 @@ class Run:
         alpha = 1 / of.n_topics if running.learns_alpha else of.alpha
         eta = ETA if running.learns_eta else of.eta
         rng, effects = generator(seed, Stream.FURTHER_STARTS), of.effects is not None
-        posterior = initial(of.corpus, of.n_topics, rng, alpha, eta, of.family, effects=effects)
+        posterior = initial(of.corpus, of.n_topics, rng, alpha, eta, of.family, effects=effects, guide=of.guide)
         learns = running.learns_alpha, running.learns_eta, running.eta_shares
         fit = Fit(posterior, seed, *learns, count_scale=running.count_scale)
         fit.configure(of.corpus.dtype, 1, running.count_scale)

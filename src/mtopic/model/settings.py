@@ -16,6 +16,7 @@ from mtopic._data.graph import Method
 from mtopic._data.names import look_up
 from mtopic.inference.families import FAMILIES
 
+from .guide import STRENGTH, Given, Strength
 from .priors import ETA, Alpha, Eta
 
 DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
@@ -79,6 +80,8 @@ class Settings:
     n_init: int = 1
     batch_key: str | None = None
     batch_effects: bool = True
+    guide: Given | None = None
+    guide_strength: Strength = STRENGTH
     scratch: str | os.PathLike[str] | None = None
     keep_scratch: bool = False
     spatial: SpatialSettings | None = None
@@ -145,7 +148,7 @@ def _plain(value: Any) -> Any:
     """What JSON has no form for, in one that has the same bits."""
     if isinstance(value, np.random.Generator):
         return value.bit_generator.state
-    if isinstance(value, pd.Series):
+    if isinstance(value, pd.Series | pd.DataFrame):
         return value.to_dict()
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 

@@ -14,7 +14,7 @@ from mtopic import __version__
 from mtopic._data import Data, kept_copy
 from mtopic._data.counts import Counts
 from mtopic._data.fingerprint import fingerprint
-from mtopic._data.names import look_up
+from mtopic._data.names import look_up, topic_name
 from mtopic._data.preparation import Preparation
 from mtopic.inference import EVERYTHING, Corpus, Fit, MeasuredSets
 
@@ -56,6 +56,7 @@ def of(model: "Model") -> State:
         "fit": fit,
         "counts": model.counts_summary.to_dict(),
         "batches": model.batches,
+        "topics": run.topics,
         "preparation": [{"steps": done.steps, "scale": done.scale} for done in prepared],
         **model._digests,
     }
@@ -111,6 +112,7 @@ def restore(model: "Model", state: State) -> None:
     model._run = Run(
         Fit.from_state(corpus, settings["fit"], arrays),
         rng,
+        settings.get("topics") or [topic_name(k) for k in range(settings["n_topics"])],
         weights,
         smoothing,
         None,

@@ -70,7 +70,7 @@ def params(model: "Model") -> Params:
     known = {
         "model": type(model).__name__,
         "n_topics": model.n_topics,
-        "alpha": alpha_by_topic(of.alpha),
+        "alpha": alpha_by_topic(of.alpha, model.topics),
         "eta": eta_by_feature(of.eta, model.features),
         "schedule": run.schedule,
         "inference": model.inference,

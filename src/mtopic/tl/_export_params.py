@@ -9,8 +9,9 @@ from mtopic._data import Data, DataLike, graph, record, topic_names
 from mtopic._data.dominance import mean_roots
 from mtopic._data.empty import mark_empty
 from mtopic._data.modality_shares import without_evidence
-from mtopic._data.names import matched, topic_name
+from mtopic._data.names import matched
 from mtopic._data.slots import modalities
+from mtopic.model.guided import warn_left
 from mtopic.model.model import Model
 
 WAY_OUT = "export to the data that the model was fitted to"
@@ -48,8 +49,8 @@ def export_params(
     None. Sets
 
     ``obsm["topics"]`` : DataFrame, observations × topics, float64
-        Topic proportions, columns ``topic_1`` to ``topic_K``. A model does not know of `rename_topics`: results of the
-        same fit that are there get these names back.
+        Topic proportions, columns ``topic_1`` to ``topic_K``, or names of a guide. A model does not know of
+        `rename_topics`: results of the same fit that are there get these names back.
     ``varm["signatures"]`` of each modality : DataFrame, features × topics
         λ, all positive; a column divided by its sum is the topic's distribution over features.
     ``obsm["modality_shares"]`` : DataFrame, observations × modalities, float64
@@ -60,7 +61,10 @@ def export_params(
     ``uns["mtopic"]`` : dict
         ``params``, ``elbo`` (nats, an entry for each iteration) and ``version``; after several starts also
         ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
-        the other starts.
+        the other starts. With a guide also ``guides``, a DataFrame with a row for each guided topic and modality:
+        ``n_features`` and ``strength`` of the guide, ``lift``, how many times as large the shares of its features are
+        in the topic as in all topics (geometric mean by weight, without what the guide has added), and ``rank``, the
+        topic's place among all by this.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
         The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are
         taken.
@@ -70,6 +74,11 @@ def export_params(
     ValueError
         If the model is not fitted, the prefix is no name for a slot, the names of observations or features are not
         those of the fit, or no topic is left.
+
+    Warns
+    -----
+    UserWarning
+        If a guided topic has left its guide: ``lift`` is below 1, or ``rank`` is not 1.
 
     {Examples:data}
     >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
@@ -93,7 +102,7 @@ def export_params(
     kept = proportions[~empty].max(axis=0) > filter_threshold if filter_topics else np.ones(model.n_topics, bool)
     if not kept.any():
         raise ValueError(f"no observation has more than {filter_threshold} of any topic: use filter_topics=False")
-    names = pd.Index([topic_name(int(k)) for k in np.flatnonzero(kept)])
+    names = model.topics[kept]
     values = _share(proportions[:, kept]) if normalize else gamma[:, kept]
     signatures = {}
     for mod, adata in parts.items():
@@ -138,4 +147,7 @@ def _record(model: Model, mdata: Data, head: str, fit_id: str, order: np.ndarray
         fit["counts"] = model.counts_summary
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")
+    if model.guides is not None:
+        fit["guides"] = model.guides
+        warn_left(model.guides)
     record.write(mdata, head, fit)

@@ -7,6 +7,7 @@ import numpy as np
 from mtopic._api import public
 from mtopic._data import DataLike
 from mtopic._docs import shared_docs
+from mtopic.model.guide import STRENGTH, Given, Strength
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import Settings
@@ -22,10 +23,10 @@ class MTM(Model):
 
     {Parameters mdata:model n_topics seed:model n_jobs verbose dtype raw inference}
         The latter predicts held-out counts better, above all where they are few.
-    {alpha eta modality_weights n_init batch_key:model batch_effects scratch keep_scratch}
+    {alpha eta modality_weights n_init batch_key:model batch_effects guide guide_strength scratch keep_scratch}
 
     {Attributes alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
-    {modalities,features,barcodes preparation}
+    {topics:names guides modalities,features,barcodes preparation}
 
     {Raises KeyError:model ValueError:model}
 
@@ -62,6 +63,8 @@ class MTM(Model):
         n_init: int = 1,
         batch_key: str | None = None,
         batch_effects: bool = True,
+        guide: Given | None = None,
+        guide_strength: Strength = STRENGTH,
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
     ) -> None:

@@ -8,6 +8,7 @@ from mtopic._api import public
 from mtopic._data import DataLike
 from mtopic._data.graph import Method
 from mtopic._docs import shared_docs
+from mtopic.model.guide import STRENGTH, Given, Strength
 from mtopic.model.model import Model
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import Settings
@@ -39,7 +40,7 @@ class sMTM(Model):
         The default also finds ``spatial``.
     {verbose n_jobs neighbors_key neighbors_method library_key bandwidth smoothing strength dtype raw inference alpha}
         Where neighbours are the prior, it is not learned, and ``"auto"`` is 1/K.
-    {eta modality_weights n_init batch_key:model batch_effects scratch keep_scratch}
+    {eta modality_weights n_init batch_key:model batch_effects guide guide_strength scratch keep_scratch}
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class sMTM(Model):
     strength
         As given, or as learned; None before the first `VI` or `SVI`.
     {alpha,eta:learned gamma lambda_ elbo passes converged interrupted modality_weights:learned stability}
-    {modalities,features,barcodes preparation}
+    {topics:names guides modalities,features,barcodes preparation}
 
     {Raises KeyError:model KeyError:spatial ValueError:model ValueError:spatial}
 
@@ -90,6 +91,8 @@ class sMTM(Model):
         n_init: int = 1,
         batch_key: str | None = None,
         batch_effects: bool = True,
+        guide: Given | None = None,
+        guide_strength: Strength = STRENGTH,
         scratch: str | os.PathLike[str] | None = None,
         keep_scratch: bool = False,
     ) -> None:

@@ -11,6 +11,7 @@ from mtopic._data.graph import Method
 from mtopic._data.slots import modalities
 from mtopic._data.writable import writable
 from mtopic._log import logger
+from mtopic.model.guide import STRENGTH, Given, Strength
 from mtopic.model.monitor import Callback
 from mtopic.model.priors import Alpha, Eta
 from mtopic.model.settings import recipe
@@ -47,6 +48,8 @@ def topic_model(
     n_init: int = 1,
     batch_key: str | None = None,
     batch_effects: bool = True,
+    guide: Given | None = None,
+    guide_strength: Strength = STRENGTH,
     scratch: str | os.PathLike[str] | None = None,
     keep_scratch: bool = False,
     callback: Callback | None = None,
@@ -76,7 +79,7 @@ def topic_model(
         None: ``"auto"`` for cells and ``"frequency"`` for tissue.
     {modality_weights n_init}
         The agreement of the starts is written to ``uns["mtopic"]["stability"]``.
-    {batch_key:model batch_effects scratch keep_scratch callback}
+    {batch_key:model batch_effects guide guide_strength scratch keep_scratch callback}
     checkpoint
         File to which the model is saved during the fit and at its end. If it is there, the fit goes on from it, to the
         same bits, with the data and options of the call that began it; other ones are refused.
@@ -114,6 +117,8 @@ def topic_model(
     options |= {
         "batch_key": batch_key,
         "batch_effects": batch_effects,
+        "guide": guide,
+        "guide_strength": guide_strength,
         "scratch": scratch,
         "keep_scratch": keep_scratch,
     }

@@ -34,7 +34,10 @@ class HeldOut:
         self._hidden = hidden
         self._share = shown.nnz / max(1, n_nonzeros)
         eta = by_frequency(shown, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
-        posterior = initial(shown, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None)
+        guide = of.guide and of.guide.scaled(shown.total / of.corpus.total)
+        posterior = initial(
+            shown, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None, guide=guide
+        )
         self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self.common.configure(shown.dtype, 1)
         posterior.backend = of.backend

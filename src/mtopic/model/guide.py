@@ -1,0 +1,132 @@
+"""Guides as they are given, and as the inference has them."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from mtopic._data.names import look_up, require_in_common, topic_name
+from mtopic._warn import warn
+from mtopic.inference import Corpus, Guide
+
+Given: TypeAlias = Mapping[str, Any] | pd.DataFrame
+"""What is known of topics of one modality, or this by modality."""
+Strength: TypeAlias = float | Mapping[str, float]
+
+STRENGTH = 0.05
+"""Of the counts that a topic has, if all have as many. Chosen by `benchmarks/guides.py`."""
+NET = ("source", "target")
+FORMS = "give lists of features by topic, a table of features × topics, or a net with columns 'source' and 'target'"
+
+
+def read_guide(
+    given: Given | None, strength: Strength, features: Mapping[str, pd.Index], corpus: Corpus, n_topics: int
+) -> tuple[list[str], Guide | None]:
+    """Names of all topics, and what is known of the first."""
+    names = [topic_name(k) for k in range(n_topics)]
+    if given is None:
+        return names, None
+    weights = {mod: _weights(of, features[mod], mod) for mod, of in _by_modality(given, features).items()}
+    guided = list(dict.fromkeys(topic for of in weights.values() for topic in of))
+    _require_free(guided, names)
+    names[: len(guided)] = guided
+    strengths = _strengths(strength, guided)
+    tables = [_table(weights.get(mod, {}), guided, index) for mod, index in features.items()]
+    known, stays = np.concatenate(tables), np.isinf(strengths)
+    size = np.repeat(corpus.by_modality.sum(axis=0) / n_topics, np.diff(corpus.offsets))
+    return names, Guide(known * np.where(stays, 0, strengths), known * stays, size)
+
+
+def _by_modality(given: Given, features: Mapping[str, pd.Index]) -> Mapping[str, Any]:
+    if len(features) == 1 and not (isinstance(given, Mapping) and features.keys() & given.keys()):
+        return dict.fromkeys(features, given)
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"guide is {type(given).__name__}: give a mapping by modality, such as {{{next(iter(features))!r}: …}}"
+        )
+    for mod in given:
+        look_up(features, mod, "modality", "modalities (guide)")
+    return given
+
+
+def _weights(given: Given, features: pd.Index, mod: str) -> dict[str, pd.Series]:
+    """By topic: weights of features that are there, all positive, which sum to 1."""
+    name = f"guide[{mod!r}]"
+    topics = {str(topic): _numbers(of, f"{name}[{str(topic)!r}]") for topic, of in _as_mapping(given, name).items()}
+    if not topics:
+        raise ValueError(f"{name} guides no topic: {FORMS}")
+    theirs = pd.Index([feature for of in topics.values() for feature in of.index])
+    require_in_common(theirs, features, f"features of {name}", f"modality {mod!r}")
+    found = {topic: of[of.index.isin(features)] for topic, of in topics.items()}
+    for topic, of in found.items():
+        if of.empty:
+            raise ValueError(
+                f"{name}[{topic!r}]: none of its {len(topics[topic])} features is in modality {mod!r}: give others, or "
+                "leave it out"
+            )
+        if not isinstance(given, pd.DataFrame) and len(of) < len(topics[topic]):
+            absent = topics[topic].index.difference(of.index, sort=False)
+            warn(f"{name}[{topic!r}]: {len(absent)} of {len(topics[topic])} features are not there: {absent[0]!r}, …")
+    return {topic: of / of.sum() for topic, of in found.items()}
+
+
+def _as_mapping(given: Given, name: str) -> Mapping[Any, Any]:
+    """What is known by topic."""
+    if isinstance(given, pd.DataFrame) and set(NET) <= set(given):
+        weights = given["weight"] if "weight" in given else pd.Series(1.0, given.index)
+        by_target = weights.set_axis(given["target"])
+        return {topic: by_target[np.asarray(given["source"] == topic)] for topic in given["source"].unique()}
+    if isinstance(given, pd.DataFrame | Mapping):
+        return {topic: given[topic] for topic in given}
+    raise TypeError(f"{name} is {type(given).__name__}: {FORMS}")
+
+
+def _numbers(given: Any, name: str) -> pd.Series:
+    """Positive weights by feature."""
+    if not isinstance(given, pd.Series | Mapping):
+        listed = [given] if isinstance(given, str) else list(given)
+        given = dict.fromkeys(listed, 1.0)
+    values = pd.to_numeric(pd.Series(given), errors="coerce").astype(np.float64)
+    values.index = values.index.astype(str)
+    if values.index.has_duplicates:
+        raise ValueError(
+            f"{name} has {values.index[values.index.duplicated()][0]!r} more than once: give it one weight"
+        )
+    if not np.isfinite(values).all():
+        bad = values.index[~np.isfinite(values)][0]
+        raise ValueError(f"{name} has no finite weight for {bad!r}: give it one, or leave it out")
+    if (values < 0).any():
+        warn(f"{name}: {(values < 0).sum()} weights are negative, and these features left out: they cannot guide")
+    if not (values > 0).any():
+        raise ValueError(f"{name} has no feature of positive weight: leave it out")
+    return values[values > 0]
+
+
+def _require_free(guided: list[str], names: list[str]) -> None:
+    if len(guided) > len(names):
+        raise ValueError(f"guide has {len(guided)} topics and n_topics={len(names)}: give as many topics, or more")
+    taken = set(guided) & set(names[len(guided) :])
+    if taken or "" in guided:
+        raise ValueError(f"guide names a topic {min(taken, default='')!r}: a free topic has that name, choose another")
+
+
+def _strengths(given: Strength, guided: list[str]) -> np.ndarray:
+    of = given if isinstance(given, Mapping) else dict.fromkeys(guided, given)
+    for topic, value in of.items():
+        look_up(dict.fromkeys(guided), topic, "topic", "the guide (guide_strength)")
+        if isinstance(value, str) or not value > 0:
+            raise ValueError(
+                f"guide_strength={value!r} of {topic!r}: give a number above 0, or infinity to keep it as it is"
+            )
+    return np.array([of.get(topic, STRENGTH) for topic in guided], np.float64)
+
+
+def _table(weights: Mapping[str, pd.Series], guided: list[str], features: pd.Index) -> np.ndarray:
+    return np.stack(
+        [
+            weights[topic].reindex(features, fill_value=0.0) if topic in weights else np.zeros(len(features))
+            for topic in guided
+        ],
+        axis=1,
+    )
