@@ -132,19 +132,33 @@ PAGES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("log_level")
-@pytest.mark.parametrize("page", PAGES)
-def test_code_of_pages_runs(page, tmp_path, monkeypatch):
-    """All of it in one go, as a reader would; on small data, with few topics."""
-    monkeypatch.chdir(tmp_path)
+def run(page, names):
+    """All of its code in one go, as a reader would; on small data, with few topics."""
     code = "".join(CODE.findall((ROOT / page).read_text(encoding="utf-8")))
     assert code
     code = TOPICS.sub("3", SIMULATED.sub("150", code))
     code = re.sub(r"Ks=\[.*?\]", "Ks=[2, 3]", code)
+    names["__name__"] = "__main__"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exec(compile(code, page, "exec"), {"__name__": "__main__", **PAGES[page]()})
+        exec(compile(code, page, "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("log_level")
+@pytest.mark.parametrize("page", PAGES)
+def test_code_of_pages_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(page, PAGES[page]())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("log_level")
+def test_planted_motifs_come_first_on_the_page_of_motifs():
+    first = run("docs/motifs.md", {})["linked"].uns["enrichment"].groupby("topic").head(1)
+    assert len(first) == 3
+    assert (first["source"] == "motif of " + first["topic"]).all()
 
 
 def test_the_readme_links_to_what_is_there():

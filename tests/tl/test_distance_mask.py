@@ -62,6 +62,18 @@ def test_names_of_genes_give_the_columns_and_those_without_place_are_warned_of()
     np.testing.assert_array_equal(mask.toarray(), np.column_stack([expected[:, 2], np.zeros(6, bool), expected[:, 0]]))
 
 
+def test_genes_without_any_position():
+    genes = GENES.assign(start=np.nan)
+    with pytest.warns(UserWarning, match="3 of 3 genes have no position"), pytest.warns(match="allows no pair"):
+        assert mt.tl.distance_mask(genes, PEAKS, genes=GENES.index).nnz == 0
+
+
+def test_long_peaks_and_genes_that_are_asked_for_twice():
+    peaks = [*PEAKS, "chr1:1-60000"]
+    mask = mt.tl.distance_mask(GENES, peaks, 100, genes=["b", "a", "b"]).toarray()
+    np.testing.assert_array_equal(mask, reference(GENES, peaks, 100)[:, [1, 0, 1]])
+
+
 def test_as_a_mask():
     a, b = np.ones((3, 3)), np.random.default_rng(0).random((3, 6)) + 0.1
     weights = mt.tl.feature_associations(a, GENES, b, PEAKS, mask=mt.tl.distance_mask(GENES, PEAKS, 500))

@@ -97,6 +97,18 @@ def test_mask(kind):
     pd.testing.assert_frame_equal(mt.get.links(weights), mt.get.links(dense))
 
 
+@pytest.mark.parametrize("kind", [bool, pd.SparseDtype(bool, False)], ids=["dense", "sparse"])
+def test_a_mask_with_names_may_have_more_and_in_any_order_but_none_twice(kind):
+    a, b = signatures(5, 8, 6), signatures(5, 20, 7)
+    allowed = np.random.default_rng(0).random((20, 8)) < 0.4
+    frame = pd.DataFrame(allowed, index=names("peak", 20).index, columns=names("gene", 8).index)
+    frame = frame.reindex(index=[*frame.index[::-1], "other"], columns=["other", *frame.columns[::-1]], fill_value=True)
+    weights = associate(a, b, mask=frame.astype(kind))
+    np.testing.assert_array_equal(weights.to_numpy(), associate(a, b, mask=allowed).to_numpy())
+    with pytest.raises(ValueError, match="1 features of B in the mask occur twice, the first is 'peak19'"):
+        associate(a, b, mask=frame.iloc[[0, *range(21)]].astype(kind))
+
+
 def precision(scores, links):
     numbers = links.sum(axis=0)
     order = np.argsort(-scores, axis=0)

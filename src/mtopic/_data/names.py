@@ -85,7 +85,7 @@ def alike_but_for(a: pd.Index, b: pd.Index) -> str:
 def require_in_common(theirs: pd.Index, ours: pd.Index, of_theirs: str, of_ours: str) -> None:
     """Names of both must be written alike: nothing in common is an error, little of the smaller set is a warning."""
     theirs, ours = theirs.unique(), ours.unique()
-    both, fewer, more = theirs.isin(ours).sum(), *sorted((theirs, ours), key=len)
+    both, fewer, more = n_in(theirs, ours), *sorted((theirs, ours), key=len)
     if both < LITTLE * len(fewer) or not both:
         others, own = theirs[~theirs.isin(ours)], ours[~ours.isin(theirs)]
         said = (
@@ -96,6 +96,11 @@ def require_in_common(theirs: pd.Index, ours: pd.Index, of_theirs: str, of_ours:
         if not both:
             raise ValueError(f"{said}; write both alike")
         warn(f"{said}; check that both are written alike")
+
+
+def n_in(names: pd.Index, others: pd.Index) -> int:
+    """How many of the names are among others, which are unique; `isin` takes seconds for as many as peaks are."""
+    return int((others.get_indexer(names) >= 0).sum())
 
 
 def topic_name(k: int) -> str:

@@ -83,36 +83,37 @@ def distance_mask(
     places = _places(peaks)
     table = _positions(data)
     names = table.index if genes is None else pd.Index(np.asarray(genes))
-    order = table.index.get_indexer(names)
-    if (order < 0).any():
+    unknown = table.index.get_indexer(names) < 0
+    if unknown.any():
         warn(
-            f"{(order < 0).sum()} of {len(names)} genes have no position, such as {names[order < 0][0]!r}: nothing "
+            f"{unknown.sum()} of {len(names)} genes have no position, such as {names[unknown][0]!r}: nothing "
             "is allowed for them"
         )
     places["chromosome"], table["chromosome"] = _one_naming(places["chromosome"], table["chromosome"])
-    rows, intervals = [np.empty(0, np.int64) for _ in names], table[["start", "end"]].to_numpy()
-    for chromosome, there in places.groupby("chromosome", sort=False):
-        low = there.sort_values("start")
-        longest = int((low["end"] - low["start"]).max())
-        of_genes = np.flatnonzero((order >= 0) & (table["chromosome"].to_numpy()[order] == chromosome))
-        for g in of_genes:
-            start, end = intervals[order[g]]
-            rows[g] = _near(low, longest, start, end, window)
-    indptr = np.cumsum([0, *map(len, rows)])
-    indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    if not indices.size and len(places) and len(names):
+    of_genes = table.reindex(names).assign(number=np.arange(len(names))).groupby("chromosome")
+    pairs = [np.empty((2, 0), np.int64)]
+    for chromosome, there in places.groupby("chromosome"):
+        if chromosome in of_genes.groups:
+            pairs.append(_near(there, of_genes.get_group(chromosome), window))
+    found = np.hstack(pairs)
+    if not found.size and len(places) and len(names):
         warn(
             f"the mask allows no pair: no peak is within {window:,} base pairs of a gene; check window and genome build"
         )
-    return csc_array((np.ones(indices.size, bool), indices, indptr), shape=(len(places), len(names)))
+    return csc_array((np.ones(found.shape[1], bool), tuple(found)), shape=(len(places), len(names)))
 
 
-def _near(peaks: pd.DataFrame, longest: int, start: float, end: float, window: int) -> NDArray[np.int64]:
-    """Numbers of the peaks, sorted by start, that have a base at most ``window`` from the interval."""
-    starts = peaks["start"].to_numpy()
-    first, last = np.searchsorted(starts, [start - window - longest, end + window + 1])
-    reach = peaks["end"].to_numpy()[first:last] >= start - window
-    return np.sort(peaks["row"].to_numpy()[first:last][reach])
+def _near(peaks: pd.DataFrame, genes: pd.DataFrame, window: float) -> NDArray[np.int64]:
+    """Numbers of peaks and genes of one chromosome, 2 × pairs that have at most ``window`` between them."""
+    peaks = peaks.sort_values("start")
+    starts, ends = peaks["start"].to_numpy(), peaks["end"].to_numpy()
+    low, high = genes["start"].to_numpy() - window, genes["end"].to_numpy() + window
+    first = np.searchsorted(starts, low - max(0, (ends - starts).max()))
+    n = np.searchsorted(starts, high, side="right") - first
+    gene = np.repeat(np.arange(len(genes)), n)
+    peak = np.arange(gene.size) + np.repeat(first + n - n.cumsum(), n)
+    reach = ends[peak] >= low[gene]
+    return np.stack([peaks["number"].to_numpy()[peak[reach]], genes["number"].to_numpy()[gene[reach]]])
 
 
 def _places(peaks: pd.DataFrame | pd.Index | ArrayLike) -> pd.DataFrame:
@@ -123,7 +124,7 @@ def _places(peaks: pd.DataFrame | pd.Index | ArrayLike) -> pd.DataFrame:
         raise ValueError(
             f"{bad.sum()} names of peaks are no places, such as {names[bad][0]!r}: write them as chr1:1000-1500"
         )
-    return found.astype({"start": np.int64, "end": np.int64}).assign(row=np.arange(len(names)))
+    return found.astype({"start": np.int64, "end": np.int64}).assign(number=np.arange(len(names)))
 
 
 def _positions(data: pd.DataFrame) -> pd.DataFrame:
@@ -191,4 +192,4 @@ def _plain(chromosomes: pd.Series) -> pd.Series:
 
 def _in_common(a: pd.Series, b: pd.Series) -> float:
     """The share of one that is on chromosomes of the other, the larger of the two."""
-    return float(max(a.isin(b).mean(), b.isin(a).mean()))
+    return float(max(a.isin(b.unique()).mean(), b.isin(a.unique()).mean()))

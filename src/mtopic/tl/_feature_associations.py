@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, hstack, issparse
 
 from mtopic._api import public
-from mtopic._data.names import alike_but_for
+from mtopic._data.names import alike_but_for, unique
 from mtopic._progress import progress
 from mtopic.inference.backend import Backend
 
@@ -78,7 +78,8 @@ def feature_associations(
     Raises
     ------
     ValueError
-        If shapes or numbers of names do not fit, values are negative or not finite, or a parameter is out of range.
+        If shapes or numbers of names do not fit, a mask has a name twice, values are negative or not finite, or a
+        parameter is out of range.
     KeyError
         If a mask with names lacks a feature.
 
@@ -152,15 +153,7 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
         indices = np.tile(np.arange(shape[0]), shape[1])
         return csc_array((np.ones(indices.size, bool), indices, np.arange(shape[1] + 1) * shape[0]), shape=shape)
     if isinstance(mask, pd.DataFrame):
-        for what, wanted, there in (("B", rows, mask.index), ("A", columns, mask.columns)):
-            missing = wanted.difference(there)
-            if len(missing):
-                likeness = alike_but_for(wanted, there)
-                raise KeyError(
-                    f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}{likeness}"
-                )
-        chosen = mask.loc[rows, columns]
-        mask = chosen.sparse.to_coo() if _is_sparse(mask) else chosen.to_numpy()
+        mask = _by_name(mask, rows, columns)
     allowed = csc_array(mask if issparse(mask) else np.asarray(mask))
     if allowed.shape != shape:
         raise ValueError(f"the mask has shape {allowed.shape}: it is features of B × features of A, {shape}")
@@ -171,6 +164,19 @@ def _allowed(mask: Any, rows: pd.Index, columns: pd.Index) -> csc_array:
             "the mask allows no pair, so that there would be no link: check the names in it, or leave it out"
         )
     return allowed
+
+
+def _by_name(mask: pd.DataFrame, rows: pd.Index, columns: pd.Index) -> csc_array:
+    """The mask of these features; pandas would take a sparse one apart, column by column."""
+    places = []
+    for what, wanted, there in (("B", rows, mask.index), ("A", columns, mask.columns)):
+        places.append(unique(there, f"features of {what} in the mask", "one line for each").get_indexer(wanted))
+        missing = wanted[places[-1] < 0]
+        if len(missing):
+            likeness = alike_but_for(missing, there)
+            raise KeyError(f"the mask lacks {len(missing)} features of {what}, the first is {missing[0]!r}{likeness}")
+    whole = csc_array(mask.sparse.to_coo() if _is_sparse(mask) else mask.to_numpy())
+    return csc_array(whole[:, places[1]][places[0]])
 
 
 def _is_sparse(mask: Any) -> bool:

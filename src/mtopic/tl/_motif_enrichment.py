@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from mtopic._api import public
 from mtopic._check import at_least
 from mtopic._data import DataLike, record
-from mtopic._data.names import look_up, require_in_common, unique
+from mtopic._data.names import look_up, n_in, require_in_common, unique
 from mtopic._data.ranking import By, Measure, shares
 from mtopic._data.slots import find_signatures, modalities
 from mtopic._data.writable import writable
@@ -133,7 +133,7 @@ def _aligned(motifs: object, peaks: pd.Index, mod: str) -> tuple[NDArray[np.bool
     values: Any = motifs.X if isinstance(motifs, AnnData) else motifs.to_numpy()
     axes = (motifs.obs_names, motifs.var_names) if isinstance(motifs, AnnData) else (motifs.index, motifs.columns)
     rows, columns = (pd.Index(axis).astype(str) for axis in axes)
-    if columns.isin(peaks).sum() > rows.isin(peaks).sum():
+    if n_in(columns, peaks) > n_in(rows, peaks):
         rows, columns, values = columns, rows, values.T
     require_in_common(rows, peaks, "the table of motifs", f"the peaks of modality {mod!r}")
     unique(rows, "peaks of the table of motifs", "one row for each")
