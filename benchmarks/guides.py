@@ -37,7 +37,7 @@ SIMULATIONS = {
     ),
 }
 CHOSEN_ON = ("cells", "tissue")
-STRENGTHS = (0.01, 0.03, 0.05, 0.1, 0.3)
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 N_GUIDED = 3
 CELL_TYPES = {
     "NK": ("NK", ["GNLY", "NKG7", "KLRD1", "PRF1"]),

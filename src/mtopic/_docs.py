@@ -117,14 +117,14 @@ TEXTS = {
         signatures, so that topics are those of all batches. Factors are drawn to 1, as strongly as the counts ask for.
         Without ``batch_key`` there are none.""",
     "guide": """What is known of some topics beforehand, by modality and topic, such as
-        ``{"rna": {"T cells": ["CD3D", "CD3E"]}}``. These topics come first and bear the names given. They begin at
-        these features and are drawn to them; the other topics are free. In place of lists there may be weights by
-        feature, a table of features × topics, such as ``reference["rna"].varm["signatures"]`` of another fit, or a net
-        with columns ``source``, ``target`` and perhaps ``weight``, as decoupler has them. Where there is one modality,
-        its name may be left out.""",
-    "guide_strength": """How strongly guided topics are drawn, a number or one by topic: the guide counts like this
-        share of the counts that a topic has if all have as many. Infinite: the shares of the guide's features, relative
-        to each other, stay as they are.""",
+        ``{"rna": {"T cells": ["CD3D", "CD3E"]}}``. These topics come first and bear the names given. They begin with
+        more of these features and are drawn to them; the other topics are free. In place of lists there may be weights
+        by feature, a net with columns ``source``, ``target`` and perhaps ``weight``, as decoupler has them, or
+        signatures, a table of features × topics such as ``reference["rna"].varm["signatures"]`` of another fit. Where
+        there is one modality, its name may be left out.""",
+    "guide_strength": """How strongly guided topics are drawn, a number or one by topic. Lists of features and nets
+        count like this share of all counts of their features, signatures like this share of the counts that a topic
+        has if all have as many. Infinite, of signatures: shares, relative to each other, stay as they are.""",
     "scratch": """Folder for a working copy of the counts, some six bytes a non-zero, from which they are read block by
         block, so that memory never holds them all. ``X`` may then be on disk (`mtopic.read.lazy`, a backed AnnData) or
         an array of dask, which are read once. The copy is removed with the model. None: counts are in memory.""",

@@ -12,19 +12,27 @@ from mtopic.inference.posterior import initial
 BLOCKS = [slice(0, 4), slice(4, 7)]
 
 
-def guide(**more):
-    drawn, fixed = np.zeros((7, 2)), np.zeros((7, 2))
-    drawn[:2, 0], fixed[2:4, 1], fixed[4:, 1] = [0.2, 0.3], [0.25, 0.75], [0.5, 0.25, 0.25]
-    return Guide(**{"drawn": drawn, "fixed": fixed, "size": np.array([10.0] * 4 + [5.0] * 3), **more})
+def guide():
+    """One topic that is drawn in the first modality, and one whose shares of some features stay."""
+    weights, lifts = np.zeros((7, 2)), np.zeros((7, 2))
+    weights[:2, 0], weights[2:4, 1], weights[4:, 1] = [0.4, 0.6], [0.25, 0.75], [0.5, 0.25, 0.25]
+    lifts[:4, 0], lifts[:, 1] = [2, 3, 1, 1], 1
+    return Guide(weights, lifts, np.array([0.5, np.inf]), np.arange(1.0, 8))
 
 
 def test_prior_beside_a_number_and_beside_numbers_by_feature():
     of, eta = guide(), np.linspace(0.1, 0.7, 7)
     expected = np.zeros((7, 3))
-    expected[:2, 0] = [2, 3]
+    expected[:2, 0] = [1, 3]
     np.testing.assert_allclose(of.beside(0.5, 3), expected + 0.5)
     np.testing.assert_allclose(of.beside(eta, 3), expected + eta[:, None])
-    np.testing.assert_allclose(of.scaled(2).pseudocounts, 2 * of.pseudocounts)
+    np.testing.assert_allclose(of.scaled(2).pseudocounts(3), 2 * expected)
+
+
+def test_guided_topics_are_those_in_which_their_features_are_most_common():
+    lam = np.full((7, 4), 1.0)
+    lam[[0, 1], 2], lam[3, 0], lam[4, 0] = 20, 9, 9
+    np.testing.assert_array_equal(guide().order(lam, BLOCKS), [2, 0, 1, 3])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

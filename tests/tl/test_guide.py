@@ -45,7 +45,7 @@ def test_topics_are_what_they_are_guided_to_and_bear_its_names(truth, markers, w
     guides = data.uns["mtopic"]["guides"]
     assert guides["topic"].tolist() == NAMES and (guides["rank"] == 1).all() and (guides["lift"] > 3).all()
     assert (guides["modality"] == "rna").all() and (guides["n_features"] == 10).all()
-    np.testing.assert_allclose(guides["strength"], 0.05)
+    np.testing.assert_allclose(guides["strength"], 0.03)
 
 
 def as_net(markers):
@@ -56,7 +56,6 @@ def as_net(markers):
 FORMS = {
     "weights": lambda markers: {topic: dict.fromkeys(genes, 2.0) for topic, genes in markers.items()},
     "series": lambda markers: {topic: pd.Series(0.5, genes) for topic, genes in markers.items()},
-    "table": lambda markers: pd.DataFrame({topic: pd.Series(1.0, genes) for topic, genes in markers.items()}).fillna(0),
     "net": as_net,
     "net with weights": lambda markers: as_net(markers).assign(weight=3),
 }
@@ -97,15 +96,14 @@ def test_signatures_of_infinite_strength_stay_as_they_are(truth, inference):
     found = data["rna"].varm["signatures"].loc[known.index, ["one", "two"]]
     np.testing.assert_allclose(found / found.sum(), known / known.sum(), rtol=1e-4)
     assert np.isinf(data.uns["mtopic"]["guides"]["strength"]).all()
-    assert data["rna"].varm["signatures"].loc["rna_0", "one"] != pytest.approx(found["one"].min())
 
 
-def test_strength_by_topic(truth, markers):
-    strength = {"one": np.inf, "two": 0.2}
-    data = fitted(truth, {"rna": markers}, guide_strength=strength, n_iter=3)
-    np.testing.assert_allclose(data.uns["mtopic"]["guides"]["strength"], [np.inf, 0.2, 0.05])
-    of_one = data["rna"].varm["signatures"].loc[markers["one"], "one"]
-    np.testing.assert_allclose(of_one / of_one.mean(), 1, rtol=1e-4)
+def test_strength_by_topic(truth):
+    known = truth["rna"].varm["true_signatures"].iloc[:, 3:].set_axis(NAMES, axis=1) + 1e-5
+    data = fitted(truth, {"rna": known}, guide_strength={"one": np.inf, "two": 0.2}, n_iter=3)
+    np.testing.assert_allclose(data.uns["mtopic"]["guides"]["strength"], [np.inf, 0.2, 0.03])
+    of_one = data["rna"].varm["signatures"]["one"]
+    np.testing.assert_allclose(of_one / of_one.sum(), known["one"] / known["one"].sum(), rtol=1e-4)
 
 
 @pytest.mark.whole_start
@@ -149,8 +147,10 @@ def test_signatures_of_a_reference_guide_other_data(truth):
 
 
 def test_a_fit_that_is_saved_and_goes_on_has_the_same_bits(truth, markers, tmp_path):
+    known = truth["protein"].varm["true_signatures"].iloc[:, [0]].set_axis(["fixed"], axis=1)
+
     def model():
-        guide = {"guide": {"rna": markers}, "guide_strength": {"one": np.inf}}
+        guide = {"guide": {"rna": markers, "protein": known}, "guide_strength": {"fixed": np.inf}}
         return mt.tl.MTM(truth, 6, raw=True, alpha="auto", eta="auto", **guide, **QUIET)
 
     whole, first = model(), model()
@@ -244,6 +244,7 @@ def test_a_guide_that_is_none(truth, what):
 @pytest.mark.parametrize(
     ("strength", "error", "said"),
     [
+        (float("inf"), ValueError, "inf of 'one': guide\\['rna'\\] names features and has no shares that could stay"),
         (0, ValueError, "guide_strength=0 of 'one': give a number above 0"),
         (float("nan"), ValueError, "guide_strength=nan of 'one'"),
         ({"none": 1.0}, KeyError, "no topic 'none' in the guide"),

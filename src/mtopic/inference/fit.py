@@ -96,7 +96,7 @@ class Fit:
         posterior = Posterior(corpus, *of)
         if "effects/factors" in arrays:
             posterior.effects = BatchEffects(arrays["effects/factors"], arrays["effects/strengths"])
-        if "guide/size" in arrays:
+        if "guide/mean" in arrays:
             posterior.guide = Guide(*(arrays[f"guide/{one.name}"] for one in fields(Guide)))
         known["posterior"] = posterior
         fit = cls(**{one.name: known[one.name] for one in fields(cls)})

@@ -10,84 +10,84 @@ from scipy.optimize import linear_sum_assignment
 
 from .backend import Array, Double
 from .measured_sets import Logarithm
-from .priors import Prior, by_row
+from .priors import LOWEST, Prior, by_row
 
 
 @dataclass(frozen=True)
 class Guide:
-    """Of the first topics, which are guided; tables are features × guided topics."""
+    """Of the first topics, which are guided; tables are features × guided topics, 0 where nothing is known."""
 
-    drawn: Double
-    """Pseudocounts for each count that a topic has in the modality if all topics have as many; 0 where none."""
-    fixed: Double
-    """Shares that stay as they are, beside each other; 0 where a share is free."""
-    size: Double
-    """The counts that a topic has in a feature's modality if all topics have as many."""
+    weights: Double
+    """Of the features that the guide names, which sum to 1 in each modality that it knows."""
+    lifts: Double
+    """How many times as common as in all counts a feature should be, of all features of such a modality."""
+    strengths: Double
+    """Counts that the guide stands for, for each that is expected of its features; infinite where shares stay."""
+    mean: Double
+    """Counts of each feature in a topic, if all topics have as many."""
 
     @property
     def n_topics(self) -> int:
-        return self.drawn.shape[1]
+        return self.lifts.shape[1]
 
-    @property
-    def pseudocounts(self) -> Double:
-        """What the prior of the signatures has besides η."""
-        return self.drawn * self.size[:, None]
-
-    def scaled(self, ratio: float) -> Self:
-        """For counts that are this many times as many."""
-        return replace(self, size=self.size * ratio)
-
-    def of_features(self, features: NDArray[np.int64]) -> Self:
-        """Of some features."""
-        return replace(self, drawn=self.drawn[features], fixed=self.fixed[features], size=self.size[features])
+    def pseudocounts(self, n_topics: int) -> Double:
+        """What the prior of the signatures has besides η, V × K."""
+        finite = np.where(np.isinf(self.strengths), 0, self.strengths)
+        known = finite * np.where(self.weights > 0, self.lifts, 0) * self.mean[:, None]
+        return np.pad(known, ((0, 0), (0, n_topics - self.n_topics)))
 
     def beside(self, eta: Prior, n_topics: int) -> Double:
         """The whole prior of the signatures, V × K."""
-        prior = np.zeros((len(self.size), n_topics))
-        prior += by_row(eta, np.float64)
-        return prior + self.padded(n_topics)
+        return self.pseudocounts(n_topics) + by_row(eta, np.float64)
 
-    def padded(self, n_topics: int) -> Double:
-        """The pseudocounts of all topics, V × K."""
-        return np.pad(self.pseudocounts, ((0, 0), (0, n_topics - self.n_topics)))
+    def scaled(self, ratio: float) -> Self:
+        """For counts that are this many times as many."""
+        return replace(self, mean=self.mean * ratio)
 
-    def lifts(self, lam: Array, blocks: list[slice]) -> Iterator[tuple[int, slice, Double]]:
-        """Of each guided topic and modality: by how much the guide's features are more common in a topic than in all.
-
-        That is the mean logarithm of the ratio, by the weights of the guide, for each topic of ``lam``.
-        """
-        for block in blocks:
-            shares, known = lam[block] / lam[block].sum(axis=0), self.drawn[block] + self.fixed[block]
-            ratios = np.log(shares) - np.log(lam[block].sum(axis=1, keepdims=True) / lam[block].sum())
-            for k in np.flatnonzero(known.any(axis=0)).tolist():
-                yield k, block, known[:, k] @ ratios / known[:, k].sum()
-
-    def order(self, lam: Array, blocks: list[slice]) -> NDArray[np.intp]:
-        """The topics of ``lam``, first those in which the features of each guide are most common."""
-        scores = np.zeros((self.n_topics, lam.shape[1]))
-        for k, _, lifts in self.lifts(lam.astype(np.float64), blocks):
-            scores[k] += lifts
-        _, first = linear_sum_assignment(-scores)
-        return np.concatenate([first, np.setdiff1d(np.arange(lam.shape[1]), first)])
+    def of_features(self, features: NDArray[np.int64]) -> Self:
+        """Of some features."""
+        return replace(self, weights=self.weights[features], lifts=self.lifts[features], mean=self.mean[features])
 
     def begin(self, lam: Array, blocks: list[slice]) -> None:
         """Have λ, random about 1, begin at what is known."""
-        for block in blocks:
-            lam[block, : self.n_topics] += self.drawn[block] * (block.stop - block.start)
+        lam[:, : self.n_topics] *= np.where(self.lifts > 0, self.lifts, 1)
         self.hold(lam, blocks)
 
     def hold(self, lam: Array, blocks: list[slice], expected_log: Logarithm = np.log) -> Double:
-        """Give λ the shares that are fixed; return what the bound of each modality has to have in addition.
+        """Give λ the shares that stay as they are; return what the bound of each modality has to have in addition.
 
         λ of the features with such shares keeps its sum. The bound of λ = η + counts lacks the sum of
         (η + counts − λ) E log β where λ is another.
         """
         corrections = np.zeros(len(blocks))
         for m, block in enumerate(blocks):
-            for k in np.flatnonzero(self.fixed[block].any(axis=0)):
-                own, free = self.fixed[block, k], np.asarray(lam[block, k], np.float64)
-                held = np.where(own > 0, own * (free[own > 0].sum() / own.sum()), free)
+            for k in np.flatnonzero(np.isinf(self.strengths) & self.weights[block].any(axis=0)):
+                own, free = self.weights[block, k], np.asarray(lam[block, k], np.float64)
+                held = np.where(own > 0, np.maximum(own * (free[own > 0].sum() / own.sum()), LOWEST), free)
                 log_beta = expected_log(held) - expected_log(held.sum())
                 corrections[m] += ((free - held) * log_beta).sum()
                 lam[block, k] = held
         return corrections
+
+    def found(self, lam: Array, blocks: list[slice]) -> Iterator[tuple[int, slice, Double, Double]]:
+        """Of each guided topic and modality: where the guide's features are, for each topic of ``lam``.
+
+        First how much more common they are in it than in all topics, the mean logarithm by the weights of the guide.
+        Then the same times the share that the topic has of a feature's counts: of two topics in which features are as
+        common, the one with more of their counts is what the guide means.
+        """
+        for block in blocks:
+            shares = lam[block] / lam[block].sum(axis=0)
+            logs = np.log(shares) - np.log(lam[block].sum(axis=1, keepdims=True) / lam[block].sum())
+            gains = logs * lam[block] / lam[block].sum(axis=1, keepdims=True)
+            for k in np.flatnonzero(self.weights[block].any(axis=0)).tolist():
+                weights = self.weights[block, k] / self.weights[block, k].sum()
+                yield k, block, weights @ logs, weights @ gains
+
+    def order(self, lam: Array, blocks: list[slice]) -> NDArray[np.intp]:
+        """The topics of ``lam``, first those that the guides mean."""
+        scores = np.zeros((self.n_topics, lam.shape[1]))
+        for k, _, _, gains in self.found(lam.astype(np.float64), blocks):
+            scores[k] += gains
+        _, first = linear_sum_assignment(-scores)
+        return np.concatenate([first, np.setdiff1d(np.arange(lam.shape[1]), first)])

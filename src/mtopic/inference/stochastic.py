@@ -77,7 +77,7 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
         amounts = float(keep), float(scale), rate * sample.eta
         moved = sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
     if sample.guide is not None:
-        moved[:, : sample.guide.n_topics] += (rate * sample.guide.pseudocounts).astype(real)
+        moved += (rate * sample.guide.pseudocounts(sample.n_topics)).astype(real)
         sample.guide.hold(moved, corpus.blocks)
     return moved
 
@@ -130,7 +130,7 @@ def in_order(posterior: Posterior, lam: Array) -> Array:
     guide, blocks = posterior.guide, posterior.corpus.blocks
     if guide is not None:
         lam = np.ascontiguousarray(lam[:, guide.order(lam, blocks)])
-        lam += guide.padded(posterior.n_topics).astype(lam.dtype)
+        lam += guide.pseudocounts(posterior.n_topics).astype(lam.dtype)
         guide.hold(lam, blocks)
         return lam
     if not isinstance(posterior.alpha, np.ndarray):
@@ -152,7 +152,7 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     counts -= np.asarray(posterior.eta, counts.dtype)
     known = np.zeros((0, counts.shape[1]), counts.dtype)
     if posterior.guide is not None:
-        known = posterior.guide.padded(len(counts)).T.astype(counts.dtype)
+        known = posterior.guide.pseudocounts(len(counts)).T.astype(counts.dtype)
     weighted = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
     for values in (counts, weighted):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)

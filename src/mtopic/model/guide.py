@@ -5,16 +5,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mtopic._data.names import look_up, require_in_common, topic_name
 from mtopic._warn import warn
-from mtopic.inference import Corpus, Guide
+from mtopic.inference import Corpus, Double, Guide, by_frequency
 
 Given: TypeAlias = Mapping[str, Any] | pd.DataFrame
 """What is known of topics of one modality, or this by modality."""
 Strength: TypeAlias = float | Mapping[str, float]
 
-STRENGTH = 0.05
+STRENGTH = 0.03
 """Of the counts that a topic has, if all have as many. Chosen by `benchmarks/guides.py`."""
 NET = ("source", "target")
 FORMS = "give lists of features by topic, a table of features × topics, or a net with columns 'source' and 'target'"
@@ -27,15 +28,48 @@ def read_guide(
     names = [topic_name(k) for k in range(n_topics)]
     if given is None:
         return names, None
-    weights = {mod: _weights(of, features[mod], mod) for mod, of in _by_modality(given, features).items()}
+    by_modality = _by_modality(given, features)
+    weights = {mod: _weights(of, features[mod], mod) for mod, of in by_modality.items()}
     guided = list(dict.fromkeys(topic for of in weights.values() for topic in of))
     _require_free(guided, names)
     names[: len(guided)] = guided
-    strengths = _strengths(strength, guided)
-    tables = [_table(weights.get(mod, {}), guided, index) for mod, index in features.items()]
-    known, stays = np.concatenate(tables), np.isinf(strengths)
-    size = np.repeat(corpus.by_modality.sum(axis=0) / n_topics, np.diff(corpus.offsets))
-    return names, Guide(known * np.where(stays, 0, strengths), known * stays, size)
+    strengths, mean = _strengths(strength, guided), by_frequency(corpus, np.ones(len(features)), n_topics)
+    tables, lifts = [], []
+    for (mod, index), block in zip(features.items(), corpus.blocks, strict=True):
+        tables.append(_table(weights.get(mod, {}), guided, index))
+        if _has_shares(by_modality.get(mod)):
+            lifts.append(_lifts_of_shares(tables[-1], index.isin(by_modality[mod].index), mean[block], n_topics))
+        else:
+            _require_finite(strengths, tables[-1], guided, mod)
+            lifts.append(_lifts_of_markers(tables[-1], n_topics))
+    return names, Guide(np.concatenate(tables), np.concatenate(lifts), strengths, mean)
+
+
+def _lifts_of_markers(weights: Double, n_topics: int) -> Double:
+    """K of the features of largest weight: nearly all counts of these are of the topic, if topics have as many."""
+    largest = weights.max(axis=0)
+    known = largest > 0
+    return (1 + (n_topics - 1) * weights / np.where(known, largest, 1)) * known
+
+
+def _lifts_of_shares(shares: Double, in_table: NDArray[np.bool_], mean: Double, n_topics: int) -> Double:
+    """Shares beside those of all counts; of features that the table lacks, nothing is known."""
+    lifts = np.maximum(shares * (mean[in_table].sum() / mean[:, None]), 1 / n_topics)
+    lifts[~in_table] = 1
+    return lifts * shares.any(axis=0)
+
+
+def _has_shares(given: Any) -> bool:
+    """Whether it is a table of signatures, and neither lists of features nor a net."""
+    return isinstance(given, pd.DataFrame) and not set(NET) <= set(given)
+
+
+def _require_finite(strengths: Double, weights: Double, guided: list[str], mod: str) -> None:
+    for k in np.flatnonzero(np.isinf(strengths) & weights.any(axis=0)):
+        raise ValueError(
+            f"guide_strength=inf of {guided[k]!r}: guide[{mod!r}] names features and has no shares that could stay as "
+            "they are; give a table of features × topics, or a finite strength"
+        )
 
 
 def _by_modality(given: Given, features: Mapping[str, pd.Index]) -> Mapping[str, Any]:
@@ -73,7 +107,7 @@ def _weights(given: Given, features: pd.Index, mod: str) -> dict[str, pd.Series]
 
 def _as_mapping(given: Given, name: str) -> Mapping[Any, Any]:
     """What is known by topic."""
-    if isinstance(given, pd.DataFrame) and set(NET) <= set(given):
+    if isinstance(given, pd.DataFrame) and not _has_shares(given):
         weights = given["weight"] if "weight" in given else pd.Series(1.0, given.index)
         by_target = weights.set_axis(given["target"])
         return {topic: by_target[np.asarray(given["source"] == topic)] for topic in given["source"].unique()}
@@ -111,7 +145,7 @@ def _require_free(guided: list[str], names: list[str]) -> None:
         raise ValueError(f"guide names a topic {min(taken, default='')!r}: a free topic has that name, choose another")
 
 
-def _strengths(given: Strength, guided: list[str]) -> np.ndarray:
+def _strengths(given: Strength, guided: list[str]) -> Double:
     of = given if isinstance(given, Mapping) else dict.fromkeys(guided, given)
     for topic, value in of.items():
         look_up(dict.fromkeys(guided), topic, "topic", "the guide (guide_strength)")
@@ -122,7 +156,7 @@ def _strengths(given: Strength, guided: list[str]) -> np.ndarray:
     return np.array([of.get(topic, STRENGTH) for topic in guided], np.float64)
 
 
-def _table(weights: Mapping[str, pd.Series], guided: list[str], features: pd.Index) -> np.ndarray:
+def _table(weights: Mapping[str, pd.Series], guided: list[str], features: pd.Index) -> Double:
     return np.stack(
         [
             weights[topic].reindex(features, fill_value=0.0) if topic in weights else np.zeros(len(features))

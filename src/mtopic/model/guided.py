@@ -20,15 +20,12 @@ def guided(of: Posterior, topics: Sequence[str], features: Mapping[str, pd.Index
     guide = of.guide
     if guide is None:
         return None
-    counts, rows = of.lam.astype(np.float64), []
-    counts[:, : guide.n_topics] -= guide.pseudocounts
-    counts = np.maximum(counts, np.finfo(of.lam.dtype).tiny)
+    counts = of.lam.astype(np.float64) - guide.pseudocounts(of.n_topics)
+    counts, rows = np.maximum(counts, np.finfo(of.lam.dtype).tiny), []
     modality = {block.start: mod for mod, block in zip(features, of.corpus.blocks, strict=True)}
-    for k, block, lifts in guide.lifts(counts, of.corpus.blocks):
-        drawn, rank = guide.drawn[block, k], 1 + int((lifts > lifts[k]).sum())
-        n_features = np.count_nonzero(drawn + guide.fixed[block, k])
-        strength = float(drawn.sum()) or np.inf
-        rows.append((topics[k], modality[block.start], n_features, strength, float(np.exp(lifts[k])), rank))
+    for k, block, logs, gains in guide.found(counts, of.corpus.blocks):
+        n_features, rank = np.count_nonzero(guide.weights[block, k]), 1 + int((gains > gains[k]).sum())
+        rows.append((topics[k], modality[block.start], n_features, guide.strengths[k], float(np.exp(logs[k])), rank))
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 

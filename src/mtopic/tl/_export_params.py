@@ -62,9 +62,9 @@ def export_params(
         ``params``, ``elbo`` (nats, an entry for each iteration) and ``version``; after several starts also
         ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
         the other starts. With a guide also ``guides``, a DataFrame with a row for each guided topic and modality:
-        ``n_features`` and ``strength`` of the guide, ``lift``, how many times as large the shares of its features are
-        in the topic as in all topics (geometric mean by weight, without what the guide has added), and ``rank``, the
-        topic's place among all by this.
+        ``n_features`` and ``strength`` of the guide, ``lift``, how many times as common its features are in the topic
+        as in all topics (geometric mean by weight, without what the guide has added), and ``rank``, the topic's place
+        among all by the mean of share × log lift, share being that of a feature's counts which the topic has.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
         The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are
         taken.
