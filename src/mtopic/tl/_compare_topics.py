@@ -145,7 +145,8 @@ def compare_topics(
     -----
     UserWarning
         If pairs are left out, the counts are not those of the fit, or the fit has learned effects of batches of which
-        none has samples of both groups.
+        none has samples of both groups, and a group is a single batch or observations of a sample have a topic nearly
+        alike (standard deviation below .1).
 
     {Examples:fit}
     >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(200)]
@@ -165,7 +166,7 @@ def compare_topics(
     _require_same_features(data, fit.batch_key, chosen)
     present = theta.notna().all(axis=1).to_numpy()
     design = samples(data, groupby, group, reference, sample_key, paired_by, present)
-    warn_if_confounded(data, fit, design, groupby, group, reference)
+    warn_if_confounded(data, fit, theta, design, groupby, group, reference)
     means = sample_means(theta.to_numpy(), design)
     shares = comparable(data, head, theta, design)
     topics = _topics(means, shares, design, theta.columns, scale, sample_key, level)
