@@ -9,6 +9,9 @@ sample left out, the share of the spots whose region most of its 15 nearest spot
 samples. *Mixing*: the share of the 15 nearest of all that is of other samples. *Within* and *over all*: adjusted Rand
 index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots. *Each alone*:
 a fit and k-means of each sample by itself.
+
+mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics; regions
+are those of `spatial_domains`, or of k-means.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData, read_h5ad
+from mudata import MuData, read_h5mu
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from shapes import table
@@ -34,11 +38,15 @@ import mtopic as mt
 SETS = {
     "her2st": (("her2st_B1", "her2st_E1", "her2st_G2", "her2st_H1"), "annotation"),
     "DLPFC": (("dlpfc_151507_508_2sections",), "layer"),
+    "mosaic": (("sim_spamosaic_mosaic_r1",), "domain"),
 }
 NOT_SCORED = ["ambiguous", "undetermined", "unassigned", "nan"]
-N_TOPICS, NEIGHBOURS = 15, 15
+N_TOPICS, N_TOPICS_OF_MOSAIC, NEIGHBOURS = 15, 8, 15
+
+WITHOUT_AND_WITH = (("topic_model", False), ("topic_model, batch_effects", True))
 
 Table = NDArray[np.float64]
+Labels = NDArray[np.object_]
 
 
 def load(folder: Path, files: tuple[str, ...], column: str) -> AnnData:
@@ -59,6 +67,13 @@ def load(folder: Path, files: tuple[str, ...], column: str) -> AnnData:
     return adata
 
 
+def load_mosaic(folder: Path, file: str, column: str) -> MuData:
+    """All counts, with ``obs["label"]`` and ``obs["sample"]``."""
+    mdata = read_h5mu(folder / f"{file}.h5mu")
+    mdata.obs["label"], mdata.obs["sample"] = mdata.obs[column].astype(str), mdata.obs["section"].astype(str)
+    return mdata
+
+
 def logarithms(adata: AnnData) -> AnnData:
     """Of counts scaled to 10,000."""
     logs = AnnData(adata.X.copy(), obs=adata.obs, var=adata.var[[]].copy())
@@ -75,11 +90,14 @@ def harmonized(values: Table, obs: pd.DataFrame) -> Table:
     return found if len(found) == len(obs) else found.T
 
 
-def topics(adata: AnnData, seed: int, **how: object) -> Table:
-    """Square roots of the proportions."""
-    data = adata.copy()
+def fitted(data: AnnData | MuData, n_topics: int, seed: int, **how: object) -> AnnData | MuData:
+    """A copy with topics, of neighbours within samples."""
     where = {"spatial_key": "spatial", "library_key": "sample"}
-    mt.tl.topic_model(data, N_TOPICS, rng=seed, n_jobs=1, verbose=False, **where, **how)
+    return mt.tl.topic_model(data, n_topics, rng=seed, n_jobs=1, verbose=False, copy=True, **where, **how)
+
+
+def topics(data: AnnData | MuData) -> Table:
+    """Square roots of the proportions."""
     return np.sqrt(data.obsm["topics"].to_numpy())
 
 
@@ -88,15 +106,15 @@ def methods(adata: AnnData, seed: int) -> Iterator[tuple[str, Table, float]]:
     components = np.asarray(sc.pp.pca(logarithms(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"], np.float64)
     yield "PCA", components, np.nan
     yield "PCA, Harmony", harmonized(components, adata.obs), np.nan
-    for name, effects in (("topic_model", False), ("topic_model, batch_effects", True)):
+    for name, effects in WITHOUT_AND_WITH:
         began = time.process_time()
-        found = topics(adata, seed, batch_key="sample", batch_effects=effects)
+        found = topics(fitted(adata, N_TOPICS, seed, batch_key="sample", batch_effects=effects))
         yield name, found, time.process_time() - began
         if not effects:
             yield "topic_model, Harmony", harmonized(found, adata.obs), np.nan
 
 
-def regions_found(values: Table, label: NDArray[np.object_], seed: int) -> NDArray[np.int32]:
+def regions_found(values: Table, label: Labels, seed: int) -> NDArray[np.int32]:
     """Clusters, as many as labels."""
     return KMeans(len(np.setdiff1d(label, NOT_SCORED)), n_init=10, random_state=seed).fit_predict(values)
 
@@ -107,14 +125,13 @@ def alone(adata: AnnData, seed: int) -> dict[str, float]:
     for one in adata.obs["sample"].unique():
         part = adata[adata.obs["sample"] == one].copy()
         label = part.obs["label"].to_numpy()
-        known, clusters = ~np.isin(label, NOT_SCORED), regions_found(topics(part, seed), label, seed)
+        known, clusters = ~np.isin(label, NOT_SCORED), regions_found(topics(fitted(part, N_TOPICS, seed)), label, seed)
         found.append(adjusted_rand_score(label[known], clusters[known]))
     return {"within": float(np.mean(found))}
 
 
-def scores(values: Table, adata: AnnData, seed: int) -> dict[str, float]:
-    """Of one embedding."""
-    label, sample = adata.obs["label"].to_numpy(), adata.obs["sample"].to_numpy()
+def neighbours(values: Table, label: Labels, sample: Labels) -> dict[str, float]:
+    """What the nearest spots of an embedding are."""
     known = ~np.isin(label, NOT_SCORED)
     transfer = []
     for one in np.unique(sample):
@@ -122,17 +139,43 @@ def scores(values: Table, adata: AnnData, seed: int) -> dict[str, float]:
         told = KNeighborsClassifier(NEIGHBOURS).fit(values[others], label[others]).predict(values[of])
         transfer.append((told == label[of]).mean())
     nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(values).kneighbors(return_distance=False)
-    clusters = regions_found(values, label, seed)
-    within = [
-        adjusted_rand_score(label[known & (sample == one)], clusters[known & (sample == one)])
-        for one in np.unique(sample)
-    ]
+    return {"transfer": float(np.mean(transfer)), "mixing": float((sample[nearest] != sample[:, None]).mean())}
+
+
+def agreement(clusters: NDArray[np.generic], label: Labels, sample: Labels) -> dict[str, float]:
+    """Of clusters with regions."""
+    known = ~np.isin(label, NOT_SCORED)
+    parts = [known & (sample == one) for one in np.unique(sample)]
     return {
-        "transfer": float(np.mean(transfer)),
-        "mixing": float((sample[nearest] != sample[:, None]).mean()),
-        "within": float(np.mean(within)),
+        "within": float(np.mean([adjusted_rand_score(label[part], clusters[part]) for part in parts])),
         "over all": float(adjusted_rand_score(label[known], clusters[known])),
     }
+
+
+def scores(values: Table, data: AnnData | MuData, seed: int) -> dict[str, float]:
+    """Of one embedding."""
+    label, sample = data.obs["label"].to_numpy(), data.obs["sample"].to_numpy()
+    return neighbours(values, label, sample) | agreement(regions_found(values, label, seed), label, sample)
+
+
+def of_sections(adata: AnnData, seed: int) -> Iterator[dict[str, object]]:
+    """Rows of samples that have all been measured alike."""
+    yield {"method": "topic_model, each alone", **alone(adata, seed)}
+    for method, values, seconds in methods(adata, seed):
+        yield {"method": method, **scores(values, adata, seed), "CPU s": seconds}
+
+
+def of_mosaic(mdata: MuData, seed: int) -> Iterator[dict[str, object]]:
+    """Rows of samples that lack a modality, which neither PCA nor a fit of one sample compares."""
+    label, sample = mdata.obs["label"].to_numpy(), mdata.obs["sample"].to_numpy()
+    for name, effects in WITHOUT_AND_WITH:
+        began = time.process_time()
+        data = fitted(mdata, N_TOPICS_OF_MOSAIC, seed, batch_key="sample", batch_effects=effects)
+        seconds = time.process_time() - began
+        yield {"method": f"{name}, k-means", **scores(topics(data), data, seed), "CPU s": seconds}
+        mt.tl.spatial_domains(data, len(np.setdiff1d(label, NOT_SCORED)), rng=seed, verbose=False)
+        found = agreement(data.obs["domain"].astype(str).to_numpy(), label, sample)
+        yield {"method": f"{name}, spatial_domains", **found, "CPU s": seconds}
 
 
 def main() -> None:
@@ -145,11 +188,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     lines = []
     for name in given.sets:
-        adata, found = load(given.data, *SETS[name]), []
-        for seed in range(given.seeds):
-            found.append({"method": "topic_model, each alone", **alone(adata, seed)})
-            for method, values, seconds in methods(adata, seed):
-                found.append({"method": method, **scores(values, adata, seed), "CPU s": seconds})
+        files, column = SETS[name]
+        if name == "mosaic":
+            data, rows = load_mosaic(given.data, files[0], column), of_mosaic
+        else:
+            data, rows = load(given.data, files, column), of_sections
+        found = [row for seed in range(given.seeds) for row in rows(data, seed)]
         means = pd.DataFrame(found).groupby("method", sort=False).mean()
         lines += [[name, method, *map(float, row)] for method, row in means.iterrows()]
     print(table(["set", "method", "transfer", "mixing", "within", "over all", "CPU s"], lines))

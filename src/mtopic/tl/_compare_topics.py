@@ -17,6 +17,7 @@ from mtopic._progress import progress
 from mtopic.inference.backend import Backend
 from mtopic.model.expected import known_features
 
+from ._confounded import warn_if_confounded
 from ._sample_signatures import counts_by_topic
 from ._sample_topics import Scale, comparable, relative, sample_means
 from ._samples import Samples, samples
@@ -127,6 +128,9 @@ def compare_topics(
     counts of an observation). The groups may have taken part in the fit: the test compares values that were all made in
     the same way. But choosing the groups by the topics invalidates it.
 
+    Effects of batches that the fit has learned are no part of proportions. Signatures are compared by the counts as
+    they are, with what batches do to them. So let each batch have samples of both groups.
+
     Raises
     ------
     KeyError
@@ -140,7 +144,9 @@ def compare_topics(
     Warns
     -----
     UserWarning
-        If pairs are left out, or the counts are not those of the fit.
+        If pairs are left out, the counts are not those of the fit, or the fit has learned effects of batches of which
+        none has samples of both groups, and a group is a single batch or observations of a sample have a topic nearly
+        alike (standard deviation below .1).
 
     {Examples:fit}
     >>> mdata.obs["donor"] = [f"donor_{d % 8}" for d in range(200)]
@@ -156,9 +162,11 @@ def compare_topics(
     record.require_writable(data, head, "prefix", prefix)
     theta = proportions(data, f"{head}topics")
     chosen = _chosen(data, f"{head}signatures", theta.columns, features, n_top)
-    _require_same_features(data, record.params_if_any(data, head).batch_key, chosen)
+    fit = record.params_if_any(data, head)
+    _require_same_features(data, fit.batch_key, chosen)
     present = theta.notna().all(axis=1).to_numpy()
     design = samples(data, groupby, group, reference, sample_key, paired_by, present)
+    warn_if_confounded(data, fit, theta, design, groupby, group, reference)
     means = sample_means(theta.to_numpy(), design)
     shares = comparable(data, head, theta, design)
     topics = _topics(means, shares, design, theta.columns, scale, sample_key, level)
