@@ -40,6 +40,7 @@ SETS = {
     "DLPFC": (("dlpfc_151507_508_2sections",), "layer"),
     "mosaic": (("sim_spamosaic_mosaic_r1",), "domain"),
 }
+COLUMNS = ["transfer", "mixing", "within", "over all", "CPU s"]
 NOT_SCORED = ["ambiguous", "undetermined", "unassigned", "nan"]
 N_TOPICS, N_TOPICS_OF_MOSAIC, NEIGHBOURS = 15, 8, 15
 
@@ -194,9 +195,9 @@ def main() -> None:
         else:
             data, rows = load(given.data, files, column), of_sections
         found = [row for seed in range(given.seeds) for row in rows(data, seed)]
-        means = pd.DataFrame(found).groupby("method", sort=False).mean()
+        means = pd.DataFrame(found).groupby("method", sort=False).mean().reindex(columns=COLUMNS)
         lines += [[name, method, *map(float, row)] for method, row in means.iterrows()]
-    print(table(["set", "method", "transfer", "mixing", "within", "over all", "CPU s"], lines))
+    print(table(["set", "method", *COLUMNS], lines))
 
 
 if __name__ == "__main__":
