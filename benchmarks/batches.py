@@ -8,10 +8,9 @@ of each sample, of these the top 2,000 by scanpy's "seurat" within samples. 15 t
 sample left out, the share of the spots whose region most of its 15 nearest spots of the other samples have, mean over
 samples. *Mixing*: the share of the 15 nearest of all that is of other samples. *Within* and *over all*: adjusted Rand
 index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots. *Each alone*:
-a fit and k-means of each sample by itself.
+a fit to each sample by itself. *spatial_domains*: regions by this in place of k-means.
 
-mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics; regions
-are those of `spatial_domains`, or of k-means.
+mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics.
 """
 
 import argparse
@@ -44,7 +43,6 @@ COLUMNS = ["transfer", "mixing", "within", "over all", "CPU s"]
 NOT_SCORED = ["ambiguous", "undetermined", "unassigned", "nan"]
 N_TOPICS, N_TOPICS_OF_MOSAIC, NEIGHBOURS = 15, 8, 15
 
-WITHOUT_AND_WITH = (("topic_model", False), ("topic_model, batch_effects", True))
 
 Table = NDArray[np.float64]
 Labels = NDArray[np.object_]
@@ -102,33 +100,16 @@ def topics(data: AnnData | MuData) -> Table:
     return np.sqrt(data.obsm["topics"].to_numpy())
 
 
-def methods(adata: AnnData, seed: int) -> Iterator[tuple[str, Table, float]]:
-    """Name, embedding, seconds."""
-    components = np.asarray(sc.pp.pca(logarithms(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"], np.float64)
-    yield "PCA", components, np.nan
-    yield "PCA, Harmony", harmonized(components, adata.obs), np.nan
-    for name, effects in WITHOUT_AND_WITH:
-        began = time.process_time()
-        found = topics(fitted(adata, N_TOPICS, seed, batch_key="sample", batch_effects=effects))
-        yield name, found, time.process_time() - began
-        if not effects:
-            yield "topic_model, Harmony", harmonized(found, adata.obs), np.nan
-
-
 def regions_found(values: Table, label: Labels, seed: int) -> NDArray[np.int32]:
     """Clusters, as many as labels."""
     return KMeans(len(np.setdiff1d(label, NOT_SCORED)), n_init=10, random_state=seed).fit_predict(values)
 
 
-def alone(adata: AnnData, seed: int) -> dict[str, float]:
-    """Of fits to each sample."""
-    found = []
-    for one in adata.obs["sample"].unique():
-        part = adata[adata.obs["sample"] == one].copy()
-        label = part.obs["label"].to_numpy()
-        known, clusters = ~np.isin(label, NOT_SCORED), regions_found(topics(fitted(part, N_TOPICS, seed)), label, seed)
-        found.append(adjusted_rand_score(label[known], clusters[known]))
-    return {"within": float(np.mean(found))}
+def domains(data: AnnData | MuData, seed: int) -> Labels:
+    """Regions by `spatial_domains`, as many as labels."""
+    n_domains = len(np.setdiff1d(data.obs["label"].to_numpy(), NOT_SCORED))
+    mt.tl.spatial_domains(data, n_domains, rng=seed, verbose=False)
+    return data.obs["domain"].astype(str).to_numpy()
 
 
 def neighbours(values: Table, label: Labels, sample: Labels) -> dict[str, float]:
@@ -159,24 +140,44 @@ def scores(values: Table, data: AnnData | MuData, seed: int) -> dict[str, float]
     return neighbours(values, label, sample) | agreement(regions_found(values, label, seed), label, sample)
 
 
+def joint(data: AnnData | MuData, n_topics: int, seed: int) -> Iterator[dict[str, object]]:
+    """Rows of fits to all samples."""
+    label, sample = data.obs["label"].to_numpy(), data.obs["sample"].to_numpy()
+    for name, effects in (("topic_model", False), ("topic_model, batch_effects", True)):
+        began = time.process_time()
+        fit = fitted(data, n_topics, seed, batch_key="sample", batch_effects=effects)
+        seconds = time.process_time() - began
+        yield {"method": name, **scores(topics(fit), data, seed), "CPU s": seconds}
+        yield {"method": f"{name}, spatial_domains", **agreement(domains(fit, seed), label, sample)}
+        if not effects:
+            yield {"method": f"{name}, Harmony", **scores(harmonized(topics(fit), data.obs), data, seed)}
+
+
+def alone(adata: AnnData, seed: int) -> Iterator[dict[str, object]]:
+    """Rows of fits to each sample by itself."""
+    found = []
+    for one in adata.obs["sample"].unique():
+        part = adata[adata.obs["sample"] == one].copy()
+        fit, label, sample = fitted(part, N_TOPICS, seed), part.obs["label"].to_numpy(), part.obs["sample"].to_numpy()
+        regions = regions_found(topics(fit), label, seed), domains(fit, seed)
+        found.append([agreement(clusters, label, sample)["within"] for clusters in regions])
+    of_k_means, of_domains = np.mean(found, axis=0)
+    yield {"method": "topic_model, each alone", "within": of_k_means}
+    yield {"method": "topic_model, each alone, spatial_domains", "within": of_domains}
+
+
 def of_sections(adata: AnnData, seed: int) -> Iterator[dict[str, object]]:
     """Rows of samples that have all been measured alike."""
-    yield {"method": "topic_model, each alone", **alone(adata, seed)}
-    for method, values, seconds in methods(adata, seed):
-        yield {"method": method, **scores(values, adata, seed), "CPU s": seconds}
+    components = np.asarray(sc.pp.pca(logarithms(adata), n_comps=N_TOPICS, copy=True).obsm["X_pca"], np.float64)
+    yield {"method": "PCA", **scores(components, adata, seed)}
+    yield {"method": "PCA, Harmony", **scores(harmonized(components, adata.obs), adata, seed)}
+    yield from joint(adata, N_TOPICS, seed)
+    yield from alone(adata, seed)
 
 
 def of_mosaic(mdata: MuData, seed: int) -> Iterator[dict[str, object]]:
     """Rows of samples that lack a modality, which neither PCA nor a fit of one sample compares."""
-    label, sample = mdata.obs["label"].to_numpy(), mdata.obs["sample"].to_numpy()
-    for name, effects in WITHOUT_AND_WITH:
-        began = time.process_time()
-        data = fitted(mdata, N_TOPICS_OF_MOSAIC, seed, batch_key="sample", batch_effects=effects)
-        seconds = time.process_time() - began
-        yield {"method": f"{name}, k-means", **scores(topics(data), data, seed), "CPU s": seconds}
-        mt.tl.spatial_domains(data, len(np.setdiff1d(label, NOT_SCORED)), rng=seed, verbose=False)
-        found = agreement(data.obs["domain"].astype(str).to_numpy(), label, sample)
-        yield {"method": f"{name}, spatial_domains", **found, "CPU s": seconds}
+    return joint(mdata, N_TOPICS_OF_MOSAIC, seed)
 
 
 def main() -> None:

@@ -64,6 +64,16 @@ MUTANTS = [
     Mutant("NewCounts.with_effects", "if one not in known[mod]", "if one in known[mod]"),
     Mutant("Fold.score", "with_learned_effects(fitted)", "fitted"),
     Mutant("as_tables", "pd.DataFrame(np.nan", "pd.DataFrame(1.0"),
+    # inference: guides
+    Mutant("Guide.order", "linear_sum_assignment(-scores)", "linear_sum_assignment(scores)"),
+    Mutant("Guide.hold", "(free - held) * log_beta", "(held - free) * log_beta"),
+    Mutant("Guide.begin", "np.where(self.lifts > 0, self.lifts, 1)", "1"),
+    Mutant("Guide.pseudocounts", "np.where(self.weights > 0, self.lifts, 0)", "self.lifts"),
+    Mutant("Guide.scaled", "self.mean * ratio", "self.mean"),
+    Mutant("merged", "counts[alive] - known[alive]", "counts[alive]"),
+    Mutant("_lifts_of_shares", "lifts[~in_table] = 1", "lifts[~in_table] = 0"),
+    Mutant("Posterior.learned_eta", "free[:, self.guide.n_topics :]", "free"),
+    Mutant("guided", "gains > gains[k]", "gains < gains[k]"),
     # inference: what goes on around it
     Mutant("Fit._updated", "rounds + 1", "rounds"),
     Mutant("Fit._updated", "if plan.cold else start", "if plan.explore else start"),

@@ -132,7 +132,7 @@ PAGES = {
 }
 
 
-def run(page, names):
+def run_code_of(page, names):
     """All of its code in one go, as a reader would; on small data, with few topics."""
     code = "".join(CODE.findall((ROOT / page).read_text(encoding="utf-8")))
     assert code
@@ -150,13 +150,13 @@ def run(page, names):
 @pytest.mark.parametrize("page", PAGES)
 def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(page, PAGES[page]())
+    run_code_of(page, PAGES[page]())
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("log_level")
 def test_planted_motifs_come_first_on_the_page_of_motifs():
-    first = run("docs/motifs.md", {})["linked"].uns["enrichment"].groupby("topic").head(1)
+    first = run_code_of("docs/motifs.md", {})["linked"].uns["enrichment"].groupby("topic").head(1)
     assert len(first) == 3
     assert (first["source"] == "motif of " + first["topic"]).all()
 

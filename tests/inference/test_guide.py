@@ -8,6 +8,7 @@ from scipy.special import digamma, gammaln
 from mtopic.inference import Corpus, Guide
 from mtopic.inference.families import FAMILIES
 from mtopic.inference.posterior import initial
+from mtopic.inference.stochastic import in_order
 
 BLOCKS = [slice(0, 4), slice(4, 7)]
 
@@ -41,7 +42,7 @@ def test_shares_are_held_and_the_bound_is_that_of_signatures_held(family):
     counts, eta = rng.gamma(1, 5, (7, 3)), 0.3
     lam = counts + eta
     held = lam.copy()
-    corrections = of.hold(held, BLOCKS, FAMILIES[family].expected_log)
+    corrections = [of.hold(held, block, FAMILIES[family].expected_log) for block in BLOCKS]
     np.testing.assert_array_equal(held[:, [0, 2]], lam[:, [0, 2]])
     np.testing.assert_array_equal(held[:2, 1], lam[:2, 1])
     np.testing.assert_allclose(held[2:4, 1], lam[2:4, 1].sum() * np.array([0.25, 0.75]))
@@ -83,3 +84,14 @@ def test_eta_is_learned_from_topics_that_are_free():
     assert of.learned_eta() == pytest.approx(free.learned_eta())
     all_guided = initial(corpus, 2, rng, 0.3, 0.2, guide=guide())
     assert all_guided.learned_eta() == 0.2
+
+
+def test_free_topics_of_larger_alpha_have_more_counts():
+    corpus = Corpus(csr_array(np.ones((5, 7))), np.array([0, 4, 7]))
+    of = initial(corpus, 5, np.random.default_rng(0), np.array([9.0, 9.0, 0.2, 5.0, 0.1]), 0.2, guide=guide())
+    lam = np.full((7, 5), 1.0)
+    lam[[0, 1], 4], lam[3, 1], lam[4, 1] = 20, 9, 9
+    lam[:, [0, 2, 3]] *= [3, 70, 40]
+    found = in_order(of, lam.copy())
+    np.testing.assert_allclose(found[:, 0], lam[:, 4] + of.guide.pseudocounts(5)[:, 0])
+    np.testing.assert_allclose(found[:, 2:], lam[:, [3, 2, 0]])

@@ -38,13 +38,14 @@ def correlation(found, true):
 def test_topics_are_what_they_are_guided_to_and_bear_its_names(truth, markers, where):
     data = fitted(truth, {"rna": markers}, **where)
     topics = data.obsm["topics"]
-    assert list(topics) == [*NAMES, "topic_4", "topic_5", "topic_6"]
+    assert list(topics) == [*NAMES, "topic_1", "topic_2", "topic_3"]
     assert all(list(adata.varm["signatures"]) == list(topics) for adata in data.mod.values())
     assert min(correlation(topics, truth.obsm["true_topics"])) > 0.95
     assert min(correlation(data["rna"].varm["signatures"], truth["rna"].varm["true_signatures"])) > 0.95
     guides = data.uns["mtopic"]["guides"]
     assert guides["topic"].tolist() == NAMES and (guides["rank"] == 1).all() and (guides["lift"] > 3).all()
     assert (guides["modality"] == "rna").all() and (guides["n_features"] == 10).all()
+    np.testing.assert_allclose(guides["asked"], 6)
     np.testing.assert_allclose(guides["strength"], 0.03)
 
 
@@ -71,15 +72,18 @@ def test_forms_of_a_guide_say_the_same(truth, markers, form):
 
 def test_one_modality_may_be_named(truth, markers):
     rna = mt.datasets.simulate(n_obs=100, modalities={"rna": 200}, rng=0)
-    first, second = (fitted(rna, guide, n_iter=2) for guide in ({"rna": markers}, markers))
-    pd.testing.assert_frame_equal(first.obsm["topics"], second.obsm["topics"])
+    for data in (rna, rna["rna"].copy()):
+        first, second = (fitted(data, guide, n_iter=2) for guide in ({"rna": markers}, markers))
+        pd.testing.assert_frame_equal(first.obsm["topics"], second.obsm["topics"])
+    with pytest.raises(KeyError, match="no modality 'rn' in modalities"):
+        fitted(rna, {"rn": markers})
 
 
 def test_a_topic_may_be_guided_in_several_modalities(truth, markers):
     protein = truth["protein"].varm["true_signatures"]
     of_protein = {"two": [*protein.iloc[:, 4].nlargest(2).index], "four": [*protein.iloc[:, 0].nlargest(2).index]}
     data = fitted(truth, {"rna": markers, "protein": of_protein})
-    assert list(data.obsm["topics"]) == [*NAMES, "four", "topic_5", "topic_6"]
+    assert list(data.obsm["topics"]) == [*NAMES, "four", "topic_1", "topic_2"]
     guides = data.uns["mtopic"]["guides"]
     assert [*zip(guides["topic"], guides["modality"], strict=True)] == [
         *((name, "rna") for name in NAMES),
@@ -96,6 +100,44 @@ def test_signatures_of_infinite_strength_stay_as_they_are(truth, inference):
     found = data["rna"].varm["signatures"].loc[known.index, ["one", "two"]]
     np.testing.assert_allclose(found / found.sum(), known / known.sum(), rtol=1e-4)
     assert np.isinf(data.uns["mtopic"]["guides"]["strength"]).all()
+
+
+@pytest.mark.parametrize("effects", [False, True])
+@pytest.mark.parametrize("inference", ["variational", "collapsed"])
+def test_what_a_signature_lacks_stays_away_and_the_bound_climbs(inference, effects):
+    """Zeros of a table are known, too; batches learn their factors beside signatures as they are."""
+    mdata = mt.datasets.simulate(400, 4, modalities={"rna": 100}, n_batches=2, batch_effects=0.5, rng=1)
+    known = mdata["rna"].varm["true_signatures"].iloc[:, [0]].set_axis(["held"], axis=1).copy()
+    known.loc[known["held"].nlargest(20).index, "held"] = 0
+    how = {"guide": known, "guide_strength": np.inf, "batch_key": "batch", "batch_effects": effects}
+    model = mt.tl.MTM(mdata, 4, raw=True, inference=inference, **how, **QUIET)
+    model.VI(60, tol=None)
+    held = model.lambda_["rna"][0]
+    np.testing.assert_allclose(held / held.sum(), known["held"] / known["held"].sum(), atol=1e-5)
+    elbo = np.array(model.elbo[15:])
+    assert np.diff(elbo).min() > -1e-7 * abs(elbo[-1])
+
+
+def test_a_table_may_have_names_that_look_like_numbers(truth):
+    rna = truth["rna"].copy()
+    rna.var_names = [str(v) for v in range(100, 300)]
+    known = rna.varm["true_signatures"].iloc[:, :2].set_axis(["one", "two"], axis=1)
+    by_number = known.set_axis(known.index.astype(int))
+    first, second = (mt.tl.MTM(rna, 6, guide=of, **QUIET)._run.fit.posterior.guide for of in (known, by_number))
+    np.testing.assert_array_equal(first.lifts, second.lifts)
+    assert first.lifts.max() <= 6 and first.lifts.min() >= 1 / 6
+
+
+def test_a_guide_of_prepared_counts_stands_for_as_many_in_each_modality():
+    mdata = mt.datasets.simulate(300, 4, modalities={"rna": 80, "atac": 120}, depth={"rna": 2000, "atac": 60}, rng=2)
+    mt.pp.tfidf(mdata, mod="rna")
+    mt.pp.tfidf(mdata, mod="atac")
+    mt.pp.scale_counts(mdata)
+    model = mt.tl.MTM(mdata, 4, guide={"rna": {"a": ["rna_1", "rna_2"]}}, modality_weights="auto", **QUIET)
+    fit, observed = model._run.fit, model._run.observed
+    of = fit.begun(observed, np.random.default_rng(0)).guide
+    for block in observed.blocks:
+        assert of.mean[block].sum() == pytest.approx(observed.by_column[block].sum() / 4, rel=1e-3)
 
 
 def test_strength_by_topic(truth):
@@ -177,6 +219,14 @@ def test_steps_from_batches_and_several_starts_are_guided(truth, markers):
     assert list(data.uns["mtopic"]["stability"].index) == list(data.obsm["topics"])
 
 
+@pytest.mark.whole_start
+def test_a_fit_that_begins_at_a_part_is_guided(truth, markers, monkeypatch):
+    monkeypatch.setattr("mtopic.inference.part.SMALLEST", 40)
+    data = fitted(truth, {"rna": markers})
+    assert min(correlation(data.obsm["topics"], truth.obsm["true_topics"])) > 0.95
+    assert (data.uns["mtopic"]["guides"]["rank"] == 1).all()
+
+
 def test_counts_on_disk_are_guided_to_the_same_bits(truth, markers, tmp_path):
     first, second = (fitted(truth, {"rna": markers}, n_iter=5, **how) for how in ({}, {"scratch": tmp_path}))
     pd.testing.assert_frame_equal(first.obsm["topics"], second.obsm["topics"])
@@ -210,24 +260,76 @@ def test_names_of_guides_are_renamed_and_written(truth, markers, tmp_path):
     assert "guides" not in data.uns["mtopic"]
 
 
+def test_some_signatures_of_a_reference_guide(truth):
+    known = truth["rna"].varm["true_signatures"][["topic_2", "topic_6"]]
+    data = fitted(truth, {"rna": known}, n_iter=2)
+    assert list(data.obsm["topics"]) == ["topic_2", "topic_6", "topic_1", "topic_3", "topic_4", "topic_5"]
+
+
+def test_a_checkpoint_of_another_guide_is_not_gone_on_with(truth, tmp_path):
+    names = [*truth["rna"].var_names]
+    path = {"checkpoint": tmp_path / "fit.h5", "n_iter": 2}
+    fitted(truth, {"rna": {"a": pd.Index(names[:150])}}, **path)
+    again = fitted(truth, {"rna": {"a": set(names[:150])}}, **{**path, "n_iter": 3})
+    assert len(again.uns["mtopic"]["elbo"]) == 3
+    with pytest.raises(ValueError, match="other options"):
+        fitted(truth, {"rna": {"a": pd.Index([*names[:149], names[160]])}}, **path)
+
+
+def test_a_guided_topic_that_is_left_out_is_named(truth):
+    noise = pd.DataFrame({"noise": np.random.default_rng(0).permutation(200) ** 4.0}, truth["rna"].var_names)
+    model = mt.tl.MTM(truth, 6, raw=True, guide={"rna": noise}, guide_strength=np.inf, **QUIET)
+    model.VI(30)
+    largest = (model.gamma / model.gamma.sum(axis=1, keepdims=True)).max(axis=0)
+    assert largest[0] < largest[1:].min()
+    data = truth.copy()
+    with pytest.warns(UserWarning, match="guided topic 'noise' is left out"):
+        mt.tl.export_params(model, data, filter_threshold=1.01 * float(largest[0]))
+    assert "noise" not in data.obsm["topics"] and "noise" not in set(data.uns["mtopic"]["guides"]["topic"])
+    mt.tl.rename_topics(data, {"topic_1": "noise"})
+
+
+def test_guides_are_known_after_the_fit_only(truth, markers):
+    model = mt.tl.MTM(truth, 6, guide={"rna": markers}, **QUIET)
+    assert model.guides is None and list(model.topics[:3]) == NAMES
+
+
 def test_alpha_by_name_of_the_guide(truth, markers):
-    names = [*NAMES, "topic_4", "topic_5", "topic_6"]
+    names = [*NAMES, "topic_1", "topic_2", "topic_3"]
     alpha = pd.Series([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], names)
     data = fitted(truth, {"rna": markers}, alpha=alpha[::-1], n_iter=2)
     assert data.uns["mtopic"]["params"]["alpha"] == alpha.to_dict()
 
 
+NETS = pd.DataFrame({"source": ["a", None], "target": ["rna_1", "rna_2"]})
+RANKED = pd.DataFrame({"group": ["1"], "names": ["rna_1"], "scores": [2.0]})
+TWICE = pd.DataFrame([[1.0, 2.0]], ["rna_1"], ["a", "a"])
 BAD = {
     "a modality that is not there": ({"rn": {"a": ["rna_1"]}}, KeyError, "did you mean 'rna'"),
     "no mapping by modality": (pd.DataFrame({"a": [1.0]}, ["rna_1"]), TypeError, "give a mapping by modality"),
-    "a number": ({"rna": 3}, TypeError, "guide\\['rna'\\] is int: give lists of features by topic"),
+    "a number": ({"rna": 3}, TypeError, r"guide\['rna'\] is int: give lists of features by topic"),
     "no topic": ({"rna": {}}, ValueError, "guides no topic"),
     "no feature": ({"rna": {"a": []}}, ValueError, "'a'\\] has no feature of positive weight"),
+    "nothing": ({"rna": {"a": None}}, TypeError, "'a'\\]=None: give a list of names"),
+    "lists of lists": ({"rna": {"a": [["rna_1"]]}}, TypeError, "give a list of names"),
     "unknown features": ({"rna": {"a": ["CD3D"]}}, ValueError, "no names in common"),
     "a topic of unknown features": ({"rna": {"a": ["rna_1"], "b": ["CD3D"]}}, ValueError, "'b'\\]: none of its 1"),
+    "names in upper case": (
+        {"rna": {"a": ["rna_1"], "b": ["RNA_1"]}},
+        ValueError,
+        "alike but for upper and lower case",
+    ),
     "a weight that is no number": ({"rna": {"a": {"rna_1": "much"}}}, ValueError, "no finite weight for 'rna_1'"),
-    "a feature twice": ({"rna": {"a": pd.Series(1.0, ["rna_1"] * 2)}}, ValueError, "'rna_1' more than once"),
-    "a name that a free topic has": ({"rna": {"topic_6": ["rna_1"]}}, ValueError, "topic 'topic_6': a free topic"),
+    "a feature twice": ({"rna": {"a": pd.Series(1.0, ["rna_1"] * 2)}}, ValueError, "the first is 'rna_1'"),
+    "a topic twice": ({"rna": {1: ["rna_1"], "1": ["rna_2"]}}, ValueError, "the first is '1'"),
+    "a column twice": ({"rna": TWICE}, ValueError, "the first is 'a'"),
+    "a net without a source": ({"rna": NETS}, ValueError, "rows without source or target"),
+    "other columns": ({"rna": RANKED}, ValueError, "column 'group' has no numbers: of a net, rename its columns"),
+    "a name that no file can hold": (
+        {"rna": {"CD4/CD8": ["rna_1"]}},
+        ValueError,
+        "'CD4/CD8': a name is a key in files",
+    ),
     "too many": ({"rna": {f"t{k}": ["rna_1"] for k in range(7)}}, ValueError, "7 topics and n_topics=6"),
 }
 
@@ -245,6 +347,7 @@ def test_a_guide_that_is_none(truth, what):
     ("strength", "error", "said"),
     [
         (float("inf"), ValueError, "inf of 'one': guide\\['rna'\\] names features and has no shares that could stay"),
+        (None, (TypeError, ValueError), "guide_strength"),
         (0, ValueError, "guide_strength=0 of 'one': give a number above 0"),
         (float("nan"), ValueError, "guide_strength=nan of 'one'"),
         ({"none": 1.0}, KeyError, "no topic 'none' in the guide"),

@@ -12,6 +12,9 @@ from mtopic._warn import warn
 T = TypeVar("T")
 
 LITTLE = 0.1
+NO_KEYS = ("_index", ".", "..")
+"""Names that HDF5, Zarr or anndata keep for themselves."""
+NOT_IN_KEYS = ("/", "\\", "\0")
 SPELLINGS: Mapping[str, Callable[[pd.Index], pd.Index]] = {
     "upper and lower case": lambda names: names.str.lower(),
     "what follows a '.'": lambda names: names.str.split(".").str[0],
@@ -101,6 +104,15 @@ def require_in_common(theirs: pd.Index, ours: pd.Index, of_theirs: str, of_ours:
 def n_in(names: pd.Index, others: pd.Index) -> int:
     """How many of the names are among others, which are unique; `isin` takes seconds for as many as peaks are."""
     return int((others.get_indexer(names) >= 0).sum())
+
+
+def require_key(name: str, where: str) -> None:
+    """A name that files can hold."""
+    if not name.strip() or name in NO_KEYS or any(sign in name for sign in NOT_IN_KEYS):
+        raise ValueError(
+            f"{where}: a name is a key in files, so it is not empty, none of {', '.join(map(repr, NO_KEYS))}, and "
+            "holds no '/', backslash or null: choose another"
+        )
 
 
 def topic_name(k: int) -> str:

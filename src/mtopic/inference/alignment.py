@@ -14,6 +14,7 @@ from scipy.special import xlogy
 
 from .backend import Array, Double
 from .corpus import Corpus
+from .frequency_prior import guide_of
 from .measured_sets import MeasuredSets, slices
 from .posterior import UPDATES, Posterior
 from .random_streams import Stream, generator
@@ -117,6 +118,7 @@ def _group(posterior: Posterior, sets: MeasuredSets, rows: NDArray[np.intp], mea
     columns = np.flatnonzero(np.repeat(measured, np.diff(sets.offsets)))
     part = replace(posterior, corpus=posterior.corpus.part(rows), gamma=posterior.gamma[rows])
     own = replace(part.of_sets(np.flatnonzero(measured).tolist()), effects=None)
+    own = replace(own, guide=guide_of(own.corpus, own.guide, own.n_topics))
     factors = np.ones(columns.size) if posterior.effects is None else posterior.effects.factors[columns]
     return Group(rows, columns, sets.features[columns], factors, own.relearned())
 

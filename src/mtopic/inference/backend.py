@@ -14,6 +14,7 @@ from .kernels import e_step, expectations, information, merging, mixtures, neigh
 
 Array: TypeAlias = NDArray[np.floating]
 Double: TypeAlias = NDArray[np.float64]
+Logarithm: TypeAlias = Callable[[Array], Array]
 Sparse: TypeAlias = csr_array | csc_array
 AnySparse = TypeVar("AnySparse", csr_array, csc_array)
 

@@ -13,9 +13,10 @@ from .backend import Array
 from .batch_effects import BatchEffects
 from .cluster import backend
 from .corpus import Corpus
+from .frequency_prior import by_frequency, guide_of
 from .guide import Guide
 from .momentum import Momentum
-from .posterior import Posterior
+from .posterior import Posterior, initial
 from .spatial import Correction, NeighbourPrior, SpatialTerm
 from .stochastic import STEPS, initial_signatures, natural_gradient_step
 
@@ -115,6 +116,14 @@ class Fit:
         self._own = self._own.astype(dtype, copy=False)
         self._momentum = self._momentum.astype(dtype) if count_scale == self.count_scale else Momentum()
         self.count_scale = count_scale
+
+    def begun(self, counts: Corpus, rng: np.random.Generator) -> Posterior:
+        """The posterior of other counts under the same priors, which has not seen them."""
+        of, n_topics = self.posterior, self.posterior.n_topics
+        eta = by_frequency(counts, self.eta_shares, n_topics) if self.eta_shares else of.eta
+        begun = initial(counts, n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None)
+        begun.guide = guide_of(counts, of.guide, n_topics)
+        return begun
 
     def set_start(self, lam: Array | None, passes: float) -> None:
         """Start from λ that was found elsewhere, if any, unless the posterior has seen the data; and note the work."""

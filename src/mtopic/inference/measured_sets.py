@@ -7,7 +7,7 @@ that observations are judged by these; and where counts are gathered, those that
 features are expected there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .backend import Array, Double
+from .backend import Array, Double, Logarithm
 from .batch_effects import BatchEffects, bound, likelier_strength, most_likely_factors
+from .guide import Guide
 from .priors import Prior, by_row, part, total
 
 ROUNDS = 20
 """Steps to the most likely signatures, at most; each goes up in the likelihood, so fewer are no error."""
 TOLERANCE = 1e-4
 """Largest change of a topic's shares, summed over the features, at which the steps end."""
-
-Logarithm = Callable[[Array], Array]
 
 
 def slices(offsets: NDArray[np.int64]) -> list[slice]:
@@ -68,13 +67,16 @@ class EverythingMeasured:
         blocks: list[slice],
         expected_log: Logarithm,
         effects: BatchEffects | None = None,
+        guide: Guide | None = None,
     ) -> tuple[Array, Double, BatchEffects | None]:
         """λ from ``counts`` of topics in each column, overwritten; what else the bound of each modality has; effects.
 
-        Effects of batches, if there are any, are learned with λ.
+        Effects of batches, if there are any, are learned with λ. What a guide holds stays.
         """
         counts += by_row(eta, counts.dtype)
-        return counts, np.zeros(len(blocks)), None
+        if guide is None:
+            return counts, np.zeros(len(blocks)), None
+        return counts, np.array([guide.hold(counts, block, expected_log) for block in blocks]), None
 
 
 EVERYTHING = EverythingMeasured()
@@ -127,11 +129,14 @@ class MeasuredSets(EverythingMeasured):
         blocks: list[slice],
         expected_log: Logarithm,
         effects: BatchEffects | None = None,
+        guide: Guide | None = None,
     ) -> tuple[Array, Double, BatchEffects | None]:
         found, corrections = np.empty(lam.shape, lam.dtype), np.zeros(len(blocks))
         for m, block in enumerate(blocks):
             gathered, own = self.gathered(m, block, counts, effects), part(eta, block)
             found[block] = gathered.most_likely(lam[block], own)
+            if guide is not None:
+                guide.hold(found, block, expected_log)
             if effects is not None:
                 columns = self.columns_of(m)
                 by_column = counts[columns].sum(axis=1, dtype=np.float64)

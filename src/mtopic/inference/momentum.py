@@ -30,7 +30,10 @@ class Momentum:
             table + share * (table - old) for table, old in zip((now.gamma, now.lam), self.before, strict=True)
         )
         alpha, eta = np.asarray(now.alpha, gamma.dtype), by_row(now.prior_of_signatures(), lam.dtype)
-        return replace(now, gamma=np.maximum(gamma, alpha), lam=np.maximum(lam, eta))
+        gamma, lam = np.maximum(gamma, alpha), np.maximum(lam, eta)
+        if now.guide is not None:
+            now.guide.hold_all(lam, now.corpus.blocks)
+        return replace(now, gamma=gamma, lam=lam)
 
     def after(self, last: Posterior) -> Self:
         """The momentum after an iteration that began at ``last``."""

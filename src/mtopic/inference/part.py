@@ -6,8 +6,6 @@ import numpy as np
 
 from . import schedule
 from .fit import Fit
-from .frequency_prior import by_frequency
-from .posterior import initial
 from .random_streams import Stream, generator
 from .spatial import NeighbourPrior
 
@@ -33,9 +31,7 @@ def begin_from_part(fit: Fit, max_rounds: int, spatial: NeighbourPrior | None, a
     of, rng = fit.posterior, generator(fit.start_seed, Stream.PART)
     rows = np.sort(rng.permutation(of.corpus.n_obs)[: of.corpus.n_obs // SHARE])
     corpus = of.corpus.sample(rows)
-    eta = by_frequency(corpus, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
-    guide = of.guide and of.guide.scaled(corpus.total / of.corpus.total)
-    posterior = initial(corpus, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None, guide=guide)
+    posterior = fit.begun(corpus, rng)
     part = Fit(posterior, fit.start_seed, fit.learns_alpha, fit.learns_eta, fit.eta_shares)
     part.configure(corpus.dtype, 1)
     posterior.backend = of.backend

@@ -8,12 +8,12 @@ from scipy.sparse import csc_array, csr_array, hstack
 from scipy.special import digamma, gammaln
 
 from . import priors
-from .backend import Array, Backend, Double
+from .backend import Array, Backend, Double, Logarithm
 from .batch_effects import BatchEffects
 from .corpus import Corpus
 from .families import FAMILIES
 from .guide import Guide
-from .measured_sets import Logarithm, MeasuredSets
+from .measured_sets import MeasuredSets
 from .priors import Prior
 
 UPDATES = 5
@@ -69,12 +69,8 @@ class Posterior:
 
     def likeliest(self, counts: Array, expected_log: Logarithm) -> tuple[Array, Double, BatchEffects | None]:
         """λ from ``counts`` of topics in each column, overwritten; what the bound has besides; effects of batches."""
-        blocks, args = self.corpus.blocks, (self.lam, self.prior_of_signatures())
-        found = self.corpus.measured_sets.most_likely(counts, *args, blocks, expected_log, self.effects)
-        if self.guide is None:
-            return found
-        lam, corrections, effects = found
-        return lam, corrections + self.guide.hold(lam, blocks, expected_log), effects
+        args = self.lam, self.prior_of_signatures(), self.corpus.blocks, expected_log, self.effects, self.guide
+        return self.corpus.measured_sets.most_likely(counts, *args)
 
     def relearned(self) -> "Posterior":
         """The same with λ by γ alone: begun at λ it would keep what other observations have taught it."""

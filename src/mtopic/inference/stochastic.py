@@ -78,7 +78,7 @@ def natural_gradient_step(sample: Posterior, rate: float, n_obs: int, out: Array
         moved = sample.backend.gradient_step(corpus.columns, t, sample.signatures(), sample.lam, *amounts, out)
     if sample.guide is not None:
         moved += (rate * sample.guide.pseudocounts(sample.n_topics)).astype(real)
-        sample.guide.hold(moved, corpus.blocks)
+        sample.guide.hold_all(moved, corpus.blocks)
     return moved
 
 
@@ -123,23 +123,24 @@ def initial_signatures(
 
 
 def in_order(posterior: Posterior, lam: Array) -> Array:
-    """λ with its topics in such an order that the more counts one has, the larger is the posterior's α of its place.
+    """λ with guided topics first; of the others, the more counts one has, the larger is the posterior's α of its place.
 
-    Where some are guided, these are first.
+    Where α is a number, these stay in their order.
     """
-    guide, blocks = posterior.guide, posterior.corpus.blocks
+    guide, blocks, n_guided = posterior.guide, posterior.corpus.blocks, 0
     if guide is not None:
-        lam = np.ascontiguousarray(lam[:, guide.order(lam, blocks)])
+        lam, n_guided = np.ascontiguousarray(lam[:, guide.order(lam, blocks)]), guide.n_topics
+    if isinstance(posterior.alpha, np.ndarray):
+        counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
+        totals = posterior.backend.column_sums(counts)[n_guided:]
+        order = np.arange(lam.shape[1])
+        by_alpha = np.argsort(posterior.alpha[n_guided:], kind="stable")
+        order[n_guided + by_alpha] = n_guided + np.argsort(totals, kind="stable")
+        lam = np.ascontiguousarray(lam[:, order])
+    if guide is not None:
         lam += guide.pseudocounts(posterior.n_topics).astype(lam.dtype)
-        guide.hold(lam, blocks)
-        return lam
-    if not isinstance(posterior.alpha, np.ndarray):
-        return lam
-    counts = (lam - priors.by_row(posterior.eta, lam.dtype)) * posterior.corpus.by_feature()[:, None]
-    totals = posterior.backend.column_sums(counts)
-    order = np.empty(len(totals), np.intp)
-    order[np.argsort(posterior.alpha, kind="stable")] = np.argsort(totals, kind="stable")
-    return np.ascontiguousarray(lam[:, order])
+        guide.hold_all(lam, blocks)
+    return lam
 
 
 def merged(posterior: Posterior, n_topics: int) -> Array:

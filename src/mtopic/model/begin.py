@@ -39,8 +39,8 @@ def begin(data: Data, settings: Settings) -> tuple[Counts, Run]:
 def _run(data: Data, settings: Settings, parts: Mapping[str, AnnData], counts: Counts) -> Run:
     """A fit to these counts."""
     eta, learns_eta = read_eta(settings.eta, counts.features)
-    of_guide = settings.guide, settings.guide_strength, counts.features, counts.corpus, settings.n_topics
-    topics, guide = read_guide(*of_guide)
+    of = counts.features, counts.corpus, settings.n_topics
+    topics, guide = read_guide(settings.guide, settings.guide_strength, *of)
     alpha, learns_alpha = read_alpha(settings.alpha, topics)
     counts.warn_empty()
     counts.warn_apart()

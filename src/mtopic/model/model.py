@@ -31,8 +31,8 @@ class Model:
     """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces."""
 
     def __init__(self, data: Data, settings: Settings) -> None:
-        self.asked: str | None = settings.digest()
         counts, self._run = begin(data, settings)
+        self.asked: str | None = settings.digest(self._run.topics, self._run.fit.posterior.guide)
         self._set(settings, counts)
         self.interrupted = False
         self._digests: dict[str, str | None] = {}
@@ -71,8 +71,8 @@ class Model:
 
     @property
     def guides(self) -> pd.DataFrame | None:
-        """How far each guided topic has stayed with its guide; None without a guide."""
-        return guided(self._run.fit.posterior, self._run.topics, self.features)
+        """How far each guided topic has stayed with its guide; None without a guide, and before the fit."""
+        return guided(self._run.fit.posterior, self._run.topics, self.modalities) if self.fitted else None
 
     @property
     def graph(self) -> Graph | None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from mtopic._check import folder_given, n_jobs_given
 from mtopic._data.graph import Method
 from mtopic._data.names import look_up
 from mtopic.inference.families import FAMILIES
+from mtopic.inference.guide import Guide
 
 from .guide import STRENGTH, Given, Strength
 from .priors import ETA, Alpha, Eta
@@ -24,8 +25,8 @@ DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.
 KEPT = ("n_topics", "n_jobs", "verbose", "inference", "batch_key", "batch_effects", "raw", "dtype", "n_init")
 """What files hold under these names; priors and weights are kept as they were learned."""
 
-WITHOUT_EFFECT = "n_jobs", "verbose", "scratch", "keep_scratch"
-"""On what is found."""
+WITHOUT_EFFECT = "n_jobs", "verbose", "scratch", "keep_scratch", "guide", "guide_strength"
+"""On what is found, or on what is digested otherwise."""
 
 Weights = Mapping[str, float] | Literal["auto", "equal"]
 
@@ -132,9 +133,13 @@ class Settings:
         seed = int(self.seed) if isinstance(self.seed, int | np.integer) else None
         return {name: getattr(self, name) for name in KEPT} | {"dtype": self.precision.name, "seed": seed}
 
-    def digest(self) -> str:
-        """The same for options that give the same fit, another for others."""
-        values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
+    def digest(self, topics: list[str], guide: Guide | None) -> str:
+        """The same for options that give the same fit, another for others; a guide is taken as it was read."""
+        values = {
+            name: value for name, value in asdict(replace(self, guide=None)).items() if name not in WITHOUT_EFFECT
+        }
+        if guide is not None:
+            values |= {"topics": topics, "guide": [guide.weights, guide.lifts, guide.strengths]}
         return hashlib.sha256(json.dumps(values, default=_plain, sort_keys=True).encode()).hexdigest()
 
     @classmethod
@@ -148,7 +153,7 @@ def _plain(value: Any) -> Any:
     """What JSON has no form for, in one that has the same bits."""
     if isinstance(value, np.random.Generator):
         return value.bit_generator.state
-    if isinstance(value, pd.Series | pd.DataFrame):
+    if isinstance(value, pd.Series):
         return value.to_dict()
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 

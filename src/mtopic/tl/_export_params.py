@@ -11,6 +11,7 @@ from mtopic._data.empty import mark_empty
 from mtopic._data.modality_shares import without_evidence
 from mtopic._data.names import matched
 from mtopic._data.slots import modalities
+from mtopic._warn import warn
 from mtopic.model.guided import warn_left
 from mtopic.model.model import Model
 
@@ -63,8 +64,9 @@ def export_params(
         ``stability``, a DataFrame with a row for each topic: the mean ``correlation`` of its signature with those of
         the other starts. With a guide also ``guides``, a DataFrame with a row for each guided topic and modality:
         ``n_features`` and ``strength`` of the guide, ``lift``, how many times as common its features are in the topic
-        as in all topics (geometric mean by weight, without what the guide has added), and ``rank``, the topic's place
-        among all by the mean of share × log lift, share being that of a feature's counts which the topic has.
+        as in all topics (geometric mean by weight, without what the guide has added), ``asked``, what the guide asks
+        for, and ``rank``, the topic's place among all by the mean of share × log lift, share being that of a feature's
+        counts which the topic has.
     ``obsp["spatial_connectivities"]``, ``obsp["spatial_distances"]``, ``uns["spatial_neighbors"]``
         The graph that an `sMTM` built, as squidpy stores it; under the key ``mtopic_spatial`` where these names are
         taken.
@@ -78,7 +80,8 @@ def export_params(
     Warns
     -----
     UserWarning
-        If a guided topic has left its guide: ``lift`` is below 1, or ``rank`` is not 1.
+        If a guided topic is left out, or has left its guide: ``lift`` is below the fourth root of what was asked, or
+        ``rank`` is not 1.
 
     {Examples:data}
     >>> model = mt.tl.MTM(mdata, n_topics=3, verbose=False)
@@ -147,7 +150,9 @@ def _record(model: Model, mdata: Data, head: str, fit_id: str, order: np.ndarray
         fit["counts"] = model.counts_summary
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")
-    if model.guides is not None:
-        fit["guides"] = model.guides
-        warn_left(model.guides)
+    if (guides := model.guides) is not None:
+        fit["guides"] = guides[guides["topic"].isin(topics)].reset_index(drop=True)
+        warn_left(fit["guides"])
+        for topic in dict.fromkeys(guides["topic"][~guides["topic"].isin(topics)]):
+            warn(f"guided topic {topic!r} is left out, as others that no observation has (filter_topics)")
     record.write(mdata, head, fit)

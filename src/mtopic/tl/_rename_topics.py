@@ -2,15 +2,10 @@ from collections.abc import Mapping
 
 from mtopic._api import public
 from mtopic._data import Data, DataLike, record, topic_names
-from mtopic._data.names import absent
+from mtopic._data.names import absent, require_key
 from mtopic._data.slots import table
 from mtopic._data.writable import writable
 from mtopic._warn import warn
-
-NO_KEYS = ("_index", ".", "..")
-"""Names that HDF5, Zarr or anndata keep for themselves."""
-
-NOT_IN_KEYS = ("/", "\\", "\0")
 
 
 @public
@@ -35,15 +30,15 @@ def rename_topics(
     ``obsm["topics"]``, ``varm["signatures"]`` of each modality
         Columns, also of the tables of `uncertainty` and `signature_uncertainty`.
     ``uns["mtopic"]``
-        Wherever the record of the fit names topics: ``stability``, ``mean_roots``, ``params["alpha"]``, and the results
-        of `modality_agreement` and `compare_topics`.
+        Wherever the record of the fit names topics: ``stability``, ``guides``, ``mean_roots``, ``params["alpha"]``, and
+        the results of `modality_agreement` and `compare_topics`.
     what follows from the fit
         By whatever key: the categories of `dominant_topics`, scores of `zscores`, and the tables of `topic_quality`,
         `topic_autocorr` and `topic_neighborhoods`. What follows from an earlier fit stays as it is.
 
-    `transform` gives new data the names that a reference has then. A model holds no names: what it is exported to has
-    ``topic_1`` to ``topic_K`` (`export_params`), and so has `transform` by a model. Tables that you took out of the
-    data, and results of other packages, keep the names they were made with.
+    `transform` gives new data the names that a reference has then. A model does not know of them: what it is exported
+    to has ``topic_1`` to ``topic_K`` or names of a guide (`export_params`), and so has `transform` by a model. Tables
+    that you took out of the data, and results of other packages, keep the names they were made with.
 
     Raises
     ------
@@ -91,11 +86,7 @@ def _check(names: Mapping[str, str]) -> None:
         raise TypeError(f"names={names!r}: give a mapping of topics to names, such as {{'topic_3': 'adipose'}}")
     topic_of: dict[str, str] = {}
     for old, new in names.items():
-        if not new.strip() or new in NO_KEYS or any(sign in new for sign in NOT_IN_KEYS):
-            raise ValueError(
-                f"names[{old!r}]={new!r}: a name is a key in files, so it is not empty, none of "
-                f"{', '.join(map(repr, NO_KEYS))}, and holds no '/', backslash or null: choose another"
-            )
+        require_key(new, f"names[{old!r}]={new!r}")
         if new in topic_of:
             raise ValueError(
                 f"names calls both {topic_of[new]!r} and {old!r} {new!r}: each topic has a name of its own"

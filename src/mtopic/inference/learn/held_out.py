@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, by_frequency, initial, schedule
+from mtopic.inference import Corpus, Double, Fit, NeighbourPrior, schedule
 from mtopic.inference.priors import Prior
 from mtopic.inference.stochastic import STEPS, initial_signatures
 
@@ -33,11 +33,7 @@ class HeldOut:
         of = fit.posterior
         self._hidden = hidden
         self._share = shown.nnz / max(1, n_nonzeros)
-        eta = by_frequency(shown, fit.eta_shares, of.n_topics) if fit.eta_shares else of.eta
-        guide = of.guide and of.guide.scaled(shown.total / of.corpus.total)
-        posterior = initial(
-            shown, of.n_topics, rng, of.alpha, eta, of.family, effects=of.effects is not None, guide=guide
-        )
+        posterior = fit.begun(shown, rng)
         self.common = Fit(posterior, 0, learns_alpha=False, learns_eta=fit.learns_eta, started=True)
         self.common.configure(shown.dtype, 1)
         posterior.backend = of.backend
