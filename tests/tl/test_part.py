@@ -20,6 +20,18 @@ def _many(monkeypatch):
     monkeypatch.setattr(part, "SMALLEST", 100)
 
 
+def note_parts(monkeypatch, note):
+    """Call ``note`` with the posterior of each part that is begun."""
+    begun = Fit.begun
+
+    def noted(fit, counts, rng):
+        found = begun(fit, counts, rng)
+        note(found)
+        return found
+
+    monkeypatch.setattr(Fit, "begun", noted)
+
+
 def shares(data):
     return data.obsm["topics"].to_numpy()
 
@@ -44,10 +56,8 @@ def test_the_end_is_that_of_a_fit_that_begins_at_all(tissue, monkeypatch, infere
 
 
 def test_a_part_of_many_begins_at_a_part_of_its_own(tissue, monkeypatch):
-    sizes, begin = [], part.initial
-    monkeypatch.setattr(
-        part, "initial", lambda corpus, *args, **how: sizes.append(corpus.n_obs) or begin(corpus, *args, **how)
-    )
+    sizes = []
+    note_parts(monkeypatch, lambda of: sizes.append(of.corpus.n_obs))
     for smallest, of_parts in ((201, []), (200, [200]), (21, [200]), (20, [200, 20])):
         monkeypatch.setattr(part, "SMALLEST", smallest)
         sizes.clear()
@@ -78,14 +88,10 @@ def test_a_fit_goes_on_to_the_same_bits(tissue, tmp_path):
 @pytest.mark.parametrize("smallest", [100, 20])
 def test_eta_by_frequency_goes_by_the_counts_of_each_part(tissue, monkeypatch, smallest):
     monkeypatch.setattr(part, "SMALLEST", smallest)
-    ratios, begin = [], part.initial
-
-    def noted(corpus, n_topics, rng, alpha, eta, family, **how):
-        ratios.append(float(eta.sum() / corpus.total))
-        return begin(corpus, n_topics, rng, alpha, eta, family, **how)
-
-    monkeypatch.setattr(part, "initial", noted)
+    ratios = []
     model = mt.tl.MTM(tissue["rna"], **FIT, eta="frequency")
+    model._run.prepare("fast", np.dtype("float32"), 1, lambda: None, verbose=False)  # η is learned, from other fits
+    note_parts(monkeypatch, lambda of: ratios.append(float(of.eta.sum() / of.corpus.total)))
     model.VI(1)
     assert len(ratios) == (1 if smallest == 100 else 2)
     of_all = model.eta["X"].sum() / tissue["rna"].X.sum()
@@ -127,7 +133,7 @@ def test_the_part_is_in_the_checkpoint(tissue, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.VI(3, callback=crash, checkpoint=tmp_path / "model.h5")
     again = mt.tl.load_model(tmp_path / "model.h5", tissue)
-    monkeypatch.setattr(part, "initial", None)
+    monkeypatch.setattr(Fit, "begun", None)
     again.VI(3)
     np.testing.assert_array_equal(again.gamma, whole.gamma)
 
@@ -136,7 +142,7 @@ def test_what_does_not_begin_at_a_part(tissue, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a part is fitted")
 
-    monkeypatch.setattr(part, "initial", never)
+    monkeypatch.setattr(Fit, "begun", never)
     mt.tl.MTM(tissue, **FIT, inference="variational").VI(2, schedule="original")
     mt.tl.MTM(tissue, **FIT).SVI(n_batches=3)
     model = mt.tl.sMTM(tissue, **FIT, spatial_key="spatial", smoothing="original")
@@ -146,9 +152,7 @@ def test_what_does_not_begin_at_a_part(tissue, monkeypatch):
 
 
 def test_every_start_begins_at_a_part_of_its_own(tissue, monkeypatch):
-    rows, begin = [], part.initial
-    monkeypatch.setattr(
-        part, "initial", lambda corpus, *args, **how: rows.append(corpus.total) or begin(corpus, *args, **how)
-    )
+    rows = []
+    note_parts(monkeypatch, lambda of: rows.append(of.corpus.total))
     mt.tl.MTM(tissue, **FIT, n_init=3).VI(3)
     assert len({*rows}) == 3
