@@ -8,7 +8,7 @@ from scipy.special import digamma, gammaln
 from mtopic.inference import Corpus, Guide
 from mtopic.inference.families import FAMILIES
 from mtopic.inference.posterior import initial
-from mtopic.inference.stochastic import in_order
+from mtopic.inference.stochastic import in_order, merged
 
 BLOCKS = [slice(0, 4), slice(4, 7)]
 
@@ -95,3 +95,21 @@ def test_free_topics_of_larger_alpha_have_more_counts():
     found = in_order(of, lam.copy())
     np.testing.assert_allclose(found[:, 0], lam[:, 4] + of.guide.pseudocounts(5)[:, 0])
     np.testing.assert_allclose(found[:, 2:], lam[:, [3, 2, 0]])
+
+
+def test_a_start_has_more_of_what_is_known():
+    lam = np.full((7, 3), 2.0)
+    guide().begin(lam, BLOCKS)
+    np.testing.assert_allclose(lam[:, 0], [4, 6, 2, 2, 2, 2, 2])
+    np.testing.assert_allclose(lam[:, 1], [2, 2, 1, 3, 3, 1.5, 1.5])
+    np.testing.assert_allclose(lam[:, 2], 2)
+
+
+def test_merged_topics_have_counts_without_those_of_the_guide():
+    rng, eta = np.random.default_rng(3), 0.2
+    corpus = Corpus(csr_array(np.ones((5, 7))), np.array([0, 4, 7]))
+    many, counts = initial(corpus, 6, rng, 0.3, eta, guide=guide()), rng.gamma(1, 50, (7, 6))
+    many.lam = counts + eta + many.guide.pseudocounts(6)
+    found = merged(many, 4)
+    assert found.shape == (7, 4)
+    np.testing.assert_allclose(found.sum(axis=1) - 4 * eta, counts.sum(axis=1))

@@ -126,6 +126,9 @@ def test_a_table_may_have_names_that_look_like_numbers(truth):
     first, second = (mt.tl.MTM(rna, 6, guide=of, **QUIET)._run.fit.posterior.guide for of in (known, by_number))
     np.testing.assert_array_equal(first.lifts, second.lifts)
     assert first.lifts.max() <= 6 and first.lifts.min() >= 1 / 6
+    part = mt.tl.MTM(rna, 6, guide=known[10:], **QUIET)._run.fit.posterior.guide
+    np.testing.assert_array_equal(part.lifts[:10], 1)
+    assert not part.weights[:10].any()
 
 
 def test_a_guide_of_prepared_counts_stands_for_as_many_in_each_modality():
