@@ -163,7 +163,7 @@ TEXTS = {
         topics of the other starts, Series by topic. 1 is a topic that every start finds. None with one start, or before
         the starts have been made.""",
     "guides": """How far each guided topic has stayed with its guide, DataFrame with a row for each topic and modality,
-        as in ``uns["mtopic"]["guides"]``; None without a guide.""",
+        as in ``uns["mtopic"]["guides"]``; None without a guide, and before the fit.""",
     "topics:names": "Names of the topics, `pandas.Index`.",
     "modalities,features,barcodes": "Names of modalities, of each modality's features, and of observations.",
     "preparation": """Modality → what ``mtopic.pp`` had made of its ``X``, with idf and factor, for
@@ -246,7 +246,7 @@ TEXTS = {
         modality that is not there.""",
     "ValueError:model": """If counts are negative or not finite, a modality has no features or no counts, names occur
         twice, a parameter is out of range, or a prior does not have one number for each topic or feature; if a guide
-        has no feature of the data, more topics than there are, or the name of a free topic; if a batch is not in
+        has no feature of the data, more topics than there are, or a name that no file can hold; if a batch is not in
         ``varm["measured"]``, has counts of what it did not measure, or no batch measured a feature.""",
     "UserWarning:model": """If observations have no counts, or only in modalities of weight 0, or there is
         ``varm["measured"]`` and no ``batch_key``; with ``raw``, if what is taken for raw counts was prepared or has

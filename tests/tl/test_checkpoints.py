@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -345,3 +346,9 @@ def test_the_choice_of_a_number_is_interrupted_as_a_whole(tissue, monkeypatch):
         warnings.simplefilter("ignore")
         mt.tl.select_n_topics(tissue, (2, 3), n_folds=2, n_iter=5, n_jobs=1, verbose=False)
     assert "CV_results" not in tissue.uns
+
+
+def test_options_are_known_as_they_were_before_a_generator_was_drawn_from():
+    data = mt.datasets.simulate(n_obs=60, n_topics=3, modalities={"rna": 30})
+    model = mt.tl.MTM(data, 3, np.random.default_rng(5), verbose=False)
+    assert model.asked == replace(model._settings, seed=np.random.default_rng(5)).digest()

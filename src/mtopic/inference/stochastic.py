@@ -151,9 +151,8 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
     """
     counts = np.array(posterior.lam.T, order="C")
     counts -= np.asarray(posterior.eta, counts.dtype)
-    known = np.zeros((0, counts.shape[1]), counts.dtype)
-    if posterior.guide is not None:
-        known = posterior.guide.pseudocounts(len(counts)).T.astype(counts.dtype)
+    guide = posterior.guide
+    known = None if guide is None else guide.pseudocounts(len(counts)).T.astype(counts.dtype)
     weighted = counts if posterior.corpus.weights is None else counts * posterior.corpus.by_feature()
     for values in (counts, weighted):
         np.maximum(values, np.finfo(values.dtype).tiny, out=values)
@@ -166,14 +165,14 @@ def merged(posterior: Posterior, n_topics: int) -> Array:
 
     def add(i: int, j: int) -> None:
         counts[i] += counts[j]
-        if len(known):
+        if known is not None:
             known[i] += known[j]
         if weighted is not counts:
             weighted[i] += weighted[j]
         totals[:, i] += totals[:, j]
 
     alive = _left_over(len(counts), n_topics, likelihood, add)
-    if len(known):
+    if known is not None:
         counts[alive] = np.maximum(counts[alive] - known[alive], 0)
     lam = np.ascontiguousarray(counts[alive].T)
     lam += priors.by_row(posterior.eta, lam.dtype)

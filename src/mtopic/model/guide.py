@@ -1,6 +1,7 @@
 """Guides as they are given, and as the inference has them."""
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from itertools import count
 from numbers import Real
 from typing import Any, TypeAlias
@@ -35,8 +36,8 @@ def read_guide(
         return [topic_name(k) for k in range(n_topics)], None
     by_modality = _by_modality(given, features)
     weights = {mod: _weights(of, features[mod], mod) for mod, of in by_modality.items()}
-    names = _names([*dict.fromkeys(topic for of in weights.values() for topic in of)], n_topics)
-    guided = names[: len({topic for of in weights.values() for topic in of})]
+    guided = [*dict.fromkeys(topic for of in weights.values() for topic in of)]
+    names = guided + _free_names(guided, n_topics)
     strengths, mean = _strengths(strength, guided), by_frequency(corpus, np.ones(len(features)), n_topics)
     tables, lifts = [], []
     for (mod, index), block in zip(features.items(), corpus.blocks, strict=True):
@@ -47,6 +48,16 @@ def read_guide(
             _require_finite(strengths, tables[-1], guided, mod)
             lifts.append(_lifts_of_markers(tables[-1], n_topics))
     return names, Guide(np.concatenate(tables), np.concatenate(lifts), strengths, mean)
+
+
+def with_guide(options: str, topics: list[str], guide: Guide | None) -> str:
+    """A digest of options and of a guide as it was read."""
+    if guide is None:
+        return options
+    digest = sha256(repr((options, topics)).encode())
+    for values in (guide.weights, guide.lifts, guide.strengths):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def _lifts_of_markers(weights: Double, n_topics: int) -> Double:
@@ -182,8 +193,8 @@ def _listed(given: Any, name: str) -> list[str]:
     return listed
 
 
-def _names(guided: list[str], n_topics: int) -> list[str]:
-    """Of guided topics, and of free ones, which have the first numbers that no guided topic has."""
+def _free_names(guided: list[str], n_topics: int) -> list[str]:
+    """Those of free topics, which have the first numbers that no guided topic has."""
     if len(guided) > n_topics:
         raise ValueError(
             f"guide has {len(guided)} topics and n_topics={n_topics}: give as many topics, or more, or choose some of "
@@ -192,7 +203,7 @@ def _names(guided: list[str], n_topics: int) -> list[str]:
     for topic in guided:
         require_key(topic, f"guide names a topic {topic!r}")
     free = (name for name in map(topic_name, count()) if name not in guided)
-    return guided + [next(free) for _ in range(n_topics - len(guided))]
+    return [next(free) for _ in range(n_topics - len(guided))]
 
 
 def _strengths(given: Strength, guided: list[str]) -> Double:

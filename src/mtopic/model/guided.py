@@ -11,7 +11,7 @@ from mtopic.inference.priors import by_row
 
 COLUMNS = ("topic", "modality", "n_features", "strength", "lift", "asked", "rank")
 KEPT = 1 / 4
-"""Of the logarithm of the lift that a guide asks for: wrong guides of `benchmarks/guides.py` have less."""
+"""Of the logarithm of the lift that a guide asks for; wrong lists in `benchmarks/guides.py` have less on average."""
 
 
 def guided(of: Posterior, topics: Sequence[str], modalities: Sequence[str]) -> pd.DataFrame | None:

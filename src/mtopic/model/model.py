@@ -21,6 +21,7 @@ from mtopic.inference import schedule as schedules
 from . import file, state, summary, svi
 from .batch_effects import as_tables
 from .begin import begin
+from .guide import with_guide
 from .guided import guided
 from .monitor import Callback, Monitor
 from .priors import eta_by_modality
@@ -31,8 +32,9 @@ class Model:
     """A topic model of all modalities of one data set; `MTM` and `sMTM` are its public faces."""
 
     def __init__(self, data: Data, settings: Settings) -> None:
+        options = settings.digest()  # before a generator is drawn from
         counts, self._run = begin(data, settings)
-        self.asked: str | None = settings.digest(self._run.topics, self._run.fit.posterior.guide)
+        self.asked: str | None = with_guide(options, self._run.topics, self._run.fit.posterior.guide)
         self._set(settings, counts)
         self.interrupted = False
         self._digests: dict[str, str | None] = {}

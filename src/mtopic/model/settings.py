@@ -15,7 +15,6 @@ from mtopic._check import folder_given, n_jobs_given
 from mtopic._data.graph import Method
 from mtopic._data.names import look_up
 from mtopic.inference.families import FAMILIES
-from mtopic.inference.guide import Guide
 
 from .guide import STRENGTH, Given, Strength
 from .priors import ETA, Alpha, Eta
@@ -25,8 +24,8 @@ DTYPES: Mapping[str, type[np.floating]] = {"float32": np.float32, "float64": np.
 KEPT = ("n_topics", "n_jobs", "verbose", "inference", "batch_key", "batch_effects", "raw", "dtype", "n_init")
 """What files hold under these names; priors and weights are kept as they were learned."""
 
-WITHOUT_EFFECT = "n_jobs", "verbose", "scratch", "keep_scratch", "guide", "guide_strength"
-"""On what is found, or on what is digested otherwise."""
+NOT_IN_DIGEST = "n_jobs", "verbose", "scratch", "keep_scratch", "guide", "guide_strength"
+"""They change nothing that is found, or are digested in another place."""
 
 Weights = Mapping[str, float] | Literal["auto", "equal"]
 
@@ -133,13 +132,9 @@ class Settings:
         seed = int(self.seed) if isinstance(self.seed, int | np.integer) else None
         return {name: getattr(self, name) for name in KEPT} | {"dtype": self.precision.name, "seed": seed}
 
-    def digest(self, topics: list[str], guide: Guide | None) -> str:
-        """The same for options that give the same fit, another for others; a guide is taken as it was read."""
-        values = {
-            name: value for name, value in asdict(replace(self, guide=None)).items() if name not in WITHOUT_EFFECT
-        }
-        if guide is not None:
-            values |= {"topics": topics, "guide": [guide.weights, guide.lifts, guide.strengths]}
+    def digest(self) -> str:
+        """The same for options that give the same fit, another for others; a guide is read beside the data first."""
+        values = {name: value for name, value in asdict(replace(self, guide=None)).items() if name not in NOT_IN_DIGEST}
         return hashlib.sha256(json.dumps(values, default=_plain, sort_keys=True).encode()).hexdigest()
 
     @classmethod

@@ -151,8 +151,9 @@ def _record(model: Model, mdata: Data, head: str, fit_id: str, order: np.ndarray
     if model.stability is not None:
         fit["stability"] = model.stability.loc[topics].to_frame("correlation")
     if (guides := model.guides) is not None:
-        fit["guides"] = guides[guides["topic"].isin(topics)].reset_index(drop=True)
+        present = guides["topic"].isin(topics)
+        fit["guides"] = guides[present].reset_index(drop=True)
         warn_left(fit["guides"])
-        for topic in dict.fromkeys(guides["topic"][~guides["topic"].isin(topics)]):
-            warn(f"guided topic {topic!r} is left out, as others that no observation has (filter_topics)")
+        for topic in guides["topic"][~present].unique():
+            warn(f"guided topic {topic!r} is left out: no observation has more of it than filter_threshold")
     record.write(mdata, head, fit)
