@@ -10,7 +10,8 @@ samples. *Mixing*: the share of the 15 nearest of all that is of other samples. 
 index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots. *Each alone*:
 a fit to each sample by itself. *spatial_domains*: regions by this in place of k-means.
 
-mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics.
+mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics. *transform*:
+a fit to the section that has both, with which `transform` finds topics of all three.
 """
 
 import argparse
@@ -177,7 +178,15 @@ def of_sections(adata: AnnData, seed: int) -> Iterator[dict[str, object]]:
 
 def of_mosaic(mdata: MuData, seed: int) -> Iterator[dict[str, object]]:
     """Rows of samples that lack a modality, which neither PCA nor a fit of one sample compares."""
-    return joint(mdata, N_TOPICS_OF_MOSAIC, seed)
+    yield from joint(mdata, N_TOPICS_OF_MOSAIC, seed)
+    began = time.process_time()
+    has_all = np.all([mdata.obsm[mod] for mod in mdata.mod], axis=0)
+    reference, found = fitted(mdata[has_all].copy(), N_TOPICS_OF_MOSAIC, seed), mdata.copy()
+    mt.tl.transform(reference, found, spatial_key="spatial", library_key="sample", n_jobs=1, verbose=False)
+    seconds = time.process_time() - began
+    label, sample = mdata.obs["label"].to_numpy(), mdata.obs["sample"].to_numpy()
+    yield {"method": "transform", **scores(topics(found), mdata, seed), "CPU s": seconds}
+    yield {"method": "transform, spatial_domains", **agreement(domains(found, seed), label, sample)}
 
 
 def main() -> None:

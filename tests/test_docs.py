@@ -72,7 +72,19 @@ def mosaic():
     whole = tissue()
     rna, atac = whole["rna"], whole["atac"]
     panel = MuData({"rna": rna[75:, :40].copy()})
-    return {"mt": mt, "rna": rna, "atac": atac[:100].copy(), "atlas": MuData({"rna": rna[:75].copy()}), "panel": panel}
+    sections = tissue(n_sections=2)
+    sections.obs["section"] = sections.obs["section"].cat.rename_categories(["with both", "with RNA"])
+    lacks = (sections.obs["section"] == "with RNA").to_numpy()
+    both = MuData({"rna": sections["rna"], "atac": sections["atac"][~lacks].copy()})
+    both.obs["section"], both.obsm["spatial"] = sections.obs["section"], sections.obsm["spatial"]
+    return {
+        "mt": mt,
+        "rna": rna,
+        "atac": atac[:100].copy(),
+        "atlas": MuData({"rna": rna[:75].copy()}),
+        "panel": panel,
+        "tissue": both,
+    }
 
 
 def large_data():

@@ -313,32 +313,20 @@ class Model:
         """
         at_least(1, n_batches=n_batches, batch_size=batch_size)
         at_least(1, max_iter_d=max_iter_d, checkpoint_every=checkpoint_every)
-        run, rate, chosen = self._run, svi.Rate(tau, kappa), self._run.checked_schedule(schedule)
-        if schedule == "original" and self.graph is not None:
-            raise ValueError("schedule='original': the original has no SVI with neighbours, fit with schedule='fast'")
+        run, rate, chosen = self._run, svi.Rate(tau, kappa), svi.checked_schedule(self._run, schedule)
         rate.check()
-        if run.starts is not None:
-            raise ValueError(
-                f"n_init={self.n_init}: VI makes several starts and SVI has one; call VI first, or fit models with "
-                "n_init=1 and different seeds"
-            )
         schedules.tolerance(tol, "batches")
         monitor = Monitor(self, callback, checkpoint, checkpoint_every, "steps")
         spatial = run.prepare(schedule, self._settings.precision, self.n_jobs, monitor.save, verbose=self.verbose)
         with monitor, run.fit.posterior.backend, self._progress(n_batches, "batch") as bar:
-            if schedule == "original":
-                steps = svi.steps_of_the_original(run.fit, run.rng, batch_size, rate, max_iter_d)
-            else:
-                steps = svi.steps(run.fit, chosen, spatial, batch_size, rate, max_iter_d, tol)
+            steps = svi.steps(run, chosen, spatial, batch_size, rate, max_iter_d, tol)
             for run.converged in islice(steps, n_batches):
                 if run.converged:
                     break
                 bar.update()
                 if monitor.ends_after(run.fit.steps):
                     break
-            if schedule != "original":
-                svi.finish(run.fit, chosen, spatial, max_iter_d)
-                run.smooth(spatial)
+            svi.finish(run, chosen, spatial, max_iter_d)
 
     def _set(self, settings: Settings, counts: Counts) -> None:
         """Take over what was asked for, and the names of what is counted."""

@@ -10,6 +10,8 @@ from mtopic.inference import Fit, SpatialTerm
 from mtopic.inference import schedule as schedules
 from mtopic.inference.stochastic import batches, svi_step
 
+from .run import Run
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -28,7 +30,43 @@ class Rate:
             warn(f"kappa={self.kappa}: steps stay too large for signatures ever to settle; take more than 0.5")
 
 
+def checked_schedule(run: Run, name: str) -> schedules.Schedule:
+    """The schedule of this name, if steps can be made by it."""
+    chosen = run.checked_schedule(name)
+    if name == "original" and run.smoothing.graph is not None:
+        raise ValueError("schedule='original': the original has no SVI with neighbours, fit with schedule='fast'")
+    if run.starts is not None:
+        raise ValueError(
+            f"n_init={len(run.starts.seeds)}: VI makes several starts and SVI has one; call VI first, or fit models "
+            "with n_init=1 and different seeds"
+        )
+    return chosen
+
+
 def steps(
+    run: Run,
+    chosen: schedules.Schedule,
+    spatial: SpatialTerm | None,
+    batch_size: int,
+    rate: Rate,
+    max_rounds: int,
+    tol: float | str | None,
+) -> Iterator[bool]:
+    """Steps from batches; True, and no more, when what they estimate has settled."""
+    if run.schedule == "original":
+        return _of_the_original(run.fit, run.rng, batch_size, rate, max_rounds)
+    return _fast(run.fit, chosen, spatial, batch_size, rate, max_rounds, tol)
+
+
+def finish(run: Run, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
+    """Iterate once over all observations, without momentum, which is of several; the original does not."""
+    if run.schedule != "original":
+        run.fit.position = max(schedules.EXPLORE, run.fit.position)
+        run.fit.iterate(replace(chosen.plan(run.fit.position, max_rounds), momentum=False), spatial)
+        run.smooth(spatial)
+
+
+def _fast(
     fit: Fit,
     chosen: schedules.Schedule,
     spatial: SpatialTerm | None,
@@ -37,7 +75,7 @@ def steps(
     max_rounds: int,
     tol: float | str | None,
 ) -> Iterator[bool]:
-    """Steps from batches without replacement; True, and no more, when what they estimate has settled."""
+    """Steps from batches without replacement."""
     n_obs = fit.posterior.corpus.n_obs
     size = min(batch_size, n_obs)
     fit.begin_batches(size)
@@ -49,13 +87,7 @@ def steps(
         yield False
 
 
-def finish(fit: Fit, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
-    """Iterate once over all observations, without momentum, which is of several."""
-    fit.position = max(schedules.EXPLORE, fit.position)
-    fit.iterate(replace(chosen.plan(fit.position, max_rounds), momentum=False), spatial)
-
-
-def steps_of_the_original(
+def _of_the_original(
     fit: Fit, rng: np.random.Generator, batch_size: int, rate: Rate, max_rounds: int
 ) -> Iterator[bool]:
     """Steps from batches with replacement."""
