@@ -10,8 +10,8 @@ samples. *Mixing*: the share of the 15 nearest of all that is of other samples. 
 index of k-means (as many clusters as regions, all samples together), mean over samples and of all spots. *Each alone*:
 a fit to each sample by itself. *spatial_domains*: regions by this in place of k-means.
 
-mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics. *transform*:
-a fit to the section that has both, with which `transform` finds topics of all three.
+mosaic (simulated by SpaMosaic's authors): three sections, of which one lacks RNA and one proteins. 8 topics.
+*transform*: a fit to the section that has both, with which `transform` finds topics of all three.
 """
 
 import argparse

@@ -1,6 +1,9 @@
 """Make the figures of the documentation from simulated data: ``python docs/figures.py [NAME ...]``; or all."""
 
+import io
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -93,18 +96,39 @@ def sections() -> Figure:
     return mt.pl.dominant_topics(mdata, x="spatial", figsize=(11, 3.6), show=False, return_fig=True)
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {
+def viewer() -> Image.Image:
+    """The page of the tissue, as a browser shows it."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "view.html"
+        mt.view(tissue(), path, title="Simulated tissue")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 800}, color_scheme="light")
+        page.goto(f"{path.as_uri()}#what=topic%3Atopic_2&topic=topic_2")
+        page.wait_for_selector("html[data-ready]")
+        drawn = Image.open(io.BytesIO(page.screenshot()))
+        drawn.load()
+        browser.close()
+    return drawn
+
+
+FIGURES: dict[str, Callable[[], Figure | Image.Image]] = {
     function.__name__: function
     for function in (
         topics, dominant_topics, signatures, dotplot, batch_effects, convergence, neighbours, select_n_topics, sections,
+        viewer,
     )
 }  # fmt: skip
 
 
 def save(name: str) -> None:
     """Write a figure in 256 colours, which a third of the bytes hold."""
-    path = STATIC / f"{name}.png"
-    FIGURES[name]().savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.05)
+    path, drawn = STATIC / f"{name}.png", FIGURES[name]()
+    if isinstance(drawn, Figure):
+        drawn.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.05)
+    else:
+        drawn.save(path)
     Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     plt.close("all")
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

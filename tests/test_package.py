@@ -18,7 +18,7 @@ import mtopic
 PARTS = ("read", "pp", "tl", "pl", "get", "datasets")
 PUBLIC = {
     f"{part}.{name}": getattr(getattr(mtopic, part), name) for part in PARTS for name in getattr(mtopic, part).__all__
-} | {"report": mtopic.report}
+} | {"report": mtopic.report, "view": mtopic.view}
 
 # Calls of the original program that have to keep working. Its marker sizes are numbers; None sizes markers to the data.
 ORIGINAL: dict[str, Callable[..., Any]] = {
@@ -98,7 +98,7 @@ def test_version_is_that_of_the_installed_package():
 
 
 def test_names_of_the_package():
-    assert dir(mtopic) == sorted([*PARTS, "__version__", "report"])
+    assert dir(mtopic) == sorted([*PARTS, "__version__", "report", "view"])
     for part in PARTS:
         assert inspect.ismodule(getattr(mtopic, part))
 
@@ -205,5 +205,5 @@ def test_api_page_lists_every_public_name():
     for block in page.split(".. currentmodule:: mtopic.")[1:]:
         part, _, rest = block.partition("\n")
         listed += [f"{part}.{name}" for name in re.findall(r"^   (\w+)$", rest.partition("```")[0], flags=re.MULTILINE)]
-    assert sorted([*listed, "report"]) == sorted(PUBLIC)
+    assert sorted([*listed, "report", "view"]) == sorted(PUBLIC)
     assert re.search(r"currentmodule:: mtopic\n.*?^   report$", page, flags=re.DOTALL | re.MULTILINE)

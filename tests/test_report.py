@@ -15,7 +15,8 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.pictures, self.links, self.cells, self.headings, self.text = [], [], [], [], [], []
+        self.open, self.pictures, self.links, self.cells, self.headings = [], [], [], [], []
+        self.captions, self.warnings, self.terms, self.text = [], [], {}, []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -23,6 +24,7 @@ class Page(HTMLParser):
             self.open.append(tag)
         attributes = dict(attrs)
         self.pictures += [attributes] if tag == "img" else []
+        self.explained = attributes.get("title")
         self.links += [attributes[name] for name in ("href", "src") if name in attributes]
 
     def handle_endtag(self, tag):
@@ -34,6 +36,13 @@ class Page(HTMLParser):
             self.headings.append(data)
         if self.open and self.open[-1] in ("td", "th"):
             self.cells.append(data)
+        if self.open and self.open[-1] == "abbr":
+            self.terms[data] = self.explained
+            self.cells.append(data)
+        if self.open and self.open[-1] == "figcaption":
+            self.captions.append(data)
+        if self.open and self.open[-1] == "li":
+            self.warnings.append(data)
 
 
 def test_priors_by_topic_and_feature_are_shown_as_ranges():
@@ -73,20 +82,19 @@ def test_the_page_tells_of_the_fit_and_needs_nothing_else(trained, tmp_path, cap
     assert page.open == []
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert "<script" not in text and "@import" not in text and "url(" not in text
-    assert page.headings == ["Fit", "Topics", "Features", "rna", "atac", "Quality", "Composition"]
+    assert page.headings == ["Topics", "Features", "rna", "atac", "Composition", "Quality", "Fit"]
     pictures = [picture["alt"] for picture in page.pictures]
-    assert pictures[:3] == [
-        "The bound after each iteration",
-        "Observations by dominant topic",
-        "Proportion of each topic",
-    ]
-    assert sorted(said.split()[-1].split(":")[-1] for said in pictures[3:]) == ["batch", "layer"]
+    assert pictures[:2] == ["Observations by dominant topic", "Proportion of each topic"]
+    assert sorted(said.split()[-1].split(":")[-1] for said in pictures[2:-1]) == ["batch", "layer"]
+    assert pictures[-1] == "The bound after each iteration"
+    assert len(page.captions) == len(pictures)
+    assert all(caption.startswith(said) for caption, said in zip(page.captions, pictures, strict=True))
     mdata = mt.read.h5mu(trained)
     for mod in mdata.mod:
         top = mt.get.top_features(mdata, mod, n_top=5)
         for _, names in top.groupby("topic", observed=True)["feature"]:
             assert ", ".join(names) in page.cells
-    assert "top 5 features by FREX" in text
+    assert "top 5 features by FREX" in page.cells
     assert "report.html" in capsys.readouterr().out
 
 
@@ -116,7 +124,7 @@ def test_without_coordinates_and_categories(trained, tmp_path):
         holder.obs = holder.obs[[]]
     mdata.write_h5mu(tmp_path / "bare.h5mu")
     page, _ = written(tmp_path / "bare.h5mu", tmp_path / "report.html")
-    assert page.headings == ["Fit", "Features", "rna", "atac", "Quality"]
+    assert page.headings == ["Features", "rna", "atac", "Quality", "Fit"]
 
 
 def test_data_without_topics(tmp_path, capsys):
@@ -137,7 +145,7 @@ def cells():
 def test_page_of_an_anndata(cells, tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     page, text = written(tmp_path / "cells.h5ad", tmp_path / "report.html")
-    assert page.headings == ["Fit", "Features", "Quality"]
+    assert page.headings == ["Features", "Quality", "Fit"]
     assert "3 topics of 80 observations × 40 features" in text
     assert {"topic_1", "topic_2", "topic_3", "coherence"} <= set(page.cells)
     assert not any(cell.startswith("X") for cell in page.cells)
@@ -157,3 +165,68 @@ def test_page_from_python(cells, tmp_path, fingerprint):
 def test_page_before_a_fit_points_to_topic_model():
     with pytest.raises(KeyError, match="mtopic.tl.topic_model"):
         mt.report(mt.datasets.simulate(50, 3))
+
+
+def test_what_to_know_comes_first(cells):
+    adata = cells.copy()
+    assert Page(mt.report(adata)).warnings == [
+        "The fit did not end by its stopping rule: more iterations would change topics. Go on with it."
+    ]
+    fit = adata.uns["mtopic"]
+    fit["params"] = {**fit["params"], "converged": True, "modality_weights": {"X": 0.0}}
+    fit["stability"] = pd.DataFrame({"correlation": [0.99, 0.3, 0.9]}, index=adata.obsm["topics"].columns)
+    fit["counts"] = fit["counts"].assign(whole=False)
+    fit["guides"] = pd.DataFrame({"topic": ["topic_1", "topic_3"], "modality": "X", "rank": [1, 2]})
+    mt.tl.dominant_topics(adata)
+    fit["results"] = adata.uns["mtopic"]["results"].assign(fit="another")
+    said = Page(mt.report(adata)).warnings
+    assert [text.split()[:3] for text in said] == [
+        ["X", "has", "no"],
+        ["The", "counts", "of"],
+        ["topic_2", "is", "another"],
+        ["topic_3", "is", "not"],
+    ]
+
+
+def test_a_modality_with_hardly_a_say_is_told(trained):
+    mdata = mt.read.h5mu(trained)
+    mdata.obsm["modality_shares"] = pd.DataFrame({"rna": 0.995, "atac": 0.005}, index=mdata.obs_names)
+    mdata.uns["mtopic"]["params"]["modality_weights"] = {"rna": 1.0, "atac": 0.1}
+    assert "atac has hardly a say in topics: 0.5% of the evidence." in Page(mt.report(mdata)).warnings
+
+
+def test_results_of_an_earlier_fit_are_told(cells):
+    adata = cells.copy()
+    mt.tl.dominant_topics(adata)
+    with pytest.warns(UserWarning, match="earlier fit"):
+        mt.tl.topic_model(adata, 3, n_iter=5, seed=5, verbose=False)
+    assert "obs:topic follows from an earlier fit: make it anew." in Page(mt.report(adata)).warnings
+
+
+def test_the_fit_is_told_in_sentences(trained):
+    mdata = mt.read.h5mu(trained)
+    params = mdata.uns["mtopic"]["params"]
+    said = " ".join(Page(mt.report(mdata)).text)
+    assert "A topic model was fitted to raw counts by collapsed inference." in said
+    assert f"It took {params['n_iter']} iterations over all observations." in said
+    params |= {"smoothing": "prior", "strength": 2.5, "library_key": "section", "batch_key": "donor"}
+    said = " ".join(Page(mt.report(mdata)).text)
+    assert (
+        "neighbours are the prior of an observation's topics, with strength 2.5; sections are those of 'section'; "
+        "batches are those of 'donor'" in said
+    )
+    params["transformed"] = True
+    assert "by the signatures of another data set" in " ".join(Page(mt.report(mdata)).text)
+
+
+def test_terms_are_explained(trained):
+    terms = Page(mt.report(mt.read.h5mu(trained))).terms
+    assert {"rna:coherence", "rna:exclusivity", "Effective number of topics", "prior of proportions, α"} <= set(terms)
+    assert all(len(text) > 20 for text in terms.values())
+
+
+def test_the_viewer_is_inside_if_asked_for(trained):
+    mdata = mt.read.h5mu(trained)
+    page = Page(mt.report(mdata, viewer=True))
+    assert "Look" in page.headings and page.open == []
+    assert "Look" not in Page(mt.report(mdata)).headings

@@ -25,6 +25,7 @@ DEMO = """Written to {out}/, look first at the top:
   trained.h5mu                 the data with all results, for mtopic.read.h5mu
 
 All of it on one page:         mtopic report {trained} -o {report}
+To look at it in a browser:    mtopic view {trained} -o {view}
 Your own data:                 mtopic fit IN.h5mu -o OUT.h5mu --n-topics 20 --spatial-key spatial"""
 
 
@@ -119,6 +120,25 @@ def _parser() -> argparse.ArgumentParser:
         help="what ranks features: FREX, exclusivity, lift, divergence or probability (default: %(default)s)",
     )  # fmt: skip
     report.set_defaults(run=_report)
+
+    view = commands.add_parser("view", help="write a page to look at topics on", description=_view.__doc__)
+    view.add_argument("input", type=Path, metavar="TRAINED.h5mu", help="MuData, or AnnData (h5ad), with topics")
+    view.add_argument("-o", "--output", type=Path, required=True, metavar="VIEW.html", help="the page to write")
+    view.add_argument("--title", help="heading of the page (default: the name of the file)")
+    view.add_argument(
+        "--x", action="append", metavar="KEY",
+        help="coordinates in obsm; may be repeated (default: a tissue's and an embedding's, as they are there)",
+    )  # fmt: skip
+    view.add_argument(
+        "--feature", action="append", dest="features", metavar="FEATURE",
+        help="feature whose counts are shown, or MOD:FEATURE; may be repeated (default: the first five of each topic)",
+    )  # fmt: skip
+    view.add_argument(
+        "--column", action="append", dest="columns", metavar="COLUMN",
+        help="column of obs, or MOD:COLUMN; may be repeated (default: all groups and numbers)",
+    )  # fmt: skip
+    view.add_argument("--library-key", help="section of each observation, a column of obs (default: that of the fit)")
+    view.set_defaults(run=_view)
     return parser
 
 
@@ -166,8 +186,8 @@ def _demo(arguments: argparse.Namespace) -> None:
         f"Known topics that came back: mean correlation {correlation.mean():.3f}, lowest {correlation.min():.3f} "
         "(1 is perfect).\n"
     )
-    trained, page = (shlex.quote(str(out / name)) for name in ("trained.h5mu", "report.html"))
-    print(DEMO.format(out=out, trained=trained, report=page))
+    trained, report, view = (shlex.quote(str(out / name)) for name in ("trained.h5mu", "report.html", "view.html"))
+    print(DEMO.format(out=out, trained=trained, report=report, view=view))
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -230,6 +250,22 @@ def _report(arguments: argparse.Namespace) -> None:
     options = {name: getattr(arguments, name) for name in ("x", "groupby", "n_top", "by")}
     page = report(data, title=title, **options) or ""
     _write_whole(lambda draft: draft.write_text(page, encoding="utf-8"), arguments.output)
+    print(f"written to {arguments.output}")
+
+
+def _view(arguments: argparse.Namespace) -> None:
+    """Write a page on which one looks at topics in a browser: maps, selections, what topics are made of.
+
+    It needs no network.
+    """
+    from . import view
+
+    _require_writable(arguments.output)
+    data, title = read(arguments.input), arguments.title or arguments.input.stem
+    options = {name: getattr(arguments, name) for name in ("x", "features", "columns", "library_key")}
+    shown = view(data, title=title, **options)
+    assert shown is not None
+    _write_whole(shown.save, arguments.output)
     print(f"written to {arguments.output}")
 
 

@@ -2,13 +2,14 @@
 
 from os import PathLike
 
+import pandas as pd
 from mudata import MuData
 
 from mtopic._data import Data
-from mtopic._files import read
+from mtopic._files import access, read
 from mtopic._lazily import opened
 
-__all__ = ["h5mu", "lazy"]
+__all__ = ["h5mu", "lazy", "selection"]
 
 
 def h5mu(path: str | PathLike[str]) -> MuData:
@@ -93,3 +94,49 @@ def lazy(path: str | PathLike[str]) -> Data:
     (200, 3)
     """
     return opened(path)
+
+
+def selection(path: str | PathLike[str]) -> pd.Series:
+    r"""Read which observations were selected on a page of `mtopic.view`.
+
+    Put into ``obs``, each observation gets its own by name, and those that were not selected have none.
+
+    Parameters
+    ----------
+    path
+        The file that "Save selection" wrote.
+
+    Returns
+    -------
+    pandas.Series
+        Categorical, ``"A"`` or ``"B"``, by names of observations.
+
+    Raises
+    ------
+    ValueError
+        If it is another file.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import mtopic as mt
+    >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "selection.csv"
+    ...     _ = file.write_text("name,selection\n" + f"{mdata.obs_names[0]},A\n")
+    ...     mdata.obs["region"] = mt.read.selection(file)
+    >>> mdata.obs["region"].value_counts().to_dict()
+    {'A': 1}
+    """
+    with access(path, "read"):
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(f"{str(path)!r} is no selection: {error}") from error
+    if list(table) != ["name", "selection"] or not table["selection"].isin(["A", "B"]).all():
+        raise ValueError(f"{str(path)!r} is no selection: save one on a page of mtopic.view, with 'Save selection'")
+    values = pd.Categorical(table["selection"], categories=sorted(table["selection"].unique()))
+    return pd.Series(values, index=pd.Index(table["name"], name=None), name="selection")

@@ -1,30 +1,26 @@
-"""A page about a fit that needs nothing but itself: pictures and style are inside."""
-
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mtopic import __version__, pl
 from mtopic._api import public
-from mtopic._data import Data, DataLike
-from mtopic._data.empty import is_empty
+from mtopic._data import Data, DataLike, record
 from mtopic._data.ranking import By, first_features
-from mtopic._data.slots import ANNDATA_MODALITY, modalities, table, with_signatures
+from mtopic._data.slots import ANNDATA_MODALITY, holders, modalities, with_signatures
 from mtopic._files import access
+from mtopic._view import view
+from mtopic.tl._topic_quality import quality as measured_quality
 
-from . import __version__, pl
-from ._data import record
-from .tl._topic_quality import quality as measured_quality
+from . import said
+from .html import STYLE, picture, table, term
 
-DPI = 150
 MOST_CATEGORIES = 40
 PLACES = ("coords", "spatial", "umap")
 PARAMS = {
@@ -44,20 +40,6 @@ PARAMS = {
     "strength": "strength of neighbours",
     "modality_weights": "weights of modalities",
 }
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
-       max-width: 75rem; margin: 2rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
-nav a { margin-right: 1rem; } a { color: #1f5faa; } p.note { color: #666; margin-top: .2rem; }
-img { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
-div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; }
-th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #eee;
-         vertical-align: top; white-space: nowrap; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } td.names { white-space: normal; min-width: 12rem; }
-@media print { nav { display: none; } h2 { break-after: avoid; } img, tr { break-inside: avoid; } }
-"""
 
 
 @public
@@ -70,8 +52,9 @@ def report(
     groupby: Sequence[str] | None = None,
     n_top: int = 10,
     by: By = "FREX",
+    viewer: bool = False,
 ) -> str | None:
-    """Make a page about a fit: convergence, maps of topics, top features, quality, composition.
+    """Make a page about a fit: what to know first, maps of topics, top features, quality, composition.
 
     It is one HTML file, pictures and style inside, that needs no network. The command ``mtopic report`` writes it too.
 
@@ -86,6 +69,8 @@ def report(
         Columns of ``obs``, or ``"mod:column"``, by which the composition is shown. None: all categorical ones with 2 to
         40 categories.
     {n_top by:features}
+    viewer
+        Have the page of `mtopic.view` inside.
 
     Returns
     -------
@@ -105,7 +90,7 @@ def report(
     >>> page.splitlines()[0][:15]
     '<!doctype html>'
     """
-    page = _page(data, title, x, groupby, n_top, by)
+    page = _page(data, title, x, groupby, n_top, by, viewer)
     if path is None:
         return page
     with access(path, "written"):
@@ -113,14 +98,17 @@ def report(
     return None
 
 
-def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None, n_top: int, by: By) -> str:
-    proportions = table(mdata, "topics")
+def _page(
+    mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None, n_top: int, by: By, viewer: bool
+) -> str:
+    size = said.size(mdata)
     sections = {
-        "Fit": _fit(mdata),
         "Topics": _topics(mdata, x),
+        "Look": _look(mdata, title) if viewer else iter(()),
         "Features": _features(mdata, n_top, by),
-        "Quality": _quality(mdata, n_top),
         "Composition": _composition(mdata, groupby),
+        "Quality": _quality(mdata, n_top),
+        "Fit": _fit(mdata),
     }
     written = {heading: "".join(parts) for heading, parts in sections.items()}
     shown = {heading: parts for heading, parts in written.items() if parts}
@@ -128,17 +116,14 @@ def _page(mdata: Data, title: str, x: str | None, groupby: Sequence[str] | None,
     body = "".join(
         f'<section id="{heading.lower()}"><h2>{heading}</h2>{parts}</section>' for heading, parts in shown.items()
     )
-    sizes = ", ".join(f"{adata.n_vars:,}{_name(mdata, mod, ' ')}" for mod, adata in modalities(mdata).items())
-    empty = int(is_empty(mdata, "topics").sum())
-    without = f", {empty:,} of them without counts," if empty else ""
-    summary = (
-        f"{proportions.shape[1]} topics of {len(proportions):,} observations{without} × {sizes} features; "
-        f"mtopic {__version__}"
-    )
+    warnings = "".join(f"<li>{escape(text)}</li>" for text in said.warnings(mdata))
+    first = f'<ul class="warnings">{warnings}</ul>' if warnings else ""
+    summary = f"{escape(size)}; {date.today().isoformat()}, mtopic {__version__}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     return (
-        f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>'
-        f'<h1>{escape(title)}</h1><p class="note">{summary}</p><nav>{links}</nav>{body}</body></html>\n'
+        f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><header>'
+        f'<h1>{escape(title)}</h1><p class="note">{summary}</p><p>{escape(said.fitted(mdata))}</p></header>'
+        f"<main>{first}<nav>{links}</nav>{body}</main></body></html>\n"
     )
 
 
@@ -155,9 +140,10 @@ def _fit(mdata: Data) -> Iterator[str]:
         params.pop("modality_weights", None)
     rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if params.get(name) is not None]
     if rows:
-        yield _table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
+        yield table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
     if len(fit.get("elbo", ())):
-        yield _picture(pl.convergence(mdata, show=False, return_fig=True), "The bound after each iteration")
+        drawn = pl.convergence(mdata, show=False, return_fig=True)
+        yield picture(drawn, "The bound after each iteration", "It levels off where more iterations change little.")
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -173,13 +159,21 @@ def _shown(name: str, value: Any) -> Any:
 def _topics(mdata: Data, x: str | None) -> Iterator[str]:
     x = _places(mdata) if x is None else x
     if x is not None:
-        yield _picture(pl.dominant_topics(mdata, x=x, show=False, return_fig=True), "Observations by dominant topic")
-        yield _picture(pl.topics(mdata, x=x, vmax="p99", show=False, return_fig=True), "Proportion of each topic")
+        drawn = pl.dominant_topics(mdata, x=x, show=False, return_fig=True)
+        more = "That is the topic whose proportion is farthest above its mean, both as square roots."
+        yield picture(drawn, "Observations by dominant topic", more)
+        drawn = pl.topics(mdata, x=x, vmax="p99", show=False, return_fig=True)
+        yield picture(drawn, "Proportion of each topic", "Each scale ends at the topic's 99th percentile.")
+
+
+def _look(mdata: Data, title: str) -> Iterator[str]:
+    shown = view(mdata, title=title)
+    assert shown is not None
+    yield shown._repr_html_()
 
 
 def _places(mdata: Data) -> str | None:
-    holders = [mdata, *modalities(mdata).values()]
-    known = {name.removeprefix("X_") for holder in holders for name in holder.obsm}
+    known = {name.removeprefix("X_") for holder in holders(mdata) for name in holder.obsm}
     return next((key for key in PLACES if key in known), None)
 
 
@@ -187,7 +181,7 @@ def _features(mdata: Data, n_top: int, by: By) -> Iterator[str]:
     for mod in with_signatures(mdata, "signatures"):
         top = first_features(mdata, mod, "signatures", by, n_top, None)
         names = top.groupby("topic", sort=False, observed=True)["feature"].agg(lambda names: ", ".join(map(str, names)))
-        yield _name(mdata, mod, "<h3>", "</h3>") + _table(names.rename(f"top {n_top} features by {by}").to_frame())
+        yield _name(mdata, mod, "<h3>", "</h3>") + table(names.rename(f"top {n_top} features by {by}").to_frame())
 
 
 def _quality(mdata: Data, n_top: int) -> Iterator[str]:
@@ -200,18 +194,18 @@ def _quality(mdata: Data, n_top: int) -> Iterator[str]:
             )
             return
         quality = measured_quality(mdata, "topics", "signatures", n_top)
-    yield f"<p>Effective number of topics: {quality['effective_n_topics']:.1f}</p>"
+    yield f"<p>{term('Effective number of topics')}: {quality['effective_n_topics']:.1f}</p>"
     by_topic = quality["topics"]
     if isinstance(mdata, AnnData):
         by_topic = by_topic.set_axis(by_topic.columns.str.removeprefix(f"{ANNDATA_MODALITY}:"), axis=1)
-    yield _table(quality["modalities"], index=not isinstance(mdata, AnnData))
-    yield _table(by_topic)
+    yield table(quality["modalities"], index=not isinstance(mdata, AnnData))
+    yield table(by_topic)
 
 
 def _composition(mdata: Data, groupby: Sequence[str] | None) -> Iterator[str]:
     for column in _categories(mdata) if groupby is None else groupby:
         drawn = pl.composition(mdata, column, show=False, return_fig=True)
-        yield _picture(drawn, f"Mean proportions by {column}")
+        yield picture(drawn, f"Mean proportions by {column}")
 
 
 def _categories(mdata: Data) -> list[str]:
@@ -224,29 +218,3 @@ def _categories(mdata: Data) -> list[str]:
                 found.setdefault(str(name).split(":")[-1], f"{prefix}{name}")
     found.pop("topic", None)
     return list(found.values())
-
-
-def _picture(figure: Any, said: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
-    plt.close(figure)
-    width = figure.bbox.width / figure.dpi
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img src="data:image/png;base64,{encoded}" alt="{escape(said)}" style="width: {96 * width:.0f}px">'
-
-
-def _table(frame: pd.DataFrame, *, index: bool = True) -> str:
-    def cell(value: Any) -> str:
-        if isinstance(value, bool) or hasattr(value, "dtype") and value.dtype == bool:
-            return f"<td>{'yes' if value else 'no'}</td>"
-        if isinstance(value, str):
-            return f'<td class="{"names" if len(value) > 40 else "text"}">{escape(value)}</td>'
-        return f'<td class="number">{value:,.4g}</td>' if value % 1 else f'<td class="number">{int(value):,}</td>'
-
-    heads = ([""] if index else []) + [escape(str(name)) for name in frame.columns]
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    rows = [
-        "<tr>" + (f"<th>{escape(str(name))}</th>" if index else "") + "".join(map(cell, row)) + "</tr>"
-        for name, *row in frame.itertuples()
-    ]
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

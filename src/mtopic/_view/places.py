@@ -1,0 +1,128 @@
+"""Where observations are: tissues by section, with their images, and embeddings."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from mtopic._data import Data
+from mtopic._data.slots import holders, is_embedding
+from mtopic.pl._sections import LibraryKey, Origin, Section, sections
+
+from .coded import SHORT, largest
+from .packed import Packed
+
+TISSUES, EMBEDDINGS = ("coords", "spatial"), ("umap", "tsne")
+SAMPLE = 2000
+"""Points by whose nearest neighbours the size of points is chosen."""
+SPOT = 55.0
+"""Micrometres across a spot of Visium, which is what its scale factors tell of lengths."""
+WIDEST_IMAGE = 2000
+
+
+def default_places(data: Data) -> list[str]:
+    """The first coordinates of a tissue and the first embedding that are there."""
+    known = {name.removeprefix("X_") for holder in holders(data) for name in holder.obsm}
+    found = (next((key for key in keys if key in known), None) for keys in (TISSUES, EMBEDDINGS))
+    return [key for key in found if key is not None]
+
+
+def places(
+    packed: Packed, data: Data, keys: Sequence[str], head: str, library_key: LibraryKey, origin: Origin
+) -> list[dict[str, Any]]:
+    """What the page has to know of each."""
+    return [_place(packed, data, key, head, library_key, origin) for key in keys]
+
+
+def _place(packed: Packed, data: Data, key: str, head: str, library_key: LibraryKey, origin: Origin) -> dict[str, Any]:
+    embedding = is_embedding(data, key)
+    by: LibraryKey = False if embedding else library_key
+    parts = sections(data, key, head, {"library_key": by, "library_id": None, "origin": origin})
+    points = np.concatenate([part.points for part in parts])
+    lowest, highest = points.min(axis=0), points.max(axis=0)
+    unit = float((highest - lowest).max() / largest(SHORT)) or 1.0
+    found = [np.rint((part.points - lowest) / unit).astype(SHORT) for part in parts]
+    micrometres = None if embedding else _micrometres(data)
+    return {
+        "name": key,
+        "upper": parts[0].upper,
+        "embedding": embedding,
+        "left": float(lowest[0]),
+        "top": float(lowest[1]),
+        "unit": unit,
+        "length": unit * (micrometres or 1.0),
+        "micrometres": micrometres is not None,
+        "spacing": _spacing(found),
+        "sections": [
+            {
+                "name": part.name or "",
+                "rows": packed.add(part.rows.astype(np.uint32)),
+                "x": packed.add(xy[:, 0]),
+                "y": packed.add(xy[:, 1]),
+                "image": _image(data, part, lowest, unit),
+            }
+            for part, xy in zip(parts, found, strict=True)
+        ],
+    }
+
+
+def _spacing(parts: Sequence[NDArray[np.uint16]]) -> float:
+    """The median distance from a point to the nearest other."""
+    found = [np.ones(1)]
+    for part in parts:
+        if len(part) > 1:
+            sample = part[:: max(1, len(part) // SAMPLE)]
+            found.append(KDTree(part).query(sample, k=2)[0][:, 1])
+    return float(np.median(np.concatenate(found))) or 1.0
+
+
+def _libraries(data: Data) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for holder in holders(data):
+        known = holder.uns.get("spatial")
+        if isinstance(known, Mapping):
+            found |= {str(name): library for name, library in known.items() if isinstance(library, Mapping)}
+    return found
+
+
+def _micrometres(data: Data) -> float | None:
+    """How long a unit of the coordinates is, if scale factors tell."""
+    for library in _libraries(data).values():
+        factors = library.get("scalefactors", {})
+        if factors.get("microns_per_pixel"):
+            return float(factors["microns_per_pixel"])
+        if factors.get("spot_diameter_fullres"):
+            return SPOT / float(factors["spot_diameter_fullres"])
+    return None
+
+
+def _image(data: Data, section: Section, lowest: NDArray[np.float64], unit: float) -> dict[str, Any] | None:
+    """The picture of a tissue's section, and where its edges are."""
+    libraries = _libraries(data)
+    if not section.upper or not libraries:
+        return None
+    library = libraries.get(str(section.name)) or (next(iter(libraries.values())) if len(libraries) == 1 else None)
+    images = library.get("images", {}) if library else {}
+    size = next((size for size in ("hires", "lowres") if size in images), None)
+    if library is None or size is None:
+        return None
+    picture = np.asarray(images[size])
+    scale = float(library.get("scalefactors", {}).get(f"tissue_{size}_scalef", 1.0))
+    left, top = (-lowest / unit).tolist()
+    right, bottom = ((np.array(picture.shape[1::-1]) / scale - lowest) / unit).tolist()
+    return {"data": _jpeg(picture), "left": left, "top": top, "right": right, "bottom": bottom}
+
+
+def _jpeg(picture: NDArray[Any]) -> str:
+    from PIL import Image
+
+    pixels = picture if picture.dtype == np.uint8 else np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    image = Image.fromarray(pixels[..., :3] if pixels.ndim == 3 else pixels).convert("RGB")
+    image.thumbnail((WIDEST_IMAGE, WIDEST_IMAGE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,210 @@
+"""What the viewer's page holds, read without a browser."""
+
+import base64
+import gzip
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from mudata import MuData
+
+import mtopic as mt
+from mtopic import cli
+
+from .conftest import HOSTILE, planted
+
+DATA = re.compile(r'<script id="data" type="text/plain">(.*?)</script>', re.DOTALL)
+
+
+def held(page):
+    """The header of a page, with arrays in the places where it names them."""
+    content = gzip.decompress(base64.b64decode(DATA.search(page)[1]))
+    length = int.from_bytes(content[:4], "little")
+    begin = 4 + length + -length % 4
+
+    def array(value):
+        if "array" not in value:
+            return value
+        return np.frombuffer(content, value["array"], value["size"], begin + value["at"])
+
+    return json.loads(content[4 : 4 + length], object_hook=array)
+
+
+def numbers(one):
+    values = one["low"] + one["step"] * one["values"].astype(float)
+    return np.where(one["values"] == one["missing"], np.nan, values)
+
+
+def labels(one):
+    return [one["labels"][code] if code != one["missing"] else None for code in one["values"]]
+
+
+def test_the_page_holds_what_the_slots_hold():
+    adata = planted()
+    found = held(mt.view(adata).page)
+    assert found["names"] == adata.obs_names.tolist()
+    for one, name in zip(found["topics"], adata.obsm["topics"], strict=True):
+        assert one["name"] == name
+        np.testing.assert_allclose(numbers(one), adata.obsm["topics"][name], atol=1e-5)
+    dominant, half, depth = found["columns"]
+    assert dominant["title"] == "dominant topic"
+    assert labels(half) == adata.obs["half"].tolist()
+    np.testing.assert_allclose(numbers(depth), adata.obs["depth"], rtol=1e-3)
+    for one in found["features"]:
+        np.testing.assert_array_equal(numbers(one), adata[:, one["name"]].X.toarray().ravel())
+    place = found["places"][0]
+    section = place["sections"][0]
+    xy = np.column_stack([section["x"], section["y"]]) * place["unit"] + [place["left"], place["top"]]
+    np.testing.assert_allclose(xy, adata.obsm["spatial"][section["rows"]], atol=0.01)
+    assert [one["name"] for one in found["places"]] == ["spatial", "umap"]
+
+
+def test_signatures_are_kept_closely():
+    adata = planted()
+    (found,) = held(mt.view(adata).page)["signatures"]
+    share = (adata.varm["signatures"] / adata.varm["signatures"].sum()).to_numpy()
+    coded = found["shares"].reshape(3, -1).T
+    kept = np.where(coded > 0, np.exp(found["low"] + (coded - 1.0) * found["step"]), 0)
+    np.testing.assert_allclose(kept, share, rtol=1e-3, atol=1e-9)
+    top = mt.get.top_features(adata, n_top=5)
+    for topic, first in zip(adata.varm["signatures"], found["first"], strict=True):
+        expected = top.loc[top["topic"] == topic, "feature"].tolist()
+        assert [found["names"][v] for v in first[:5]] == expected
+
+
+def test_modalities_with_other_observations_and_missing_values():
+    adata = planted()
+    part = planted()[:100].copy()
+    part.var_names = [f"peak {v}" for v in range(12)]
+    mdata = MuData({"rna": adata, "atac": part})
+    mdata.obsm["topics"] = adata.obsm["topics"].copy()
+    mdata.obsm["topics"].iloc[3] = np.nan
+    mdata.obsm["spatial"] = adata.obsm["spatial"]
+    found = held(mt.view(mdata, features=["atac:peak 1", "gene 2"], columns=["rna:half"]).page)
+    assert np.isnan(numbers(found["topics"][0])).tolist() == [i == 3 for i in range(400)]
+    peak, gene = found["features"]
+    assert (peak["mod"], peak["name"], gene["mod"]) == ("atac", "peak 1", "rna")
+    expected = pd.Series(part.X.toarray()[:, 1], part.obs_names).reindex(mdata.obs_names)
+    np.testing.assert_array_equal(numbers(peak), expected)
+    assert [one["name"] for one in found["columns"]] == ["topic", "rna:half"]
+    assert {one["mod"] for one in found["signatures"]} == {"rna", "atac"}
+
+
+def test_sections_are_apart():
+    adata = planted()
+    adata.obs["section"] = pd.Categorical(np.resize(["one", "two"], 400))
+    found = held(mt.view(adata, library_key="section").page)["places"][0]
+    assert [one["name"] for one in found["sections"]] == ["one", "two"]
+    assert found["sections"][1]["rows"].tolist() == list(range(1, 400, 2))
+
+
+def test_a_tissue_image_lies_where_the_spots_are():
+    adata = planted()
+    image = np.zeros((100, 50, 3), np.float32)
+    factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 8.0}
+    adata.uns["spatial"] = {"slide": {"images": {"hires": image}, "scalefactors": factors}}
+    place = held(mt.view(adata, x="spatial").page)["places"][0]
+    (section,) = place["sections"]
+    edges = np.array([section["image"][side] for side in ("left", "top", "right", "bottom")])
+    corner = np.array([place["left"], place["top"]] * 2)
+    np.testing.assert_allclose(edges * place["unit"] + corner, [0, 0, 100, 200], atol=1e-6)
+    assert place["upper"] and place["micrometres"]
+    assert place["length"] == pytest.approx(place["unit"] * 55 / 8)
+
+
+def test_a_large_page_keeps_what_it_can(monkeypatch):
+    monkeypatch.setattr("mtopic._view.content.FINE", 100)
+    monkeypatch.setattr("mtopic._view.content.MOST", 800)
+    monkeypatch.setattr("mtopic._view.content.MOST_SHARES", 10)
+    monkeypatch.setattr("mtopic._view.content.FIRST_OF_MANY", 2)
+    adata = planted()
+    adata.obsm["topics_sd"] = adata.obsm["topics"] / 10
+    found = held(mt.view(adata).page)
+    assert found["topics"][0]["values"].dtype == np.uint8
+    np.testing.assert_allclose(numbers(found["topics"][0]), adata.obsm["topics"]["topic_1"], atol=1 / 500)
+    assert (len(found["features"]), len(found["columns"]), found["sd"]) == (2, 3, [])
+    assert len(found["signatures"][0]["names"]) < 12
+    assert len(found["left_out"]) == 3
+
+
+def test_nothing_is_fetched_and_names_are_no_markup():
+    page = mt.view(planted(hostile=True), title=HOSTILE).page
+    markup = DATA.sub("", page)
+    assert "http:" not in markup.replace("http://www.w3.org/2000/svg", "") and "https:" not in markup
+    assert 'onerror="' not in markup and "@import" not in markup and "url(" not in markup
+    shown = mt.view(planted(hostile=True))._repr_html_()
+    assert shown.count("<") == 2 and HOSTILE not in shown
+
+
+def test_nothing_is_changed_and_nothing_half_written(tmp_path):
+    adata = planted()
+    before = adata.copy()
+    view = mt.view(adata)
+    assert (before.obs.columns.tolist(), list(before.uns)) == (adata.obs.columns.tolist(), list(adata.uns))
+    view.save(tmp_path / "view.html")
+    assert (tmp_path / "view.html").read_text(encoding="utf-8") == view.page
+    assert mt.view(adata, tmp_path / "other.html") is None
+    assert repr(view).startswith("View of 0.")
+    with pytest.raises(OSError, match="there is no such folder"):
+        view.save(tmp_path / "none" / "view.html")
+
+
+def test_the_command_writes_the_same(tmp_path, capsys):
+    planted().write_h5ad(tmp_path / "planted.h5ad")
+    given = ["view", str(tmp_path / "planted.h5ad"), "-o", str(tmp_path / "view.html"), "--x", "spatial"]
+    assert cli.main([*given, "--feature", "gene 3", "--column", "half"]) == 0
+    found = held((tmp_path / "view.html").read_text(encoding="utf-8"))
+    assert found["title"] == "planted"
+    assert [one["name"] for one in found["features"]] == ["gene 3"]
+    assert [one["name"] for one in found["columns"]] == ["topic", "half"]
+    assert "written to" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"x": "spatiel"}, KeyError, "spatial"),
+        ({"topics": "topic"}, KeyError, "topics"),
+        ({"features": ["gene 99"]}, KeyError, "gene 9"),
+        ({"columns": ["halt"]}, KeyError, "half"),
+    ],
+)
+def test_wrong_names_are_said_with_near_ones(options, error, said):
+    with pytest.raises(error, match=said):
+        mt.view(planted(), **options)
+
+
+def test_without_coordinates_there_is_no_map():
+    adata = planted()
+    del adata.obsm["spatial"], adata.obsm["X_umap"]
+    with pytest.raises(ValueError, match="mtopic.tl.umap"):
+        mt.view(adata)
+
+
+def test_without_counts_and_signatures_topics_are_shown():
+    adata = planted()
+    adata.X = None
+    found = held(mt.view(adata).page)
+    assert found["features"] == [] and found["left_out"] == ["There are no counts of X."]
+    del adata.varm["signatures"]
+    found = held(mt.view(adata).page)
+    assert found["signatures"] == [] and len(found["topics"]) == 3
+
+
+def test_a_selection_is_read_back(tmp_path):
+    adata = planted(hostile=True)
+    chosen = adata.obs_names[[2, 5]]
+    pd.DataFrame({"name": chosen, "selection": ["B", "A"]}).to_csv(tmp_path / "selection.csv", index=False)
+    adata.obs["region"] = mt.read.selection(tmp_path / "selection.csv")
+    assert adata.obs["region"].iloc[[2, 5]].tolist() == ["B", "A"]
+    assert adata.obs["region"].notna().sum() == 2
+    assert adata.obs["region"].cat.categories.tolist() == ["A", "B"]
+
+
+@pytest.mark.parametrize("text", ["", "name,other\nx,A\n", "name,selection\nx,C\n"])
+def test_another_file_is_no_selection(tmp_path, text):
+    (tmp_path / "selection.csv").write_text(text)
+    with pytest.raises(ValueError, match="is no selection"):
+        mt.read.selection(tmp_path / "selection.csv")
