@@ -20,7 +20,8 @@ PUBLIC = {
     f"{part}.{name}": getattr(getattr(mtopic, part), name) for part in PARTS for name in getattr(mtopic, part).__all__
 } | {"report": mtopic.report, "view": mtopic.view}
 
-# Calls of the original program that have to keep working. Its marker sizes are numbers; None sizes markers to the data.
+# Calls of the original program that have to keep working. Its marker sizes and radius are numbers; None takes them from
+# the data. Its colour map of maps is dark where there is little.
 ORIGINAL: dict[str, Callable[..., Any]] = {
     "pp.tfidf": lambda mdata, mod, copy=False: ...,
     "pp.clr": lambda mdata, mod, copy=False: ...,
@@ -49,12 +50,12 @@ ORIGINAL: dict[str, Callable[..., Any]] = {
     "pl.filter_topics": lambda model, s=50, figsize=(8, 6), fontsize=10, transparent=False, save=None: ...,
     "pl.filter_var_knee": lambda model, mod, knee_sensitivities=(1, 2, 5, 10), s=20, figsize=(8, 6), fontsize=10,
         annotate_features=False, show_frac=1, log_scale=True, transparent=False, save=None: ...,
-    "pl.feature_activity": lambda mdata, x, features, cmap="gnuplot", marker=".", s=None, p_top=99, fontsize=10,
+    "pl.feature_activity": lambda mdata, x, features, cmap="magma_r", marker=".", s=None, p_top=99, fontsize=10,
         figsize=None, transparent=False, save=None: ...,
-    "pl.scatter_pie": lambda mdata, topics="topics", x="coords", radius=0.005, xrange=(0, 1), yrange=(0, 1),
+    "pl.scatter_pie": lambda mdata, topics="topics", x="coords", radius=None, xrange=(0, 1), yrange=(0, 1),
         figsize=(10, 10), palette=None, legend_markersize=10, legend_ncol=1, transparent=False, save=None: ...,
     "pl.select_n_topics": lambda mdata: ...,
-    "pl.topics": lambda mdata, x, topics="topics", cmap="gnuplot", marker=".", s=None, vmax=None, fontsize=10,
+    "pl.topics": lambda mdata, x, topics="topics", cmap="magma_r", marker=".", s=None, vmax=None, fontsize=10,
         figsize=None, transparent=False, save=None: ...,
     "pl.dominant_topics": lambda mdata, x, topics="topics", palette=None, annotation=None, title=None, marker=".",
         s=None, fontsize=10, markerscale=1, legend=True, legend_ncol=1, figsize=(7, 5), random_state=2291,

@@ -179,6 +179,9 @@ TEXTS = {
     "library_id": "Sections to draw, one or several, in this order; all if None.",
     "origin": """Where the second coordinate begins: ``"lower"``, as in a diagram, or ``"upper"``, as in an image. None:
         upper for ``obsm["spatial"]``, or coordinates equal to it, where ``uns["spatial"]`` holds images.""",
+    "img": 'Draw the image of the tissue underneath, that of ``uns["spatial"]``.',
+    "scale_bar": """Draw a bar that tells lengths: in micrometres where the scale factors in ``uns["spatial"]`` tell
+        them, else in units of the coordinates.""",
     "cmap": "Colour map. Missing values are grey.",
     "palette": """Colours: topic → colour, a list in the order of the topics, or a colour map. None takes
         ``uns["topic_colors"]`` where ``obs["topic"]`` has the topics as categories (`mtopic.tl.dominant_topics`), else

@@ -20,7 +20,7 @@ DEMO = """Written to {out}/, look first at the top:
   topics.png                   how much of each topic every spot has
   dominant_topics.png          the topic that dominates in every spot
   signatures_rna.png, _atac    the genes and the peaks that make up each topic
-  corr_rna.png, _atac          topics beside the z-scores of their top features: the diagonal should be red
+  corr_rna.png, _atac          topics beside the z-scores of their markers: the diagonal should be red
   convergence.png              the objective of the fit, which levels off
   trained.h5mu                 the data with all results, for mtopic.read.h5mu
 
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--by", default="FREX", metavar="MEASURE",
         help="what ranks features: FREX, exclusivity, lift, divergence or probability (default: %(default)s)",
     )  # fmt: skip
+    report.add_argument("--viewer", action="store_true", help="have the page of mtopic view inside")
     report.set_defaults(run=_report)
 
     view = commands.add_parser("view", help="write a page to look at topics on", description=_view.__doc__)
@@ -176,7 +177,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     pl.convergence(model, save=out / "convergence.png")
     for mod in mdata.mod:
         pl.signatures(mdata, mod=mod, n_top=15, save=out / f"signatures_{mod}.png")
-        tl.zscores(mdata, mod=mod)
+        tl.zscores(mdata, mod=mod, across="observations", by="FREX")
         pl.corr_heatmap(
             mdata.obsm["topics"], mdata[mod].obsm["zscores"], "topics", f"{mod} z-scores", save=out / f"corr_{mod}.png"
         )
@@ -236,7 +237,7 @@ def _leave_out_counts(adata: AnnData) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    """Write a page about the fit in a file: convergence, maps of topics, top features, quality, composition.
+    """Write a page about the fit in a file: what to know first, maps of topics, top features, composition, quality.
 
     It needs no network.
     """
@@ -247,7 +248,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
     _require_writable(arguments.output)
     data, title = read(arguments.input), arguments.title or arguments.input.stem
-    options = {name: getattr(arguments, name) for name in ("x", "groupby", "n_top", "by")}
+    options = {name: getattr(arguments, name) for name in ("x", "groupby", "n_top", "by", "viewer")}
     page = report(data, title=title, **options) or ""
     _write_whole(lambda draft: draft.write_text(page, encoding="utf-8"), arguments.output)
     print(f"written to {arguments.output}")

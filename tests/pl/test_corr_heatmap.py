@@ -137,3 +137,14 @@ def test_tables_that_do_not_go_together(tables):
         mt.pl.corr_heatmap(first, second["v"].to_numpy())
     with pytest.raises(ValueError, match="arr1 has no columns"):
         mt.pl.corr_heatmap(first.iloc[:, :0], second)
+
+
+def test_pairs_on_the_diagonal(tables):
+    first = tables[0]
+    second = first[["c", "a", "b"]] + 0.1 * tables[1][["v", "w", "x"]].to_numpy()
+    second.insert(0, "other", tables[1]["z"])
+    ax = mt.pl.corr_heatmap(first, second, diagonal=True, show=False)
+    assert tick_labels(ax.xaxis) == ["a", "b", "c", "other"]
+    assert (drawn(ax)[:, :3].argmax(axis=1) == [0, 1, 2]).all()
+    assert ax.get_aspect() == "auto"
+    assert mt.pl.corr_heatmap(first, first, show=False).get_aspect() == 1

@@ -224,3 +224,15 @@ def test_no_topics(adata):
     adata.obsm["empty"] = adata.obsm["topics"].iloc[:, :0]
     with pytest.raises(ValueError, match=r"obsm\['empty'\] has no columns"):
         mt.pl.dominant_topics(adata, topics="empty")
+
+
+def test_observations_with_little_of_their_topic_are_pale(mdata):
+    ax = mt.pl.dominant_topics(mdata, by="proportion", palette=PALETTE, min_proportion=0.6, show=False)
+    most = mdata.obsm["topics"].max(axis=1).to_numpy()
+    pale = (spots(ax).get_facecolors() == to_rgba("whitesmoke")).all(axis=1)
+    by_place = {tuple(point): less for point, less in zip(spots(ax).get_offsets(), pale, strict=True)}
+    assert [by_place[tuple(point)] for point in mdata.obsm["coords"].to_numpy()] == (most < 0.6).tolist()
+    assert 0 < pale.sum() < len(pale)
+    assert labels(ax)[-1] == "less than 0.6"
+    with pytest.raises(ValueError, match="min_proportion=2"):
+        mt.pl.dominant_topics(mdata, min_proportion=2)

@@ -39,7 +39,7 @@ def test_a_panel_a_topic_with_each_proportion_at_its_place(data, request):
     for ax, topic in zip(axes, data.obsm["topics"], strict=True):
         expected = by_place(data.obsm["coords"].to_numpy(), data.obsm["topics"][topic])
         assert by_place(spots(ax).get_offsets(), spots(ax).get_array()) == expected
-        assert spots(ax).get_cmap().name == "gnuplot"
+        assert spots(ax).get_cmap().name == "magma_r"
 
 
 def test_the_highest_proportions_are_drawn_last(mdata):
@@ -210,3 +210,57 @@ def test_no_topics(adata):
 def test_not_annotated_data(mdata):
     with pytest.raises(TypeError, match="expected an AnnData or a MuData, got DataFrame"):
         mt.pl.topics(mdata.obsm["topics"])
+
+
+def test_one_scale_for_all_topics(mdata):
+    values = mdata.obsm["topics"].to_numpy()
+    for ax in mt.pl.topics(mdata, shared=True, show=False):
+        assert spots(ax).get_clim() == pytest.approx((values.min(), values.max()))
+        assert bar(ax).get_ylabel() == "proportion"
+
+
+def with_image(data, scale=0.5, **factors):
+    """An image twice as fine as the coordinates, with a bright corner."""
+    pixels = np.zeros((60, 100, 3), np.float32)
+    pixels[:10, :10] = 1
+    factors = {"tissue_hires_scalef": scale, **factors}
+    data.uns["spatial"] = {"slide": {"images": {"hires": pixels}, "scalefactors": factors}}
+    return data
+
+
+@pytest.mark.parametrize("draw", [mt.pl.topics, mt.pl.dominant_topics, mt.pl.feature_activity])
+def test_the_image_lies_under_the_spots(adata, draw):
+    options = {"features": ["gene0"]} if draw is mt.pl.feature_activity else {}
+    ax = np.atleast_1d(draw(with_image(adata), x="spatial", img=True, show=False, **options))[0]
+    (image,) = ax.images
+    assert image.get_extent() == [0, 200, 120, 0]
+    assert image.zorder < spots(ax).zorder
+    low, high = ax.get_ylim()
+    assert low > high  # as in the image
+    bare = np.atleast_1d(draw(adata, x="spatial", origin="upper", show=False, **options))[0]
+    assert ax.get_xlim() == bare.get_xlim() and ax.get_ylim() == bare.get_ylim()
+
+
+def test_there_must_be_an_image(adata):
+    with pytest.raises(ValueError, match=r"img=True.*squidpy.read.visium"):
+        mt.pl.topics(adata, x="spatial", img=True)
+    with pytest.raises(ValueError, match="coordinates are not those of it"):
+        mt.pl.topics(with_image(adata), x="coords", img=True)
+
+
+@pytest.mark.parametrize(
+    ("factors", "length", "text"),
+    [({}, 50, "50"), ({"spot_diameter_fullres": 55.0}, 50, "50 µm"), ({"microns_per_pixel": 400.0}, 50, "20 mm")],
+)
+def test_a_bar_tells_lengths(adata, factors, length, text):
+    ax = mt.pl.topics(with_image(adata, **factors), x="spatial", scale_bar=True, show=False)[0]
+    (line,) = ax.lines
+    left, right = ax.get_xlim()
+    begin, end = line.get_xdata()
+    assert (end - begin) * (right - left) == pytest.approx(length)
+    assert [said.get_text() for said in ax.texts] == [text]
+
+
+def test_an_embedding_has_no_lengths(adata):
+    adata.obsm["X_umap"] = adata.obsm["spatial"]
+    assert not mt.pl.topics(adata, x="umap", scale_bar=True, show=False)[0].lines

@@ -129,3 +129,44 @@ def test_features_that_were_not_measured_take_no_part(trained):
     rna.varm["measured"].loc[rna.var_names[0], "x"] = True
     mt.tl.zscores(trained, mod="rna", n_top=1, batch_key="batch")
     assert rna.obsm["zscores"].iloc[:60].isna().any(axis=None)
+
+
+def test_across_observations_against_numpy(trained):
+    mt.tl.zscores(trained, mod="rna", n_top=6, thr=2, across="observations")
+    counts, weights = trained["rna"].X.toarray(), trained["rna"].varm["signatures"].to_numpy()
+    logs = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 10_000)
+    z = np.clip((logs - logs.mean(axis=0)) / np.where(logs.std(axis=0) > 0, logs.std(axis=0), 1), -2, 2)
+    expected = np.column_stack([z[:, np.argsort(-w, kind="stable")[:6]].mean(axis=1) for w in weights.T])
+    np.testing.assert_allclose(trained["rna"].obsm["zscores"], expected, atol=1e-5)
+
+
+def test_across_observations_of_a_batch(trained):
+    rna = trained["rna"]
+    trained.obs["batch"] = pd.Categorical(np.resize(["one", "two"], 150))
+    rna.varm["measured"] = pd.DataFrame(True, rna.var_names, ["one", "two"])
+    first = rna.var_names[np.argmax(rna.varm["signatures"].iloc[:, 0])]
+    rna.varm["measured"].loc[first, "two"] = False
+    x = rna.X.toarray()
+    x[1::2, rna.var_names.get_loc(first)] = 0
+    rna.X = csr_matrix(x)
+    mt.tl.zscores(trained, mod="rna", n_top=1, across="observations", batch_key="batch")
+    of_first = rna.obsm["zscores"].iloc[:, 0]
+    assert of_first[1::2].isna().all()
+    assert of_first[::2].notna().all() and abs(of_first[::2].mean()) < 0.2
+
+
+def test_across_what(trained):
+    with pytest.raises(ValueError, match="across='cells'"):
+        mt.tl.zscores(trained, mod="rna", across="cells")
+
+
+def test_by_what_tells_topics_apart(trained):
+    mt.tl.zscores(trained, mod="rna", n_top=3, across="observations", by="FREX")
+    first = mt.get.top_features(trained, "rna", n_top=3).groupby("topic", sort=False)["feature"].agg(list)
+    counts = trained["rna"].to_df()
+    logs = np.log1p(counts.div(counts.sum(axis=1), axis=0) * 10_000)
+    z = ((logs - logs.mean()) / logs.std(ddof=0)).clip(-5, 5)
+    for topic, features in first.items():
+        np.testing.assert_allclose(trained["rna"].obsm["zscores"][topic], z[features].mean(axis=1), atol=1e-5)
+    with pytest.raises(ValueError, match="by='frex'"):
+        mt.tl.zscores(trained, mod="rna", by="frex")

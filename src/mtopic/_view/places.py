@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from mtopic._data import Data
 from mtopic._data.slots import holders, is_embedding
+from mtopic._data.tissue_image import micrometres, tissue_image
 from mtopic.pl._sections import LibraryKey, Origin, Section, sections
 
 from .coded import SHORT, largest
@@ -19,8 +20,6 @@ from .packed import Packed
 TISSUES, EMBEDDINGS = ("coords", "spatial"), ("umap", "tsne")
 SAMPLE = 2000
 """Points by whose nearest neighbours the size of points is chosen."""
-SPOT = 55.0
-"""Micrometres across a spot of Visium, which is what its scale factors tell of lengths."""
 WIDEST_IMAGE = 2000
 
 
@@ -46,7 +45,7 @@ def _place(packed: Packed, data: Data, key: str, head: str, library_key: Library
     lowest, highest = points.min(axis=0), points.max(axis=0)
     unit = float((highest - lowest).max() / largest(SHORT)) or 1.0
     found = [np.rint((part.points - lowest) / unit).astype(SHORT) for part in parts]
-    micrometres = None if embedding else _micrometres(data)
+    length = None if embedding else micrometres(data)
     return {
         "name": key,
         "upper": parts[0].upper,
@@ -54,8 +53,8 @@ def _place(packed: Packed, data: Data, key: str, head: str, library_key: Library
         "left": float(lowest[0]),
         "top": float(lowest[1]),
         "unit": unit,
-        "length": unit * (micrometres or 1.0),
-        "micrometres": micrometres is not None,
+        "length": unit * (length or 1.0),
+        "micrometres": length is not None,
         "spacing": _spacing(found),
         "sections": [
             {
@@ -80,41 +79,14 @@ def _spacing(parts: Sequence[NDArray[np.uint16]]) -> float:
     return float(np.median(np.concatenate(found))) or 1.0
 
 
-def _libraries(data: Data) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for holder in holders(data):
-        known = holder.uns.get("spatial")
-        if isinstance(known, Mapping):
-            found |= {str(name): library for name, library in known.items() if isinstance(library, Mapping)}
-    return found
-
-
-def _micrometres(data: Data) -> float | None:
-    """How long a unit of the coordinates is, if scale factors tell."""
-    for library in _libraries(data).values():
-        factors = library.get("scalefactors", {})
-        if factors.get("microns_per_pixel"):
-            return float(factors["microns_per_pixel"])
-        if factors.get("spot_diameter_fullres"):
-            return SPOT / float(factors["spot_diameter_fullres"])
-    return None
-
-
 def _image(data: Data, section: Section, lowest: NDArray[np.float64], unit: float) -> dict[str, Any] | None:
     """The picture of a tissue's section, and where its edges are."""
-    libraries = _libraries(data)
-    if not section.upper or not libraries:
+    found = tissue_image(data, section.name) if section.upper else None
+    if found is None:
         return None
-    library = libraries.get(str(section.name)) or (next(iter(libraries.values())) if len(libraries) == 1 else None)
-    images = library.get("images", {}) if library else {}
-    size = next((size for size in ("hires", "lowres") if size in images), None)
-    if library is None or size is None:
-        return None
-    picture = np.asarray(images[size])
-    scale = float(library.get("scalefactors", {}).get(f"tissue_{size}_scalef", 1.0))
     left, top = (-lowest / unit).tolist()
-    right, bottom = ((np.array(picture.shape[1::-1]) / scale - lowest) / unit).tolist()
-    return {"data": _jpeg(picture), "left": left, "top": top, "right": right, "bottom": bottom}
+    right, bottom = ((np.array([found.width, found.height]) - lowest) / unit).tolist()
+    return {"data": _jpeg(found.pixels), "left": left, "top": top, "right": right, "bottom": bottom}
 
 
 def _jpeg(picture: NDArray[Any]) -> str:

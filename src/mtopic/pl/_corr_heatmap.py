@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 
 from mtopic._api import public
 from mtopic._data.names import alike_but_for
@@ -30,6 +31,7 @@ def corr_heatmap(
     ax: Axes | None = None,
     vmin: Limit = None,
     vmax: Limit = None,
+    diagonal: bool = False,
     show: bool | None = None,
     return_fig: bool = False,
 ) -> Axes | Figure:
@@ -47,6 +49,8 @@ def corr_heatmap(
         columns with missing values) are grey.
     {fontsize:cells figsize transparent save ax vmin,vmax:mirrored}
         If neither is given, the limits are -1 and 1.
+    diagonal
+        Order the columns so that the pairs that go together best lie on the diagonal.
     {show:ax return_fig}
 
     {Returns:ax}
@@ -73,10 +77,18 @@ def corr_heatmap(
     low, high = mirrored(values, vmin, vmax, default=1)
     with page(fontsize=fontsize, figsize=figsize, ax=ax) as sheet:
         cells = pd.DataFrame(values, index=first.columns, columns=second.columns)
+        cells = cells.iloc[:, _paired(values)] if diagonal else cells
         draw(sheet, cells, "Pearson correlation", cmap=cmap, vmin=low, vmax=high)
         sheet.ax.set(xlabel=label2, ylabel=label1)
-        name_cells(sheet, first.columns, second.columns, fontsize)
+        sheet.ax.set_aspect("equal" if values.shape[0] == values.shape[1] else "auto")
+        name_cells(sheet, cells.index, cells.columns, fontsize)
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _paired(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The columns in the order of the rows that they go best with, one each; then the others."""
+    rows, columns = linear_sum_assignment(-np.nan_to_num(values))
+    return np.concatenate([columns[np.argsort(rows)], np.setdiff1d(np.arange(values.shape[1]), columns)])
 
 
 def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
@@ -17,6 +18,8 @@ from ._figure import MISSING, Save, grown, page
 from ._figure import legend as draw_legend
 from ._sections import LibraryId, LibraryKey, Origin, Where, sections
 from ._spots import panels_of
+
+PALE = "whitesmoke"
 
 
 @public
@@ -44,7 +47,10 @@ def dominant_topics(
     library_key: LibraryKey = None,
     library_id: LibraryId = None,
     origin: Origin = None,
+    img: bool = False,
+    scale_bar: bool = False,
     by: By = "deviation",
+    min_proportion: float = 0,
 ) -> Axes | list[Axes] | Figure:
     """Draw each observation in the colour of the topic that dominates in it, grey if it had no counts in the fit.
 
@@ -63,7 +69,9 @@ def dominant_topics(
     random_state
         Seed or generator of the order in which observations are drawn: random, so that no topic covers another.
     {transparent save:markers ax:section show:ax return_fig}
-    {library_key:drawn library_id origin by:dominant}
+    {library_key:drawn library_id origin img scale_bar by:dominant}
+    min_proportion
+        Observations that have less of their dominant topic are grey.
 
     {Returns:sections}
 
@@ -83,14 +91,18 @@ def dominant_topics(
     ['cortex', 'topic_2', 'topic_3']
     """
     where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    where |= {"img": img, "scale_bar": scale_bar}
     parts = sections(mdata, x, record.head_of(topics), where, ax)
+    if not 0 <= min_proportion <= 1:
+        raise ValueError(f"min_proportion={min_proportion}: it is a share, 0 to 1")
     spots, panel_size = panels_of(parts, s, marker)
     proportions = table(mdata, topics)
     names = [str(topic) for topic in proportions.columns]
     _require_complete(proportions, topics)
-    of = dominant(mdata, topics, proportions, by) % (len(names) + 1)  # -1, without counts, is the last colour
-    labels = [*_labels(names, annotation), "no counts"]
-    colour = np.vstack([stored_or(mdata, names, palette), to_rgba(MISSING)])
+    of = dominant(mdata, topics, proportions, by) % (len(names) + 2)  # -1, without counts, is the last colour
+    of = np.where((of < len(names)) & (_shares(proportions, of) < min_proportion), len(names), of)
+    labels = [*_labels(names, annotation), f"less than {min_proportion:g}", "no counts"]
+    colour = np.vstack([stored_or(mdata, names, palette), to_rgba(PALE), to_rgba(MISSING)])
     order = np.random.default_rng(random_state).permutation(len(of))
     size = grown(figsize, panel_size, len(spots))
     with page(len(spots), group=len(spots), fontsize=fontsize, figsize=size, ax=ax, compressed=True) as sheet:
@@ -105,6 +117,12 @@ def dominant_topics(
         for part in spots:
             part.fit_markers()
         return sheet.finish(sheet.drawn, save=save, transparent=transparent, show=show, return_fig=return_fig)
+
+
+def _shares(proportions: pd.DataFrame, of: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How much of its dominant topic each observation has."""
+    values = proportions.to_numpy(np.float64)
+    return values[np.arange(len(of)), np.minimum(of, values.shape[1] - 1)]
 
 
 def _require_complete(proportions: pd.DataFrame, key: str) -> None:

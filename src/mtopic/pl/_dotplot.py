@@ -85,7 +85,8 @@ def dotplot(
     with page(len(mods), fontsize=fontsize, figsize=size, ncols=1) as sheet:
         for ax, name, (probability, share) in zip(sheet.axes, mods, chosen, strict=True):
             drawn = _dots(ax, probability, share, fontsize, cmap=colour_map(cmap), vmin=low, vmax=high)
-            ax.set_title(name, loc="left")
+            if len(mods) > 1:
+                ax.set_title(name, loc="left")
         colour_bar(sheet.axes[0], drawn, "exclusivity")
         _size_legend(sheet, fontsize)
         return sheet.finish(sheet.axes, save=save, transparent=transparent, show=show, return_fig=return_fig)

@@ -25,7 +25,7 @@ def feature_activity(
     mdata: DataLike,
     x: str = "coords",
     features: str | Sequence[str] = (),
-    cmap: str | Colormap = "gnuplot",
+    cmap: str | Colormap = "magma_r",
     marker: str = ".",
     s: float | None = None,
     p_top: float = 99,
@@ -43,6 +43,8 @@ def feature_activity(
     library_key: LibraryKey = None,
     library_id: LibraryId = None,
     origin: Origin = None,
+    img: bool = False,
+    scale_bar: bool = False,
 ) -> list[Axes] | Figure:
     """Draw where features are active: a panel for each feature, observations coloured by its value, the highest on top.
 
@@ -54,7 +56,7 @@ def feature_activity(
     features
         Names of features: ``"mod:name"``, or the name alone where one modality only has it.
     cmap
-        Colour map. Observations that lack the modality are grey.
+        Colour map. Observations that lack the modality are grey. The original's is ``"gnuplot"``.
     {marker s}
     p_top
         Percentile of a feature's values at which its colour scale ends, unless ``vmax`` is given.
@@ -63,7 +65,7 @@ def feature_activity(
         Layer whose values are drawn, such as ``"counts"``; None for ``X``.
     {vmin,vmax:panels}
         The upper limit is ``p_top`` where ``vmax`` is None.
-    {ncols show return_fig library_key:drawn library_id origin}
+    {ncols show return_fig library_key:drawn library_id origin img scale_bar}
 
     Returns
     -------
@@ -97,10 +99,12 @@ def feature_activity(
     }
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
     where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    where |= {"img": img, "scale_bar": scale_bar}
     return maps(
         sections(mdata, x, record.head(None), where),
         values,
         lambda column: _scale(column, vmin, vmax, p_top),
+        label=layer or ("X" if (values % 1 > 0).any(axis=None) else "counts"),
         **style,
         **end,
     )

@@ -43,6 +43,7 @@ def mirrored(values: NDArray[np.float64], vmin: Limit, vmax: Limit, *, default: 
 def name_cells(sheet: Page, rows: pd.Index, columns: pd.Index, fontsize: float) -> None:
     """Write the names of rows and columns as large as their cells allow, or every second, third, … name."""
     sheet.lay_out()
+    sheet.ax.apply_aspect()
     box = sheet.ax.get_window_extent()
     for axis, names, pixels in ((sheet.ax.yaxis, rows, box.height), (sheet.ax.xaxis, columns, box.width)):
         cell = 0.75 * 72 * pixels / sheet.figure.dpi / len(names)

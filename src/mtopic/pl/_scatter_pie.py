@@ -34,7 +34,7 @@ def scatter_pie(
     mdata: DataLike,
     topics: str = "topics",
     x: str = "coords",
-    radius: float | None = 0.005,
+    radius: float | None = None,
     xrange: Sequence[float] = (0, 1),
     yrange: Sequence[float] = (0, 1),
     figsize: tuple[float, float] = (10, 10),
@@ -118,7 +118,7 @@ def scatter_pie(
 class Pies(Section):
     """The observations in the window, their places in units of the section's longer side, and how large pies are."""
 
-    radius: float
+    radius: float = 0.0
 
 
 def _inside(part: Section, window: Window, radius: float | None) -> Pies:
@@ -130,7 +130,7 @@ def _inside(part: Section, window: Window, radius: float | None) -> Pies:
     inside = np.logical_and.reduce(
         [(points[:, i] >= low) & (points[:, i] <= high) for i, (low, high) in enumerate(window)]
     )
-    return Pies(part.name, part.rows[inside], points[inside], part.upper, size)
+    return Pies(part.name, part.rows[inside], points[inside], part.upper, radius=size)
 
 
 def _draw(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mtopic._data import Data, graph, record
 from mtopic._data.names import absent
 from mtopic._data.slots import basis, categories, holders, is_embedding
+from mtopic._data.tissue_image import TissueImage, micrometres, tissue_image
 from mtopic._warn import warn
 
 LibraryKey = str | Literal[False] | None
@@ -25,6 +26,8 @@ class Where(TypedDict):
     library_key: LibraryKey
     library_id: LibraryId
     origin: Origin
+    img: NotRequired[bool]
+    scale_bar: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,18 @@ class Section:
         Their coordinates, observations × 2.
     upper
         Whether the second coordinate begins at the upper edge.
+    image
+        What lies under the observations.
+    unit
+        How many micrometres a unit of the coordinates is, 0 if nobody knows; None: no scale bar.
     """
 
     name: str | None
     rows: NDArray[np.intp]
     points: NDArray[np.float64]
     upper: bool
+    image: TissueImage | None = None
+    unit: float | None = None
 
 
 def sections(data: Data, x: str, head: str, where: Where, ax: Axes | None = None) -> list[Section]:
@@ -69,7 +78,22 @@ def sections(data: Data, x: str, head: str, where: Where, ax: Axes | None = None
             f"library_id={chosen[0]!r}, or leave ax out, and each has a panel of its own"
         )
     names = chosen if len(chosen) > 1 else [None]
-    return [Section(name, part, points[part], upper) for name, part in zip(names, rows, strict=True)]
+    of_image: list[str | None] = [*chosen] or [None]
+    images = [_image(data, name, upper) if where.get("img") else None for name in of_image]
+    unit = (micrometres(data) or 0.0) if where.get("scale_bar") and not is_embedding(data, slot) else None
+    parts = zip(names, rows, images, strict=True)
+    return [Section(name, part, points[part], upper, image, unit) for name, part, image in parts]
+
+
+def _image(data: Data, section: str | None, upper: bool) -> TissueImage:
+    found = tissue_image(data, section) if upper else None
+    if found is None:
+        of = "" if section is None else f" of section {section!r}"
+        raise ValueError(
+            f"img=True: there is no image{of} in uns['spatial'], or the coordinates are not those of it; "
+            "draw obsm['spatial'] of data that squidpy.read.visium has read, or leave img out"
+        )
+    return found
 
 
 def _basis(data: Data, x: str) -> tuple[str, pd.DataFrame]:

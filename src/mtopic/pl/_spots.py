@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from ._figure import marker_line, marker_width
 from ._frames import Frame, of_one_shape
 from ._pixels import MANY, pixels
+from ._scale_bar import scale_bar
 from ._sections import Section
 
 DISCERNIBLE, OVERLAP = 4.0, 1.2
@@ -36,6 +37,8 @@ class Spots:
         self.name = section.name
         self._rows = section.rows
         self._upper = section.upper
+        self._image = section.image
+        self._unit = section.unit
         self.s = s
         self.marker = marker
         self._spacing = spacing(self.points)
@@ -69,11 +72,19 @@ class Spots:
             drawn.set(linewidth=marker_line(self.marker), rasterized=True)
             self._drawn.append((ax, drawn))
         drawn.set(in_layout=False)
+        self._draw_image(ax)
         ax.set(xticks=[], yticks=[], aspect="equal")
         across, up = zip(*self.frame, strict=True)
         ax.set(xlim=across, ylim=up[::-1] if self._upper else up)
         ax.spines[:].set_visible(False)
+        if self._unit is not None:
+            scale_bar(ax, self._unit)
         return drawn
+
+    def _draw_image(self, ax: Axes) -> None:
+        if self._image is not None:
+            edges = (0.0, self._image.width, self._image.height, 0.0)
+            ax.imshow(self._image.pixels, extent=edges, origin="upper", zorder=0).set(in_layout=False)
 
     def fit_markers(self) -> None:
         """Size the markers to the distance of neighbours on the figure as it is laid out now."""

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mtopic._api import public
 from mtopic._data import DataLike, record
@@ -21,7 +22,7 @@ def topics(
     mdata: DataLike,
     x: str = "coords",
     topics: str = "topics",
-    cmap: str | Colormap = "gnuplot",
+    cmap: str | Colormap = "magma_r",
     marker: str = ".",
     s: float | None = None,
     vmax: Limit = None,
@@ -38,12 +39,17 @@ def topics(
     library_key: LibraryKey = None,
     library_id: LibraryId = None,
     origin: Origin = None,
+    img: bool = False,
+    scale_bar: bool = False,
+    shared: bool = False,
 ) -> list[Axes] | Figure:
     """Draw where each topic is: a panel for each topic, observations coloured by its proportion, the highest on top.
 
     {Parameters mdata=data:topics x:drawn topics cmap marker s vmin,vmax:panels}
     {fontsize:titles figsize:maps transparent save:markers ncols show return_fig}
-    {chosen=topics:chosen library_key:drawn library_id origin}
+    {chosen=topics:chosen library_key:drawn library_id origin img scale_bar}
+    shared
+        Draw all panels by one scale, so that topics compare; each has its own otherwise.
 
     {Returns:maps}
 
@@ -66,7 +72,14 @@ def topics(
     }
     end: dict[str, Any] = {"transparent": transparent, "save": save, "show": show, "return_fig": return_fig}
     where: Where = {"library_key": library_key, "library_id": library_id, "origin": origin}
+    where |= {"img": img, "scale_bar": scale_bar}
     values = choose(table(mdata, topics), chosen, f"obsm[{topics!r}]").astype(np.float64)
     values[is_empty(mdata, topics)] = np.nan
     panels = sections(mdata, x, record.head_of(topics), where)
-    return maps(panels, values, lambda values: limits(values, vmin, vmax), **style, **end)
+    shown = np.concatenate([part.rows for part in panels])
+    of_all = values.to_numpy()[shown].ravel()
+
+    def scale(column: NDArray[np.float64]) -> tuple[float, float]:
+        return limits(of_all if shared else column, vmin, vmax)
+
+    return maps(panels, values, scale, label="proportion", **style, **end)
