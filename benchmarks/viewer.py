@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from anndata.utils import make_index_unique
 from playwright.sync_api import Page, sync_playwright
 from scipy.sparse import random as random_matrix
 from shapes import table
@@ -44,7 +45,7 @@ def tissue(n_obs: int) -> AnnData:
     theta = np.exp(logs + rng.normal(0, NOISE, logs.shape))
     theta /= theta.sum(axis=1, keepdims=True)
     letters = rng.choice(np.frombuffer(b"ACGT", "S1"), (n_obs, 16))
-    names = pd.Index(letters.view("S16").ravel().astype(str)) + "-1"
+    names = make_index_unique(pd.Index(letters.view("S16").ravel().astype(str)) + "-1")
     genes = [f"gene_{v}" for v in range(N_GENES)]
     counts = random_matrix(n_obs, N_GENES, 0.6, "csr", np.float32, rng=rng)
     counts.data = 1 + rng.poisson(0.7, counts.nnz).astype(np.float32)
@@ -77,8 +78,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=given.browser, args=["--no-sandbox"])
         for n_obs in given.sizes:
             path = (given.folder or Path(folder)) / f"view_{n_obs}.html"
-            began = time.perf_counter()
-            mt.view(tissue(n_obs), path)
+            adata, began = tissue(n_obs), time.perf_counter()
+            mt.view(adata, path)
             written = time.perf_counter() - began
             page = browser.new_page(viewport={"width": 1300, "height": 900})
             rows.append([f"{n_obs:,}", path.stat().st_size / 1e6, written, *measured(page, path)])

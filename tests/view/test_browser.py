@@ -247,11 +247,41 @@ def test_keys(opened):
     assert page.evaluate("[mtopic.state.tool, mtopic.state.tab]") == ["B", "selection"]
 
 
-def test_nothing_serious_bars_anybody(opened):
+def test_groups_in_colours_for_all_eyes(opened):
+    page = opened(planted())
+    show(page, what="obs:topic", palette="safe")
+    drawn = [bytes(page.evaluate(PIXELS, place_of(page, column))[:3]).hex() for column in (1, 10, 18)]
+    assert drawn == ["e69f00", "56b4e9", "009e73"]
+
+
+def serious(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_nothing_serious_on_the_report_and_names_are_text(browser, tmp_path):
+    adata = planted(hostile=True)
+    adata.uns["mtopic"] = {"stability": pd.DataFrame({"correlation": [0.1]}, index=[HOSTILE])}
+    mt.report(adata, tmp_path / "report.html", title=HOSTILE, viewer=True)
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    inside = page.frame_locator("iframe")
+    inside.locator("canvas").first.wait_for()
+    assert inside.locator("h1").inner_text() == " ".join(HOSTILE.split())
+    assert page.locator("header h1").inner_text() == " ".join(HOSTILE.split())
+    assert page.locator(".warnings li").count() == 1
+    assert page.evaluate("[window.hostile, [...document.images].every((one) => one.src.startsWith('data:'))]") == [
+        None,
+        True,
+    ]
+    assert serious(page) == []
+    page.close()
+
+
+def test_nothing_serious_bars_anybody(opened):
     for scheme in ("light", "dark"):
         page = opened(planted(), scheme=scheme)
         for state in ({"what": "topics"}, {"what": "obs:topic", "tab": "observation"}, {"tab": "selection"}):
             show(page, **state)
-            found = axe.Axe().run(page).response["violations"]
-            assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+            assert serious(page) == []

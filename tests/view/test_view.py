@@ -187,7 +187,7 @@ def test_without_counts_and_signatures_topics_are_shown():
     adata = planted()
     adata.X = None
     found = held(mt.view(adata).page)
-    assert found["features"] == [] and found["left_out"] == ["There are no counts of X."]
+    assert found["features"] == [] and found["left_out"] == ["There are no counts."]
     del adata.varm["signatures"]
     found = held(mt.view(adata).page)
     assert found["signatures"] == [] and len(found["topics"]) == 3

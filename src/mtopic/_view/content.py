@@ -34,8 +34,8 @@ MOST_SHARES = 1_000_000
 FIRST, FIRST_OF_MANY = 50, 200
 FEATURES_OF_A_TOPIC, SOURCES_OF_A_TOPIC = 5, 10
 MOST_CATEGORIES = 200
-MAPS = ("viridis", "magma", "cividis", "YlGnBu", "Greys")
-"""Perceptually uniform ones, and two that are light where there is little."""
+MAPS = ("magma_r", "magma", "viridis", "cividis", "YlGnBu", "Greys")
+"""Those that the page begins with, light or dark where there is little, and others; five are perceptually uniform."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Content:
         for mod, names in chosen.items():
             adata = modalities(self.data)[mod]
             if adata.X is None and "counts" not in adata.layers:
-                self.left_out.append(f"There are no counts of {mod}.")
+                self.left_out.append(f"There are no counts{self._of(mod)}.")
                 continue
             at = adata.var_names.get_indexer_for(names)
             parts = [part[:, at].toarray() for _, part in raw_counts_in_rows(adata, mod)]
@@ -133,6 +133,9 @@ class Content:
                 said = coded.counts(self.packed, name, values[place].to_numpy(float))
                 yield said | {"mod": mod, "title": f"{name} · {mod}" if len(modalities(self.data)) > 1 else name}
 
+    def _of(self, mod: str) -> str:
+        return "" if isinstance(self.data, AnnData) else f" of {mod}"
+
     def _first_features(self) -> dict[str, list[str]]:
         most = max(1, MOST // max(1, self.data.n_obs) // max(1, len(self.signatures)))
         found: dict[str, list[str]] = {}
@@ -140,7 +143,7 @@ class Content:
             order = _order(table)[:FEATURES_OF_A_TOPIC]
             names = list(dict.fromkeys(str(table.index[v]) for v in order.ravel()))
             if len(names) > most:
-                self.left_out.append(f"Counts of {most} features of {mod} are here; name others with features.")
+                self.left_out.append(f"Counts of {most} features{self._of(mod)} are here; name others with features.")
             found[mod] = names[:most]
         return found
 
@@ -167,7 +170,8 @@ class Content:
             if share.size > MOST_SHARES:
                 by_share = np.argsort(-share, axis=0)
                 kept = np.unique(np.concatenate([order[:FIRST_OF_MANY], by_share[:FIRST_OF_MANY]]))
-                self.left_out.append(f"Of {len(table):,} features of {mod} the {len(kept):,} first of topics are here.")
+                of = f"{len(table):,} features{self._of(mod)}"
+                self.left_out.append(f"Of {of} the {len(kept):,} first of topics are here.")
             place = np.zeros(len(table), np.uint32)
             place[kept] = np.arange(len(kept))
             yield {

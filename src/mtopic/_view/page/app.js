@@ -3,8 +3,9 @@
 const TOOLS = { move: "Move and zoom the map (m)", A: "Draw round group A (a)", B: "Draw round group B (b)" };
 
 const DEFAULTS = {
-  what: "", place: "0", section: "", map: "viridis", scale: "own", theme: "", size: 1, opacity: 0.6, tab: "topic",
+  what: "", place: "0", section: "", map: "", scale: "own", theme: "", size: 1, opacity: 0.6, tab: "topic",
   topic: "", by: "FREX", groupby: "", pinned: null, tool: "move",
+  palette: "",
 };
 
 class App {
@@ -64,7 +65,7 @@ class App {
       state.pinned = at < 0 ? null : at;
     }
     if ("what" in state && state.what !== "topics" && !this.variables.has(state.what)) delete state.what;
-    if (!this.maps[state.map]) delete state.map;
+    if (!(state.map in this.maps)) delete state.map;
     (found.view ?? "").split(" ").forEach((text, p) => {
       const [x, y, zoom] = text.split(",").map(Number);
       if (this.places[p] && zoom > 0) this.views.set(this.places[p], { x, y, zoom });
@@ -94,6 +95,7 @@ class App {
     if ("theme" in changes) this.applyTheme();
     this.tables.clear();
     if (moved) this.buildPanels();
+    else this.buildLegend();
     this.buildControls();
     this.show(this.state.tab);
     this.redraw();
@@ -130,10 +132,20 @@ class App {
     return this.state.theme || (dark ? "dark" : "light");
   }
 
+  /* Light where there is little on a light page, dark on a dark one, unless another map is chosen. */
+  map() {
+    return this.maps[this.state.map || (this.theme() === "dark" ? "magma" : "magma_r")];
+  }
+
+  colours(variable) {
+    if (variable.kind === "number") return this.map();
+    return this.state.palette ? safeColours(variable.labels.length) : variable.colours;
+  }
+
   table(variable) {
     if (!this.tables.has(variable)) {
       const limits = variable.kind === "number" ? this.limits(variable) : [];
-      this.tables.set(variable, lookup(variable, this.maps[this.state.map], ...pair(limits), this.theme()));
+      this.tables.set(variable, lookup(variable, this.colours(variable), ...pair(limits), this.theme()));
     }
     return this.tables.get(variable);
   }

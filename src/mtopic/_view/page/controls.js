@@ -45,7 +45,8 @@ Object.assign(App.prototype, {
       parts.push(choice("Section", [["", all]], state.section, (section) => this.set({ section })));
     }
     parts.push(
-      choice("Colours", [["", Object.keys(this.maps).map((name) => [name, name])]], state.map, (map) => this.set({ map })),
+      choice("Colours", [["", [["", "as the page"], ...Object.keys(this.maps).map((name) => [name, name])]]], state.map, (map) => this.set({ map })),
+      choice("Groups", [["", [["", "own colours"], ["safe", "for all eyes"]]]], state.palette, (palette) => this.set({ palette })),
       choice("Scale", [["", [["own", "of each topic"], ["shared", "shared by topics"]]]], state.scale, (scale) => this.set({ scale })),
       slider("Size", 0.2, 3, 0.1, state.size, (size) => this.adjust({ size })),
     );
@@ -85,7 +86,7 @@ Object.assign(App.prototype, {
   buildLegend() {
     const variables = this.shownVariables();
     const isShared = variables.length > 1 && this.state.scale === "own";
-    this.legend.replaceChildren(...(isShared ? [scaleOf(this, null)] : [variables[0].kind === "category" ? keyOf(variables[0]) : scaleOf(this, variables[0])]));
+    this.legend.replaceChildren(...(isShared ? [scaleOf(this, null)] : [variables[0].kind === "category" ? keyOf(this, variables[0]) : scaleOf(this, variables[0])]));
   },
 
   key(event) {
@@ -113,15 +114,16 @@ Object.assign(App.prototype, {
 function scaleOf(app, variable) {
   const [low, high] = variable ? app.limits(variable) : [0, NaN];
   const strip = element("span", { className: "scale" });
-  strip.style.background = gradient(app.maps[app.state.map]);
+  strip.style.background = gradient(app.map());
   const ends = variable ? [shown(low), `≥ ${shown(high)}`] : ["0", "highest of each topic"];
   return element("p", {}, element("span", { textContent: ends[0] }), strip, element("span", { textContent: ends[1] }));
 }
 
-function keyOf(variable) {
+function keyOf(app, variable) {
+  const colours = app.colours(variable);
   const entries = variable.labels.map((label, code) => {
     const dot = element("i", { className: "dot" });
-    dot.style.background = variable.colours[code];
+    dot.style.background = colours[code];
     return element("li", {}, dot, element("span", { textContent: label }));
   });
   return element("ul", { className: "key" }, ...entries);

@@ -143,8 +143,10 @@ function rasterised(section, variable, table, projection, width, height, radius,
   return image;
 }
 
+/* Spots of a tissue nearly touch; small ones, which nobody tells apart, leave no gaps. */
 function pointRadius(section, scale, count, size) {
   const { spacing, embedding } = section.place;
-  const own = embedding ? Math.min(0.5 * spacing * scale, 4) : 0.48 * spacing * scale;
-  return Math.max(0.5, (embedding ? Math.max(own, count > 50000 ? 0.5 : 1.6) : own) * size);
+  const pitch = spacing * scale;
+  if (embedding) return Math.max(Math.min(0.5 * pitch, 4), count > 50000 ? 0.5 : 1.6) * size;
+  return Math.max(0.5, (pitch < 6 ? 0.62 : 0.48) * pitch * size);
 }
