@@ -154,7 +154,7 @@ MUTANTS = [
     Mutant("_named_as_trained", "{mod: parts[mod] for mod in known if mod in parts}", "parts"),
     Mutant("_require_mass", "mass.mean() < FLOOR", "mass.mean() < 0"),
     Mutant("halves", "0.5", "0.4"),
-    Mutant("finish", "max(schedules.EXPLORE, fit.position)", "fit.position"),
+    Mutant("finish", "max(schedules.EXPLORE, run.fit.position)", "run.fit.position"),
     Mutant("Run.smooth", "self.fit.smooth(spatial)", "self.fit.smooth(None)"),
     Mutant("Run._begun", "1 / of.n_topics if running.learns_alpha else of.alpha", "of.alpha"),
     Mutant("recipe", '"inference": "collapsed"', '"inference": "variational"'),
@@ -237,6 +237,17 @@ MUTANTS = [
     Mutant("_look", "mpl.rcParams.update(before)", "mpl.rcParams.update(look)"),
     Mutant("dominant_topics", "named = [labels[k] for k in seen]", "named = labels[: seen.size]"),
     Mutant("_dots", "probability / probability.max(axis=0)", "probability"),
+    Mutant("_paired", "columns[np.argsort(rows)], np", "np.sort(columns), np"),
+    Mutant("tissue_image", "pixels.shape[1] / scale", "pixels.shape[1] * scale"),
+    Mutant("micrometres", 'SPOT / float(factors["spot', 'float(factors["spot'),
+    Mutant("_of_observations", "part.std(axis=0)", "part.std()"),
+    # the viewer and the report
+    Mutant("_coded", "(values[known] - low) / step", "values[known] / step"),
+    Mutant("logarithms", "1 + np.rint((logs", "np.rint((logs"),
+    Mutant("Packed.text", "-len(said) % ALIGNED", "0 * len(said)"),
+    Mutant("_place", "unit * (length or 1.0)", "unit"),
+    Mutant("Content.made_of", "place[order[:FIRST, k]]", "order[:FIRST, k].astype(np.uint32)"),
+    Mutant("warnings", "correlation < UNSTABLE", "correlation > UNSTABLE"),
 ]  # fmt: skip
 
 # The tests that a fault of a room may concern, beside those of the name of its module, in the order of their runs.
@@ -255,6 +266,7 @@ CONCERNED = {
         "tests/test_earlier_versions.py",
         "tests/pp",
         "tests/get",
+        "tests/view/test_view.py",
         "tests/tl/test_rename_topics.py",
         *AFTER_FITS,
     ],
@@ -262,6 +274,8 @@ CONCERNED = {
     "pp": ["tests/pp", "tests/test_inputs.py", "tests/tl/test_transform.py", "tests/tl/test_mosaic.py"],
     "get": ["tests/get", "tests/interop"],
     "pl": ["tests/pl"],
+    "_view": ["tests/view"],
+    "_report": ["tests/test_report.py"],
 }
 
 

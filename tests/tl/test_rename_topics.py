@@ -407,7 +407,7 @@ def test_the_report_shows_the_names(measured):
     data = renamed(with_results() if measured else fitted())
     page = mt.report(data, groupby=["region"])
     assert not NUMBERED.search(re.sub(r'"data:image[^"]*"', "", page))
-    assert page.count("<th>Käse &lt; 3</th>") == 3  # features of two modalities, and quality
+    assert page.count('<th scope="row">Käse &lt; 3</th>') == 3  # features of two modalities, and quality
 
 
 def test_reports_of_files_show_the_names(tmp_path):
@@ -415,7 +415,7 @@ def test_reports_of_files_show_the_names(tmp_path):
 
     renamed(fitted()).write_h5mu(tmp_path / "trained.h5mu")
     assert cli.main(["report", str(tmp_path / "trained.h5mu"), "-o", str(tmp_path / "page.html")]) == 0
-    assert "<th>adipose</th>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<th scope="row">adipose</th>' in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_models_have_numbers(tmp_path):
