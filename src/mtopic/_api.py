@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
 from mtopic._check import SEEDS, as_annotated
-from mtopic._data import DataLike
+from mtopic._data import DataLike, WithImages
 from mtopic._data.slots import its_table, modalities
 from mtopic._docs import shared_docs
 
@@ -44,6 +44,9 @@ def _by_own_names(kwargs: dict[str, Any], parameters: Mapping[str, Parameter]) -
 
 
 def _meant(name: str, value: Any, parameters: Mapping[str, Parameter]) -> Any:
+    if name in parameters and parameters[name].annotation == WithImages:
+        modalities(its_table(value))
+        return value
     value = its_table(value)
     if name not in parameters:
         return value

@@ -247,6 +247,25 @@ def test_keys(opened):
     assert page.evaluate("[mtopic.state.tool, mtopic.state.tab]") == ["B", "selection"]
 
 
+def test_the_image_of_the_tissue_lies_underneath(opened):
+    adata = planted()
+    red = np.zeros((200, 200, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    adata.uns["spatial"] = {"slide": {"images": {"hires": red}, "scalefactors": {"tissue_hires_scalef": 1.0}}}
+    page = opened(adata, x="spatial")
+    page.wait_for_function("mtopic.places[0].sections[0].image.loaded")
+    beside = """() => {
+      const {section, projection, ratio} = mtopic.panels[0];
+      const {left, top, unit} = section.place;
+      const [x, y] = projection.pixel((1 - left) / unit, (100 - top) / unit);
+      return {x: x / ratio, y: y / ratio};
+    }"""
+    for opacity in (1, 0):
+        show(page, opacity=opacity)
+        r, g, b, alpha = page.evaluate(PIXELS, page.evaluate(beside))
+        assert alpha == 255 * opacity
+        assert not opacity or (r > 240 and max(g, b) < 10)
+
+
 def test_groups_in_colours_for_all_eyes(opened):
     page = opened(planted())
     show(page, what="obs:topic", palette="safe")

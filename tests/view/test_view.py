@@ -208,3 +208,28 @@ def test_another_file_is_no_selection(tmp_path, text):
     (tmp_path / "selection.csv").write_text(text)
     with pytest.raises(ValueError, match="is no selection"):
         mt.read.selection(tmp_path / "selection.csv")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("scales", [None, [2, 2]])
+def test_images_of_a_spatialdata_lie_where_the_spots_are(scales, monkeypatch):
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Scale, Sequence, Translation
+
+    monkeypatch.setattr("mtopic._data.spatialdata_images.WIDEST", 50)
+    adata = planted()
+    adata.obs["element"], adata.obs["spot"] = pd.Categorical(["spots"] * 400), np.arange(400)
+    of_spots = {"global": Scale([4, 4], ("x", "y"))}
+    of_image = {"global": Sequence([Scale([8, 8], ("x", "y")), Translation([-40, 80], ("x", "y"))])}
+    spots = ShapesModel.parse(adata.obsm["spatial"], geometry=0, radius=3, transformations=of_spots)
+    pixels = np.zeros((3, 100, 80), np.uint8)
+    image = Image2DModel.parse(pixels, dims=("c", "y", "x"), transformations=of_image, scale_factors=scales)
+    table = TableModel.parse(adata, region="spots", region_key="element", instance_key="spot")
+    sdata = SpatialData(images={"slide": image}, shapes={"spots": spots}, tables={"table": table})
+    place = held(mt.view(sdata, x="spatial").page)["places"][0]
+    (section,) = place["sections"]
+    edges = np.array([section["image"][side] for side in ("left", "top", "right", "bottom")])
+    corner = np.array([place["left"], place["top"]] * 2)
+    np.testing.assert_allclose(edges * place["unit"] + corner, [-10, 20, 150, 220], atol=1e-6)
+    assert place["upper"]

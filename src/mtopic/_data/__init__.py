@@ -1,7 +1,7 @@
 """All that touches AnnData and MuData."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias
 
 from anndata import AnnData
 from mudata import MuData
@@ -19,3 +19,5 @@ else:
 Data: TypeAlias = AnnData | MuData
 DataLike: TypeAlias = Data | SpatialData
 """What public functions take: a SpatialData stands for its one table."""
+WithImages: TypeAlias = Annotated[DataLike, "with images"]
+"""The same, where a SpatialData stands for its images, too."""

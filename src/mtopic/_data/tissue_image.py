@@ -16,11 +16,13 @@ SPOT = 55.0
 
 @dataclass(frozen=True)
 class TissueImage:
-    """A picture that begins where both coordinates are 0, and its width and height in their units."""
+    """A picture, and where its edges are, in units of the coordinates."""
 
     pixels: NDArray[Any]
-    width: float
-    height: float
+    right: float
+    bottom: float
+    left: float = 0.0
+    top: float = 0.0
 
 
 def tissue_image(data: Data, library: str | None) -> TissueImage | None:

@@ -9,8 +9,10 @@ from anndata import AnnData
 
 from mtopic import __version__
 from mtopic._api import public
-from mtopic._data import Data, DataLike
-from mtopic._data.slots import modalities
+from mtopic._data import Data, WithImages
+from mtopic._data.slots import its_table, modalities
+from mtopic._data.spatialdata_images import spatialdata_images
+from mtopic._data.tissue_image import TissueImage
 from mtopic._files import access
 from mtopic.pl._sections import LibraryKey, Origin
 
@@ -62,7 +64,7 @@ class View:
 
 @public
 def view(
-    data: DataLike,
+    data: WithImages,
     path: str | PathLike[str] | None = None,
     *,
     x: str | Sequence[str] | None = None,
@@ -110,19 +112,23 @@ def view(
 
     Notes
     -----
-    Proportions are kept to 1/65,000, or to 1/250 if they are more than a million; places to 1/65,000 of the width.
+    The image of a tissue lies under its map: that of ``uns["spatial"]``, or that which a SpatialData has where the
+    observations of its table are. Proportions are kept to 1/65,000, or to 1/250 if they are more than a million; places
+    to 1/65,000 of the width.
 
     {Examples:tissue}
     >>> page = mt.view(mdata, title="Simulated tissue").page
     >>> page.splitlines()[0]
     '<!doctype html>'
     """
-    keys = default_places(data) if x is None else [x] if isinstance(x, str) else list(x)
+    table = its_table(data)
+    images = {} if table is data else spatialdata_images(data)
+    keys = default_places(table) if x is None else [x] if isinstance(x, str) else list(x)
     if not keys:
         raise ValueError(
             "there are no coordinates to show topics at: name some with x, or call mtopic.tl.umap(data) first"
         )
-    shown = View(_page(data, topics, keys, features, columns, library_key, origin, title))
+    shown = View(_page(table, images, topics, keys, features, columns, library_key, origin, title))
     if path is None:
         return shown
     shown.save(path)
@@ -131,6 +137,7 @@ def view(
 
 def _page(
     data: Data,
+    images: dict[str, TissueImage],
     topics: str,
     keys: Sequence[str],
     features: Sequence[str] | None,
@@ -145,7 +152,7 @@ def _page(
         "summary": _summary(data, content),
         "names": data.obs_names.astype(str).tolist(),
         "maps": colour_maps(),
-        "places": places(content.packed, data, keys, content.head, library_key, origin),
+        "places": places(content.packed, data, keys, content.head, library_key, origin, images),
         "topics": content.topics(),
         "sd": content.uncertainty(),
         "columns": content.columns(columns),

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from mtopic._data import Data
 from mtopic._data.slots import holders, is_embedding
-from mtopic._data.tissue_image import micrometres, tissue_image
+from mtopic._data.tissue_image import TissueImage, micrometres, tissue_image
 from mtopic.pl._sections import LibraryKey, Origin, Section, sections
 
 from .coded import SHORT, largest
@@ -31,16 +31,31 @@ def default_places(data: Data) -> list[str]:
 
 
 def places(
-    packed: Packed, data: Data, keys: Sequence[str], head: str, library_key: LibraryKey, origin: Origin
+    packed: Packed,
+    data: Data,
+    keys: Sequence[str],
+    head: str,
+    library_key: LibraryKey,
+    origin: Origin,
+    images: Mapping[str, TissueImage],
 ) -> list[dict[str, Any]]:
-    """What the page has to know of each."""
-    return [_place(packed, data, key, head, library_key, origin) for key in keys]
+    """What the page has to know of each; ``images`` by section are of a tissue's coordinates."""
+    return [_place(packed, data, key, head, library_key, origin, images if key in TISSUES else {}) for key in keys]
 
 
-def _place(packed: Packed, data: Data, key: str, head: str, library_key: LibraryKey, origin: Origin) -> dict[str, Any]:
+def _place(
+    packed: Packed,
+    data: Data,
+    key: str,
+    head: str,
+    library_key: LibraryKey,
+    origin: Origin,
+    images: Mapping[str, TissueImage],
+) -> dict[str, Any]:
     embedding = is_embedding(data, key)
     by: LibraryKey = False if embedding else library_key
-    parts = sections(data, key, head, {"library_key": by, "library_id": None, "origin": origin})
+    upper: Origin = "upper" if images and origin is None else origin
+    parts = sections(data, key, head, {"library_key": by, "library_id": None, "origin": upper})
     points = np.concatenate([part.points for part in parts])
     lowest, highest = points.min(axis=0), points.max(axis=0)
     unit = float((highest - lowest).max() / largest(SHORT)) or 1.0
@@ -62,7 +77,7 @@ def _place(packed: Packed, data: Data, key: str, head: str, library_key: Library
                 "rows": packed.add(part.rows.astype(np.uint32)),
                 "x": packed.add(xy[:, 0]),
                 "y": packed.add(xy[:, 1]),
-                "image": _image(data, part, lowest, unit),
+                "image": _image(data, part, lowest, unit, images),
             }
             for part, xy in zip(parts, found, strict=True)
         ],
@@ -79,13 +94,16 @@ def _spacing(parts: Sequence[NDArray[np.uint16]]) -> float:
     return float(np.median(np.concatenate(found))) or 1.0
 
 
-def _image(data: Data, section: Section, lowest: NDArray[np.float64], unit: float) -> dict[str, Any] | None:
+def _image(
+    data: Data, section: Section, lowest: NDArray[np.float64], unit: float, images: Mapping[str, TissueImage]
+) -> dict[str, Any] | None:
     """The picture of a tissue's section, and where its edges are."""
-    found = tissue_image(data, section.name) if section.upper else None
-    if found is None:
+    only = next(iter(images.values())) if len(images) == 1 else None
+    found = images.get(str(section.name), only) or tissue_image(data, section.name)
+    if found is None or not section.upper:
         return None
-    left, top = (-lowest / unit).tolist()
-    right, bottom = ((np.array([found.width, found.height]) - lowest) / unit).tolist()
+    left, top = ((np.array([found.left, found.top]) - lowest) / unit).tolist()
+    right, bottom = ((np.array([found.right, found.bottom]) - lowest) / unit).tolist()
     return {"data": _jpeg(found.pixels), "left": left, "top": top, "right": right, "bottom": bottom}
 
 

@@ -83,7 +83,7 @@ class Spots:
 
     def _draw_image(self, ax: Axes) -> None:
         if self._image is not None:
-            edges = (0.0, self._image.width, self._image.height, 0.0)
+            edges = (self._image.left, self._image.right, self._image.bottom, self._image.top)
             ax.imshow(self._image.pixels, extent=edges, origin="upper", zorder=0).set(in_layout=False)
 
     def fit_markers(self) -> None:
