@@ -73,8 +73,12 @@ if "READTHEDOCS" in os.environ:
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {name: (url, None) for name, url in intersphinx_packages.items()}
 nitpick_ignore = [
-    ("py:class", name) for name in ("Data", "DataLike", "mtopic._data.SpatialData", "Model", "mtopic.model.model.Model")
-]
+    ("py:class", name)
+    for name in (
+        "Data", "DataLike", "mtopic._data.SpatialData", "Model", "mtopic.model.model.Model", "mtopic._view._view.View",
+        "with images",
+    )
+]  # fmt: skip
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join([*intersphinx_packages, *sys.stdlib_module_names])})\..*")]
 
 html_theme = "sphinx_book_theme"

@@ -126,10 +126,10 @@ def selection(path: str | PathLike[str]) -> pd.Series:
     >>> mdata = mt.datasets.simulate(n_obs=200, n_topics=3)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "selection.csv"
-    ...     _ = file.write_text("name,selection\n" + f"{mdata.obs_names[0]},A\n")
+    ...     _ = file.write_text("name,selection\n" + mdata.obs_names[0] + ",A\n")
     ...     mdata.obs["region"] = mt.read.selection(file)
-    >>> mdata.obs["region"].value_counts().to_dict()
-    {'A': 1}
+    >>> mdata.obs["region"].iloc[0], int(mdata.obs["region"].notna().sum())
+    ('A', 1)
     """
     with access(path, "read"):
         try:

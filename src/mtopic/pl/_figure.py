@@ -107,6 +107,10 @@ class Page:
         """The only panel, or all of them."""
         return self.axes if len(self.axes) > 1 else self.ax
 
+    def legend_beside(self) -> None:
+        """Say right of the only panel what its lines are."""
+        self.make_room(self.ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=1))
+
     def make_room(self, legend: Legend) -> None:
         """Enlarge a figure of our own so that the legend is whole and leaves the panel half of the original width."""
         if self.owned:

@@ -67,5 +67,5 @@ def filter_topics(
         size = min(fontsize, 0.6 * 72 * figsize[0] / order.size)
         names = [topic_name(int(k)) for k in order]
         sheet.ax.set_xticks(rank, names, rotation=90, fontsize=max(size, 4))
-        sheet.ax.legend(loc="lower left", bbox_to_anchor=(0, 0.05))
+        sheet.legend_beside()
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)

@@ -82,7 +82,7 @@ def filter_var_knee(
         if log_scale:
             sheet.ax.set_xscale("log")
         if knees:
-            sheet.ax.legend(loc="upper right")
+            sheet.legend_beside()
         if annotate_features:
             last = max((before for before in knees.values() if before is not None), default=0)
             sheet.lay_out()

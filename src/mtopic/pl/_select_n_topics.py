@@ -71,7 +71,7 @@ def select_n_topics(
         sheet.ax.set_xticks(scores.index)
         sheet.ax.set(xlabel="number of topics", ylabel="held-out log-likelihood\n(nats a count)")
         sheet.ax.ticklabel_format(axis="y", useOffset=False)
-        sheet.ax.legend(loc="lower right")
+        sheet.legend_beside()
         return sheet.finish(sheet.ax, save=save, transparent=transparent, show=show, return_fig=return_fig)
 
 
