@@ -76,7 +76,7 @@ nitpick_ignore = [
     ("py:class", name)
     for name in (
         "Data", "DataLike", "mtopic._data.SpatialData", "Model", "mtopic.model.model.Model", "mtopic._view._view.View",
-        "with images",
+        "'with images'",
     )
 ]  # fmt: skip
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join([*intersphinx_packages, *sys.stdlib_module_names])})\..*")]

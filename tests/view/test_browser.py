@@ -77,7 +77,7 @@ def test_planted_topics_are_drawn_where_they_are(opened):
     for column in range(0, SIDE, 3):
         dark = 255 - np.mean(page.evaluate(PIXELS, place_of(page, column))[:3])
         assert (dark > 150) == (column * 3 // SIDE == 1)
-    show(page, what="obs:topic")
+    show(page, what="obs:dominant topic")
     drawn = {tuple(page.evaluate(PIXELS, place_of(page, column))[:3]) for column in (1, 10, 18)}
     assert len(drawn) == 3
     assert page.locator(".key li").all_inner_texts() == ["topic_1", "topic_2", "topic_3"]
@@ -152,7 +152,7 @@ def test_hostile_names_are_text_everywhere(opened, tmp_path):
     adata = planted(hostile=True)
     page = opened(adata, title=HOSTILE)
     assert page.locator("h1").inner_text() == " ".join(HOSTILE.split())
-    names = [f"topic:{HOSTILE}", "topics", "obs:half", f"feature:X:{HOSTILE}3", "obs:topic"]
+    names = [f"topic:{HOSTILE}", "topics", "obs:half", f"feature:X:{HOSTILE}3", "obs:dominant topic"]
     for what in names:
         show(page, what=what)
     for tab in ("topic", "observation", "selection"):
@@ -172,7 +172,12 @@ def test_hostile_names_are_text_everywhere(opened, tmp_path):
 
 def test_a_narrow_page_has_all(opened):
     page = opened(planted(), width=420)
-    for state in ({"what": "topics"}, {"what": "obs:topic", "place": "all"}, {"tab": "selection"}, {"tab": "topic"}):
+    for state in (
+        {"what": "topics"},
+        {"what": "obs:dominant topic", "place": "all"},
+        {"tab": "selection"},
+        {"tab": "topic"},
+    ):
         show(page, **state)
         assert page.evaluate("document.documentElement.scrollWidth") == 420
         assert page.locator("canvas").first.bounding_box()["width"] > 150
@@ -217,6 +222,11 @@ def test_topics_are_renamed_in_place(opened):
     page.get_by_label("Name").press("Enter")
     show(page, what="topics")
     assert page.locator("figcaption").first.inner_text() == "left"
+    show(page, what="obs:dominant topic")
+    assert page.locator(".key li").first.inner_text() == "left"
+    page.get_by_label("Name").fill("topic_2")
+    page.get_by_label("Name").press("Enter")
+    assert "Another topic has this name" in page.locator("#side").inner_text()
     names = json.loads(saved(page, lambda: page.get_by_role("button", name="Save names").click()).read_text())
     assert names == {"topic_1": "left"}
 
@@ -231,6 +241,55 @@ def test_a_feature_is_found_with_its_topics(opened):
     assert said == shares.sort_values(ascending=False).index.tolist()
     page.get_by_role("button", name="Show its counts").click()
     assert page.evaluate("mtopic.state.what") == "feature:X:gene 7"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "#theme=foo&tab=constructor",
+        "#place=length&map=constructor&what=topic:topic_1",
+        "#size=1e9&view=a,b,1",
+        "#place=7",
+    ],
+)
+def test_an_address_that_says_nonsense_is_not_heard(opened, address):
+    page = opened(planted(), address=address)
+    settled(page)
+    assert page.evaluate(PIXELS, place_of(page, 5))[3] == 255
+    assert page.evaluate("[mtopic.state.tab, mtopic.state.place, mtopic.state.map]") == ["topic", "0", ""]
+
+
+def test_a_new_address_is_followed_on_the_open_page(opened):
+    page = opened(planted(), address="#opacity=0")
+    assert page.evaluate("mtopic.state.opacity") == 0
+    page.evaluate("location.hash = '#what=topic:topic_3&size=2'")
+    page.wait_for_function("mtopic.state.what === 'topic:topic_3'")
+    assert page.evaluate("[mtopic.state.size, mtopic.state.opacity]") == [2, 0.6]
+
+
+def test_choices_by_hand_keep_the_focus(opened):
+    page = opened(planted())
+    page.get_by_label("Colour by").select_option(label="topic_2")
+    assert page.evaluate("mtopic.state.what") == "topic:topic_2"
+    page.get_by_label("Colours", exact=True).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("mtopic.state.map") == "magma"
+    assert page.evaluate("document.activeElement.parentElement.textContent").startswith("Colours")
+
+
+def test_means_of_groups_are_those_of_numpy(opened):
+    adata = planted()
+    adata.obsm["topics"].iloc[7] = np.nan
+    page = opened(adata)
+    show(page, topic="topic_2")
+    means = adata.obsm["topics"]["topic_2"].groupby(adata.obs["half"], observed=True).mean()
+    assert [row[:2] for row in rows_of(page, "Composition")] == [
+        [label, f"{100 * mean:.1f}%"] for label, mean in means.items()
+    ]
+    page.evaluate("mtopic.pin(7)")
+    assert [row[1] for row in rows_of(page, "spot 7")] == ["–"] * 3
+    assert page.locator("#side .bar i").first.bounding_box()["width"] == 0
 
 
 def test_keys(opened):
@@ -268,7 +327,7 @@ def test_the_image_of_the_tissue_lies_underneath(opened):
 
 def test_groups_in_colours_for_all_eyes(opened):
     page = opened(planted())
-    show(page, what="obs:topic", palette="safe")
+    show(page, what="obs:dominant topic", palette="safe")
     drawn = [bytes(page.evaluate(PIXELS, place_of(page, column))[:3]).hex() for column in (1, 10, 18)]
     assert drawn == ["e69f00", "56b4e9", "009e73"]
 
@@ -301,6 +360,6 @@ def test_nothing_serious_on_the_report_and_names_are_text(browser, tmp_path):
 def test_nothing_serious_bars_anybody(opened):
     for scheme in ("light", "dark"):
         page = opened(planted(), scheme=scheme)
-        for state in ({"what": "topics"}, {"what": "obs:topic", "tab": "observation"}, {"tab": "selection"}):
+        for state in ({"what": "topics"}, {"what": "obs:dominant topic", "tab": "observation"}, {"tab": "selection"}):
             show(page, **state)
             assert serious(page) == []

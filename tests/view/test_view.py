@@ -49,7 +49,7 @@ def test_the_page_holds_what_the_slots_hold():
         assert one["name"] == name
         np.testing.assert_allclose(numbers(one), adata.obsm["topics"][name], atol=1e-5)
     dominant, half, depth = found["columns"]
-    assert dominant["title"] == "dominant topic"
+    assert dominant["name"] == "dominant topic"
     assert labels(half) == adata.obs["half"].tolist()
     np.testing.assert_allclose(numbers(depth), adata.obs["depth"], rtol=1e-3)
     for one in found["features"]:
@@ -88,7 +88,7 @@ def test_modalities_with_other_observations_and_missing_values():
     assert (peak["mod"], peak["name"], gene["mod"]) == ("atac", "peak 1", "rna")
     expected = pd.Series(part.X.toarray()[:, 1], part.obs_names).reindex(mdata.obs_names)
     np.testing.assert_array_equal(numbers(peak), expected)
-    assert [one["name"] for one in found["columns"]] == ["topic", "rna:half"]
+    assert [one["name"] for one in found["columns"]] == ["dominant topic", "rna:half"]
     assert {one["mod"] for one in found["signatures"]} == {"rna", "atac"}
 
 
@@ -158,7 +158,7 @@ def test_the_command_writes_the_same(tmp_path, capsys):
     found = held((tmp_path / "view.html").read_text(encoding="utf-8"))
     assert found["title"] == "planted"
     assert [one["name"] for one in found["features"]] == ["gene 3"]
-    assert [one["name"] for one in found["columns"]] == ["topic", "half"]
+    assert [one["name"] for one in found["columns"]] == ["dominant topic", "half"]
     assert "written to" in capsys.readouterr().out
 
 
@@ -233,3 +233,75 @@ def test_images_of_a_spatialdata_lie_where_the_spots_are(scales, monkeypatch):
     corner = np.array([place["left"], place["top"]] * 2)
     np.testing.assert_allclose(edges * place["unit"] + corner, [-10, 20, 150, 220], atol=1e-6)
     assert place["upper"]
+
+
+def test_what_cannot_be_shown_is_left_out_and_said():
+    adata = planted()
+    adata.obs["odd"] = pd.Series([1, "1"] * 200, adata.obs_names, dtype=object)
+    adata.obs["donor"] = [f"d{i % 4}" for i in range(400)]
+    adata.obs["flag"] = np.arange(400) % 2 == 0
+    adata.obs["one"] = "the same"
+    adata.X = -adata.X
+    found = held(mt.view(adata).page)
+    assert [one["name"] for one in found["columns"]] == ["dominant topic", "half", "donor", "flag", "depth"]
+    assert found["features"] == []
+    assert found["left_out"] == [
+        "The column odd is left out: it holds neither groups nor numbers.",
+        "Values are no counts and left out.",
+    ]
+    with pytest.raises(ValueError, match="odd"):
+        mt.view(adata, columns="odd")
+
+
+def test_columns_of_modalities_have_their_full_names():
+    mdata = MuData({"rna": planted(), "atac": planted()})
+    mdata.obsm["topics"], mdata.obsm["spatial"] = mdata["rna"].obsm["topics"], mdata["rna"].obsm["spatial"]
+    names = [one["name"] for one in held(mt.view(mdata).page)["columns"]]
+    assert sorted(names[1:]) == ["atac:depth", "atac:half", "rna:depth", "rna:half"]
+
+
+def test_whole_numbers_are_exact_and_others_close():
+    adata = planted()
+    adata.obs["count"] = np.r_[60_000, np.arange(399)]
+    adata.obs["score"] = np.linspace(-3, 5, 400)
+    found = {one["name"]: one for one in held(mt.view(adata).page)["columns"]}
+    np.testing.assert_array_equal(numbers(found["count"]), adata.obs["count"])
+    np.testing.assert_allclose(numbers(found["score"]), adata.obs["score"], atol=1e-4)
+
+
+def test_rare_topics_are_kept_in_bytes_too(monkeypatch):
+    monkeypatch.setattr("mtopic._view.content.FINE", 10)
+    adata = planted()
+    theta = adata.obsm["topics"].to_numpy() * [1e-3, 1, 1]
+    adata.obsm["topics"].iloc[:] = theta / theta.sum(axis=1, keepdims=True)
+    rare = held(mt.view(adata).page)["topics"][0]
+    expected = adata.obsm["topics"]["topic_1"]
+    np.testing.assert_allclose(numbers(rare), expected, atol=expected.max() / 400)
+
+
+def test_enrichment_of_this_fit_above_chance():
+    adata = planted()
+    adata.uns["mtopic"] = {"topic_shares": pd.DataFrame({"X": [1, np.nan, 1]}, index=adata.obsm["topics"].columns)}
+    rows = [("topic_1", "up", 3.0, 0.01), ("topic_1", "down", -9.0, 0.0), ("topic_2", "none", np.inf, 0.0)]
+    adata.uns["enrichment"] = pd.DataFrame(rows, columns=["topic", "source", "score", "q"])
+    found = held(mt.view(adata).page)
+    assert [row["source"] for row in found["enrichment"][0]["rows"]] == ["up"]
+    assert list(found["topic_shares"]) == ["topic_1", "topic_3"]
+
+
+def test_signatures_of_other_topics_are_left_out():
+    adata = planted()
+    adata.varm["signatures"].columns = ["a", "b", "c"]
+    found = held(mt.view(adata).page)
+    assert found["signatures"] == [] and found["left_out"] == ["Signatures are of other topics and left out."]
+    adata.varm["signatures"] = adata.varm["signatures"].to_numpy()
+    assert [one["names"] for one in held(mt.view(adata).page)["signatures"]] == [adata.var_names.tolist()]
+
+
+def test_coordinates_that_modalities_do_not_share_are_passed_over():
+    first, second = planted(), planted()
+    second.obsm["X_umap"] = -second.obsm["X_umap"]
+    mdata = MuData({"rna": first, "atac": second})
+    mdata.obsm["topics"] = first.obsm["topics"]
+    assert [one["name"] for one in held(mt.view(mdata).page)["places"]] == ["spatial"]
+    assert [one["name"] for one in held(mt.view(mdata, x="atac:X_umap").page)["places"]] == ["atac:X_umap"]

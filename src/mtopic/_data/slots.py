@@ -278,6 +278,24 @@ def _named(values: Any, index: pd.Index) -> pd.DataFrame:
     return pd.DataFrame(array, index=index, columns=[topic_name(k) for k in range(array.shape[1])])
 
 
+def find_feature(data: Data, feature: str) -> tuple[str, str]:
+    """Modality and name of a feature, ``"mod:name"`` or the name alone where one modality only has it."""
+    parts = modalities(data)
+    mods = [mod for mod, adata in parts.items() if feature in adata.var_names]
+    if len(mods) == 1:
+        return mods[0], feature
+    if mods:
+        full = " or ".join(repr(f"{mod}:{feature}") for mod in mods)
+        raise ValueError(f"modalities {mods} have a feature {feature!r}: say {full}")
+    mod, _, name = feature.partition(":")
+    if name and mod in parts and not isinstance(data, AnnData):
+        if name in parts[mod].var_names:
+            return mod, name
+        raise KeyError(absent(name, parts[mod].var_names, "feature", f"modality {mod!r}"))
+    known = [name for adata in parts.values() for name in adata.var_names]
+    raise KeyError(absent(feature, known, "feature", "the data"))
+
+
 def choose(table: pd.DataFrame, topics: str | Sequence[str] | None, where: str) -> pd.DataFrame:
     """The columns of topics that are asked for, in this order; all if None."""
     if topics is None:

@@ -15,7 +15,7 @@ AXES = ("x", "y")
 
 
 def spatialdata_images(sdata: Any) -> dict[str, TissueImage]:
-    """By region of the table, the first image that shares a coordinate system with it and is not turned."""
+    """By region of the table, the first image that shares a coordinate system with it, neither turned nor mirrored."""
     regions = np.atleast_1d(its_table(sdata).uns.get("spatialdata_attrs", {}).get("region", [])).tolist()
     found = ((region, next(_images(sdata, region), None)) for region in map(str, regions))
     return {region: image for region, image in found if image is not None}
@@ -39,7 +39,8 @@ def _placed(region: Mapping[str, Any], image: Mapping[str, Any]) -> NDArray[np.f
     for system in sorted(region.keys() & image.keys()):
         to, of = (known[system].to_affine_matrix(AXES, AXES) for known in (region, image))
         placed = np.linalg.inv(to) @ of
-        if np.allclose(placed[[0, 1], [1, 0]], 0, atol=1e-6 * np.abs(placed[0, 0])):
+        is_turned = np.abs(placed[[0, 1], [1, 0]]).max() > 1e-6 * np.abs(placed[0, 0])
+        if not is_turned and (placed[[0, 1], [0, 1]] > 0).all():
             return np.asarray(placed, np.float64)
     return None
 

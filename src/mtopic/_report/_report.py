@@ -16,6 +16,7 @@ from mtopic._data.ranking import By, first_features
 from mtopic._data.slots import ANNDATA_MODALITY, holders, modalities, with_signatures
 from mtopic._files import access
 from mtopic._view import view
+from mtopic._view.places import default_places
 from mtopic.tl._topic_quality import quality as measured_quality
 
 from . import said
@@ -104,7 +105,7 @@ def _page(
     size = said.size(mdata)
     sections = {
         "Topics": _topics(mdata, x),
-        "Look": _look(mdata, title) if viewer else iter(()),
+        "Look": _look(mdata, title, x) if viewer else iter(()),
         "Features": _features(mdata, n_top, by),
         "Composition": _composition(mdata, groupby),
         "Quality": _quality(mdata, n_top),
@@ -166,8 +167,10 @@ def _topics(mdata: Data, x: str | None) -> Iterator[str]:
         yield picture(drawn, "Proportion of each topic", "Each scale ends at the topic's 99th percentile.")
 
 
-def _look(mdata: Data, title: str) -> Iterator[str]:
-    shown = view(mdata, title=title)
+def _look(mdata: Data, title: str, x: str | None) -> Iterator[str]:
+    if x is None and not default_places(mdata):
+        return
+    shown = view(mdata, x=x, title=title)
     assert shown is not None
     yield shown._repr_html_()
 

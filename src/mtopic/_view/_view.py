@@ -4,6 +4,7 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from anndata import AnnData
 
@@ -69,8 +70,8 @@ def view(
     *,
     x: str | Sequence[str] | None = None,
     topics: str = "topics",
-    features: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    features: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     library_key: LibraryKey = None,
     origin: Origin = None,
     title: str = "Topics",
@@ -84,7 +85,7 @@ def view(
     path
         The file to write. None: the page is returned, and shows itself in a notebook.
     x
-        Keys of coordinates in ``obsm``. None: the first of coords and spatial, and the first of umap and tsne, that are
+        Keys of coordinates in ``obsm``. None: the first of spatial and coords, and the first of umap and tsne, that are
         there.
     {topics}
     features
@@ -113,8 +114,10 @@ def view(
     Notes
     -----
     The image of a tissue lies under its map: that of ``uns["spatial"]``, or that which a SpatialData has where the
-    observations of its table are. Proportions are kept to 1/65,000, or to 1/250 if they are more than a million; places
-    to 1/65,000 of the width.
+    observations of its table are. Proportions are kept to 1/65,000 of the topic's largest, or to 1/250 if they are more
+    than a million; places to 1/65,000 of the width; counts and other whole numbers up to 65,533 as they are, and other
+    numbers to 1/65,000 of their range. Of more than a million features × topics, the first features of each topic are
+    kept. The end of the page says what is left out.
 
     {Examples:tissue}
     >>> page = mt.view(mdata, title="Simulated tissue").page
@@ -123,16 +126,20 @@ def view(
     """
     table = its_table(data)
     images = {} if table is data else spatialdata_images(data)
-    keys = default_places(table) if x is None else [x] if isinstance(x, str) else list(x)
+    keys = default_places(table) if x is None else _names(x)
     if not keys:
         raise ValueError(
             "there are no coordinates to show topics at: name some with x, or call mtopic.tl.umap(data) first"
         )
-    shown = View(_page(table, images, topics, keys, features, columns, library_key, origin, title))
+    shown = View(_page(table, images, topics, keys, _names(features), _names(columns), library_key, origin, title))
     if path is None:
         return shown
     shown.save(path)
     return None
+
+
+def _names(given: str | Sequence[str] | None) -> Any:
+    return [given] if isinstance(given, str) else given if given is None else list(given)
 
 
 def _page(

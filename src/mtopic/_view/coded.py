@@ -34,11 +34,11 @@ def numbers(
 
 
 def counts(packed: Packed, name: str, values: NDArray[np.floating]) -> dict[str, Any]:
-    """Counts as they are, if they are whole and not too large."""
+    """Numbers as they are, if they are whole, not negative and not too large; else as `numbers`."""
     known = values[np.isfinite(values)]
     highest = known.max(initial=0)
-    if (known % 1).any() or highest > largest(SHORT):
-        return numbers(packed, name, values, SHORT, low=0.0)
+    if (known % 1).any() or highest > largest(SHORT) or known.min(initial=0) < 0:
+        return numbers(packed, name, values, SHORT, low=min(0.0, float(known.min(initial=0))))
     return _coded(packed, name, values, BYTE if highest <= largest(BYTE) else SHORT, 0.0, 1.0)
 
 

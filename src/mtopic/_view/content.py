@@ -15,10 +15,9 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from mtopic._data import Data, record
 from mtopic._data.dominance import dominant
 from mtopic._data.in_rows import raw_counts_in_rows
-from mtopic._data.names import absent
 from mtopic._data.proportions import proportions
-from mtopic._data.ranking import Measure, shares
-from mtopic._data.slots import categories, column, modalities, with_signatures
+from mtopic._data.ranking import Measure, exclusivity, shares
+from mtopic._data.slots import categories, column, find_feature, find_signatures, modalities, with_signatures
 from mtopic._palette import stored_or
 
 from . import coded
@@ -26,7 +25,7 @@ from .coded import BYTE, SHORT
 from .packed import Packed
 
 FINE = 1_000_000
-"""Proportions of up to so many observations × topics are kept to 1/65,000, those of more to 1/250."""
+"""Proportions of up to so many observations × topics are kept to 1/65,000 of the topic's largest, of more to 1/250."""
 MOST = 4_000_000
 """Numbers that features, columns of ``obs`` and uncertainties may each have if nobody asks for them."""
 MOST_SHARES = 1_000_000
@@ -34,8 +33,10 @@ MOST_SHARES = 1_000_000
 FIRST, FIRST_OF_MANY = 50, 200
 FEATURES_OF_A_TOPIC, SOURCES_OF_A_TOPIC = 5, 10
 MOST_CATEGORIES = 200
+DOMINANT = "dominant topic"
 MAPS = ("magma_r", "magma", "viridis", "cividis", "YlGnBu", "Greys")
-"""Those that the page begins with, light or dark where there is little, and others; five are perceptually uniform."""
+"""Those that the page begins with, light or dark where there is little, and others; the first four are perceptually
+uniform."""
 
 
 @dataclass
@@ -52,22 +53,26 @@ class Content:
         self.theta = proportions(self.data, self.key)
         self.head = record.head_of(self.key)
         self.names = [str(topic) for topic in self.theta.columns]
-        self.signatures = {
-            mod: self._signatures(mod)
-            for mod in with_signatures(self.data, f"{self.head}signatures")
-            if f"{self.head}signatures" in modalities(self.data)[mod].varm
-        }
+        key = f"{self.head}signatures"
+        known = [mod for mod in with_signatures(self.data, key) if key in modalities(self.data)[mod].varm]
+        found = {mod: self._signatures(mod) for mod in known}
+        self.signatures = {mod: table for mod, table in found.items() if table is not None}
 
-    def _signatures(self, mod: str) -> pd.DataFrame:
-        table = pd.DataFrame(modalities(self.data)[mod].varm[f"{self.head}signatures"])
-        return table.set_axis(table.columns.astype(str), axis=1).reindex(columns=self.names)
+    def _signatures(self, mod: str) -> pd.DataFrame | None:
+        """The signatures of the topics by the names that features have now; None if they are of others."""
+        _, adata, table = find_signatures(self.data, mod, f"{self.head}signatures")
+        table = table.set_axis(adata.var_names).set_axis(table.columns.astype(str), axis=1)
+        if set(self.names) <= set(table):
+            return table[self.names]
+        self.left_out.append(f"Signatures{self._of(mod)} are of other topics and left out.")
+        return None
 
     def topics(self) -> list[dict[str, Any]]:
         """Proportions with names and colours."""
         colours = stored_or(self.data, self.names, None)
         kind = SHORT if self.theta.size <= FINE else BYTE
         return [
-            coded.numbers(self.packed, name, self.theta[name].to_numpy(), kind, 0.0, 1.0) | {"colour": to_hex(colour)}
+            coded.numbers(self.packed, name, self.theta[name].to_numpy(), kind, 0.0) | {"colour": to_hex(colour)}
             for name, colour in zip(self.names, colours, strict=True)
         ]
 
@@ -82,41 +87,45 @@ class Content:
         return [coded.numbers(self.packed, str(name), table[name].to_numpy(float), BYTE, 0.0) for name in table]
 
     def columns(self, asked: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Columns of ``obs``: the dominant topic, and those that are asked for, or all groups and numbers."""
-        return [self._dominant(), *(self._column(*one) for one in self._chosen_columns(asked))]
+        """The dominant topic; then columns of ``obs`` that are asked for, or all groups and numbers."""
+        found = [self._dominant()]
+        most = max(1, MOST // max(1, self.data.n_obs))
+        for key in self._known_columns() if asked is None else asked:
+            if asked is None and len(found) > most:
+                self.left_out.append(f"Of the columns of obs the first {most} are here; name others with columns.")
+                break
+            try:
+                found.append(self._column(key))
+            except (TypeError, ValueError):
+                if asked is not None:
+                    raise
+                self.left_out.append(f"The column {key} is left out: it holds neither groups nor numbers.")
+        return found
 
     def _dominant(self) -> dict[str, Any]:
         codes = dominant(self.data, self.key, self.theta, "deviation")
         colours = [to_hex(colour) for colour in stored_or(self.data, self.names, None)]
-        return coded.categories(self.packed, "topic", codes, self.names, colours) | {"title": "dominant topic"}
+        return coded.categories(self.packed, DOMINANT, codes, self.names, colours)
 
-    def _chosen_columns(self, asked: Sequence[str] | None) -> list[tuple[str, str]]:
-        """Names and where they are; groups come before numbers."""
-        if asked is not None:
-            return [(key, key) for key in asked]
-        found: dict[str, str] = {}
-        for prefix, holder in [("", self.data), *((f"{mod}:", adata) for mod, adata in self._parts())]:
-            for name in holder.obs:
-                found.setdefault(str(name).split(":")[-1], f"{prefix}{name}")
-        found.pop("topic", None)
-        known = {name: key for name, key in found.items() if _is_group(column(self.data, key))}
-        known |= {name: key for name, key in found.items() if _is_number(column(self.data, key))}
-        most = max(1, MOST // self.data.n_obs)
-        if len(known) > most:
-            self.left_out.append(f"Of {len(known)} columns of obs the first {most} are here.")
-        return list(known.items())[:most]
+    def _known_columns(self) -> list[str]:
+        """Groups, then numbers. Columns of modalities that the data have as well are those of the data."""
+        found = {str(name): self.data.obs[name] for name in self.data.obs}
+        for mod, adata in [] if isinstance(self.data, AnnData) else list(modalities(self.data).items()):
+            for name in adata.obs:
+                if str(name) not in found:
+                    found.setdefault(f"{mod}:{name}", adata.obs[name])
+        others = {name: values for name, values in found.items() if name != "topic"}
+        groups = [name for name, values in others.items() if _is_group(values)]
+        return groups + [name for name, values in others.items() if _is_number(values)]
 
-    def _parts(self) -> list[tuple[str, AnnData]]:
-        return [] if isinstance(self.data, AnnData) else list(modalities(self.data).items())
-
-    def _column(self, name: str, key: str) -> dict[str, Any]:
+    def _column(self, key: str) -> dict[str, Any]:
         values = column(self.data, key)
-        if is_numeric_dtype(values.dtype) and not is_bool_dtype(values.dtype):
-            return coded.numbers(self.packed, name, values.to_numpy(float), SHORT)
+        if _is_number(values):
+            return coded.counts(self.packed, key, values.to_numpy(float))
         groups = categories(self.data, key)
         labels = [str(label) for label in groups.categories]
         colours = [to_hex(colour) for colour in stored_or(self.data, labels, None, key)]
-        return coded.categories(self.packed, name, groups.codes, labels, colours)
+        return coded.categories(self.packed, key, groups.codes, labels, colours)
 
     def features(self, asked: Sequence[str] | None) -> Iterator[dict[str, Any]]:
         """Counts of features: those that are asked for, or the first of each topic."""
@@ -126,8 +135,14 @@ class Content:
             if adata.X is None and "counts" not in adata.layers:
                 self.left_out.append(f"There are no counts{self._of(mod)}.")
                 continue
-            at = adata.var_names.get_indexer_for(names)
-            parts = [part[:, at].toarray() for _, part in raw_counts_in_rows(adata, mod)]
+            at = adata.var_names.get_indexer(names)
+            try:
+                parts = [part[:, at].toarray() for _, part in raw_counts_in_rows(adata, mod)]
+            except (TypeError, ValueError):
+                if asked is not None:
+                    raise
+                self.left_out.append(f"Values{self._of(mod)} are no counts and left out.")
+                continue
             values = pd.DataFrame(np.concatenate(parts), index=adata.obs_names).reindex(self.data.obs_names)
             for place, name in enumerate(names):
                 said = coded.counts(self.packed, name, values[place].to_numpy(float))
@@ -149,14 +164,7 @@ class Content:
 
     def _asked_features(self, asked: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for feature in asked:
-            parts = modalities(self.data)
-            mod, _, name = feature.partition(":")
-            if mod not in parts or name not in parts[mod].var_names:
-                mod, name = next((one for one, adata in parts.items() if feature in adata.var_names), ""), feature
-            if not mod:
-                every = [name for adata in parts.values() for name in adata.var_names]
-                raise KeyError(absent(feature, every, "feature", "the data"))
+        for mod, name in (find_feature(self.data, feature) for feature in asked):
             found.setdefault(mod, []).append(name)
         return {mod: list(dict.fromkeys(names)) for mod, names in found.items()}
 
@@ -169,7 +177,9 @@ class Content:
             kept = np.arange(len(table))
             if share.size > MOST_SHARES:
                 by_share = np.argsort(-share, axis=0)
-                kept = np.unique(np.concatenate([order[:FIRST_OF_MANY], by_share[:FIRST_OF_MANY]]))
+                by_exclusivity = np.argsort(-exclusivity(share + added), axis=0)
+                first = [one[:FIRST_OF_MANY] for one in (order, by_share, by_exclusivity)]
+                kept = np.unique(np.concatenate(first))
                 of = f"{len(table):,} features{self._of(mod)}"
                 self.left_out.append(f"Of {of} the {len(kept):,} first of topics are here.")
             place = np.zeros(len(table), np.uint32)
@@ -178,6 +188,7 @@ class Content:
                 "mod": mod,
                 "names": table.index[kept].astype(str).tolist(),
                 "added": added,
+                "n_features": len(table),
                 "first": [self.packed.add(place[order[:FIRST, k]]) for k in range(len(self.names))],
                 **coded.logarithms(self.packed, share[kept]),
             }
@@ -187,9 +198,16 @@ class Content:
         found = []
         for mod, adata in modalities(self.data).items():
             table = adata.uns.get("enrichment")
-            if not isinstance(table, pd.DataFrame) or not {"topic", "source", "score", "q"} <= set(table):
+            slot = "uns:enrichment" if adata is self.data else f"{mod}:uns:enrichment"
+            of_this = not self.head and not record.is_outdated(self.data, slot)
+            if (
+                not of_this
+                or not isinstance(table, pd.DataFrame)
+                or not {"topic", "source", "score", "q"} <= set(table)
+            ):
                 continue
-            first = table.dropna(subset=["q"]).sort_values(["q", "score"], ascending=[True, False])
+            more = table[np.isfinite(table["score"]) & np.isfinite(table["q"]) & (table["score"] > 0)]
+            first = more.sort_values(["q", "score"], ascending=[True, False])
             first = first.groupby("topic", observed=True, sort=False).head(SOURCES_OF_A_TOPIC)
             rows = first.assign(topic=first["topic"].astype(str), source=first["source"].astype(str))
             found.append({"mod": mod, "rows": rows[["topic", "source", "score", "q"]].to_dict("records")})
@@ -200,7 +218,8 @@ class Content:
         table = record.read(self.data, self.head).get("topic_shares")
         if not isinstance(table, pd.DataFrame):
             return None
-        return {str(topic): row.astype(float).to_dict() for topic, row in table.iterrows()}
+        known = table.astype(float).dropna(how="any")
+        return {str(topic): row.to_dict() for topic, row in known.iterrows()}
 
 
 def colour_maps() -> dict[str, list[str]]:
@@ -216,8 +235,12 @@ def _order(table: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def _is_group(values: pd.Series) -> bool:
-    kinds = isinstance(values.dtype, pd.CategoricalDtype) or is_bool_dtype(values.dtype)
-    return kinds and 2 <= values.nunique() <= MOST_CATEGORIES
+    if is_numeric_dtype(values.dtype) and not is_bool_dtype(values.dtype):
+        return False
+    try:
+        return 2 <= values.nunique() <= MOST_CATEGORIES
+    except TypeError:  # lists and the like
+        return False
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from mtopic._data import Data
-from mtopic._data.slots import holders, is_embedding
+from mtopic._data.slots import basis, is_embedding
 from mtopic._data.tissue_image import TissueImage, micrometres, tissue_image
 from mtopic.pl._sections import LibraryKey, Origin, Section, sections
 
 from .coded import SHORT, largest
 from .packed import Packed
 
-TISSUES, EMBEDDINGS = ("coords", "spatial"), ("umap", "tsne")
+TISSUES, EMBEDDINGS = ("spatial", "coords"), ("umap", "tsne")
 SAMPLE = 2000
 """Points by whose nearest neighbours the size of points is chosen."""
 WIDEST_IMAGE = 2000
@@ -25,9 +25,16 @@ WIDEST_IMAGE = 2000
 
 def default_places(data: Data) -> list[str]:
     """The first coordinates of a tissue and the first embedding that are there."""
-    known = {name.removeprefix("X_") for holder in holders(data) for name in holder.obsm}
-    found = (next((key for key in keys if key in known), None) for keys in (TISSUES, EMBEDDINGS))
+    found = (next((key for key in keys if _is_there(data, key)), None) for keys in (TISSUES, EMBEDDINGS))
     return [key for key in found if key is not None]
+
+
+def _is_there(data: Data, key: str) -> bool:
+    """Whether there are such coordinates, and modalities do not have different ones."""
+    try:
+        return basis(data, key)[1].shape[1] >= 2
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def places(
@@ -60,7 +67,7 @@ def _place(
     lowest, highest = points.min(axis=0), points.max(axis=0)
     unit = float((highest - lowest).max() / largest(SHORT)) or 1.0
     found = [np.rint((part.points - lowest) / unit).astype(SHORT) for part in parts]
-    length = None if embedding else micrometres(data)
+    length = micrometres(data) if parts[0].upper and not images else None
     return {
         "name": key,
         "upper": parts[0].upper,
@@ -98,7 +105,7 @@ def _image(
     data: Data, section: Section, lowest: NDArray[np.float64], unit: float, images: Mapping[str, TissueImage]
 ) -> dict[str, Any] | None:
     """The picture of a tissue's section, and where its edges are."""
-    only = next(iter(images.values())) if len(images) == 1 else None
+    only = next(iter(images.values())) if len(images) == 1 and section.name is None else None
     found = images.get(str(section.name), only) or tissue_image(data, section.name)
     if found is None or not section.upper:
         return None
@@ -110,8 +117,10 @@ def _image(
 def _jpeg(picture: NDArray[Any]) -> str:
     from PIL import Image
 
-    pixels = picture if picture.dtype == np.uint8 else np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
-    image = Image.fromarray(pixels[..., :3] if pixels.ndim == 3 else pixels).convert("RGB")
+    most = 255 if picture.dtype == np.uint8 else max(1.0, float(picture.max(initial=0)))
+    pixels = np.rint(255 / most * np.clip(picture, 0, None)).astype(np.uint8)
+    pixels = pixels[..., :3] if pixels.ndim == 3 and pixels.shape[2] >= 3 else pixels.reshape(pixels.shape[:2])
+    image = Image.fromarray(pixels).convert("RGB")
     image.thumbnail((WIDEST_IMAGE, WIDEST_IMAGE))
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=85)

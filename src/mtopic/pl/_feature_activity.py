@@ -3,7 +3,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from mtopic._api import public
 from mtopic._data import Data, DataLike, record
 from mtopic._data.in_rows import column
-from mtopic._data.names import absent, look_up
-from mtopic._data.slots import modalities
+from mtopic._data.names import look_up
+from mtopic._data.slots import find_feature, modalities
 
 from ._figure import Limit, Save, limits
 from ._maps import maps
@@ -121,7 +120,7 @@ def _scale(column: NDArray[np.float64], vmin: Limit, vmax: Limit, p_top: float) 
 
 def _values(mdata: Data, feature: str, layer: str | None) -> NDArray[np.float64]:
     """A feature's values, NaN for observations that its modality lacks."""
-    mod, name = _find(mdata, feature)
+    mod, name = find_feature(mdata, feature)
     adata = modalities(mdata)[mod]
     at = adata.var_names.get_indexer_for([name])
     if at.size > 1:
@@ -133,21 +132,3 @@ def _values(mdata: Data, feature: str, layer: str | None) -> NDArray[np.float64]
     if matrix is None:
         raise ValueError(f"modality {mod!r} has no X: name a layer")
     return pd.Series(column(matrix, at[0]), index=adata.obs_names).reindex(mdata.obs_names).to_numpy()
-
-
-def _find(mdata: Data, feature: str) -> tuple[str, str]:
-    """Modality and name of a feature."""
-    parts = modalities(mdata)
-    mods = [mod for mod, adata in parts.items() if feature in adata.var_names]
-    if len(mods) == 1:
-        return mods[0], feature
-    if mods:
-        full = " or ".join(repr(f"{mod}:{feature}") for mod in mods)
-        raise ValueError(f"modalities {mods} have a feature {feature!r}: say {full}")
-    mod, _, name = feature.partition(":")
-    if name and mod in parts and not isinstance(mdata, AnnData):
-        if name in parts[mod].var_names:
-            return mod, name
-        raise KeyError(absent(name, parts[mod].var_names, "feature", f"modality {mod!r}"))
-    known = [name for adata in parts.values() for name in adata.var_names]
-    raise KeyError(absent(feature, known, "feature", "the data"))

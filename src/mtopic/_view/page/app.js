@@ -7,6 +7,10 @@ const DEFAULTS = {
   topic: "", by: "FREX", groupby: "", pinned: null, tool: "move",
   palette: "",
 };
+const RANGES = { size: [0.2, 3], opacity: [0, 1] };
+const DOMINANT = "obs:dominant topic";
+
+const within = (value, low, high) => (Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : undefined);
 
 class App {
   constructor(header) {
@@ -17,7 +21,7 @@ class App {
     this.hovered = null;
     this.panels = [];
     this.tables = new Map();
-    this.state = { ...DEFAULTS, what: this.defaultWhat(), topic: this.topics[0].name, ...this.fromAddress() };
+    this.state = { ...this.beginning(), ...this.fromAddress() };
     this.build();
   }
 
@@ -42,10 +46,6 @@ class App {
     return place;
   }
 
-  defaultWhat() {
-    return this.variables.has("obs:topic") ? "obs:topic" : `topic:${this.topics[0].name}`;
-  }
-
   topicNumber() {
     return Math.max(0, this.topics.findIndex(({ name }) => name === this.state.topic));
   }
@@ -54,27 +54,50 @@ class App {
     return this.newNames.get(name) ?? name;
   }
 
+  /* What an address may say of each part of the state; anything else is not heard. */
+  heard(key, text) {
+    const names = {
+      what: ["topics", ...this.variables.keys()], place: ["all", ...this.places.keys()].map(String),
+      section: this.sectionNames(), map: Object.keys(this.maps), scale: ["own", "shared"], theme: ["light", "dark"],
+      tab: Object.keys(TABS), topic: this.topics.map(({ name }) => name), by: ["FREX", "exclusivity", "share"],
+      groupby: [...this.variables.keys()], tool: Object.keys(TOOLS), palette: ["safe"],
+    };
+    if (Object.hasOwn(names, key)) return names[key].includes(text) ? text : undefined;
+    if (Object.hasOwn(RANGES, key)) return within(Number(text), ...RANGES[key]);
+    const at = this.names.indexOf(text);
+    return key === "pinned" && at >= 0 ? at : undefined;
+  }
+
   /* The address ends with all that is not as it was in the beginning. */
   fromAddress() {
-    const found = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     const state = {};
-    for (const key of Object.keys(DEFAULTS)) if (key in found) state[key] = found[key];
-    for (const key of ["size", "opacity"]) if (key in state) state[key] = Number(state[key]) || DEFAULTS[key];
-    if ("pinned" in state) {
-      const at = this.names.indexOf(state.pinned);
-      state.pinned = at < 0 ? null : at;
+    for (const [key, text] of new URLSearchParams(location.hash.slice(1))) {
+      const value = Object.hasOwn(DEFAULTS, key) ? this.heard(key, text) : undefined;
+      if (value !== undefined) state[key] = value;
+      if (key === "view") this.setViews(text);
     }
-    if ("what" in state && state.what !== "topics" && !this.variables.has(state.what)) delete state.what;
-    if (!(state.map in this.maps)) delete state.map;
-    (found.view ?? "").split(" ").forEach((text, p) => {
-      const [x, y, zoom] = text.split(",").map(Number);
-      if (this.places[p] && zoom > 0) this.views.set(this.places[p], { x, y, zoom });
-    });
     return state;
   }
 
+  setViews(text) {
+    text.split(" ").forEach((one, p) => {
+      const [x, y, zoom] = one.split(",").map(Number);
+      if (this.places[p] && [x, y].every(Number.isFinite) && zoom >= 0.5 && zoom <= 400) {
+        this.views.set(this.places[p], { x, y, zoom });
+      }
+    });
+  }
+
+  sectionNames() {
+    return [...new Set(this.places.flatMap(({ sections }) => sections.map(({ name }) => name)))].filter(Boolean);
+  }
+
+  beginning() {
+    return { ...DEFAULTS, what: DOMINANT, topic: this.topics[0].name };
+  }
+
   toAddress() {
-    const first = { ...DEFAULTS, what: this.defaultWhat(), topic: this.topics[0].name };
+    const first = this.beginning();
     const changed = Object.entries(this.state).filter(([key, value]) => value !== first[key]);
     const said = new URLSearchParams(changed.map(([key, value]) => [key, key === "pinned" ? this.names[value] : value]));
     const views = this.places.map((place) => this.views.get(place));
@@ -104,13 +127,15 @@ class App {
   show(tab) {
     this.state.tab = tab;
     const [, content] = TABS[tab];
+    const hadFocus = this.tabs.contains(document.activeElement);
     this.tabs.replaceChildren(
       ...Object.entries(TABS).map(([key, [text]]) =>
         button(text, text, () => this.show(key), { role: "tab", id: `tab-${key}`, ariaSelected: key === tab }),
       ),
     );
+    if (hadFocus) document.getElementById(`tab-${tab}`).focus();
     this.side.setAttribute("aria-labelledby", `tab-${tab}`);
-    this.side.replaceChildren(...content(this));
+    keepingFocus(this.side, () => this.side.replaceChildren(...content(this)));
     this.toAddress();
   }
 
@@ -159,10 +184,10 @@ class App {
     this.tip.hidden = i === null;
     if (i === null) return;
     this.tip.replaceChildren(...tipOf(this, i));
-    const { innerWidth } = window;
+    const { innerWidth, innerHeight } = window;
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${Math.min(event.clientX + 14, innerWidth - wide - 8)}px`;
-    this.tip.style.top = `${event.clientY + 14}px`;
+    this.tip.style.top = `${Math.max(0, Math.min(event.clientY + 14, innerHeight - this.tip.offsetHeight - 8))}px`;
   }
 
   pin(i) {
@@ -179,11 +204,16 @@ class App {
 
   rename(name, chosen) {
     const text = chosen.trim();
+    const taken = this.topics.some((one) => one.name !== name && this.topicTitle(one) === text);
+    if (taken || /[/\\]/.test(text) || [".", "..", "_index"].includes(text)) return false;
     if (!text || text === name) this.newNames.delete(name);
     else this.newNames.set(name, text);
     this.topics.forEach((one) => (one.title = this.topicTitle(one)));
-    this.set({});
+    this.variables.get(DOMINANT).labels = this.topics.map((one) => this.topicTitle(one));
+    this.buildControls();
     this.buildPanels();
+    this.redraw();
+    return true;
   }
 
   home(place) {
@@ -197,6 +227,7 @@ class App {
     if (this.frame) return;
     const step = () => {
       const began = performance.now();
+      this.frame = 0; /* so that a fault does not end all drawing */
       while (this.waiting.length && performance.now() - began < 30) this.waiting.shift().draw();
       this.frame = this.waiting.length ? requestAnimationFrame(step) : 0;
       if (!this.frame) this.drawn();

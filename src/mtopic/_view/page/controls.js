@@ -16,6 +16,8 @@ Object.assign(App.prototype, {
     this.search.addEventListener("input", () => this.found.replaceChildren(...matches(this, this.search.value)));
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("resize", () => this.redraw());
+    window.addEventListener("hashchange", () => this.set({ ...this.beginning(), ...this.fromAddress() }));
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.set({ theme: this.state.theme }));
     this.applyTheme();
     this.buildControls();
     this.buildPanels();
@@ -39,7 +41,7 @@ Object.assign(App.prototype, {
       const places = [...this.places.map(({ name }, p) => [String(p), name]), ["all", "side by side"]];
       parts.push(choice("Places", [["", places]], state.place, (place) => this.set({ place })));
     }
-    const sections = [...new Set(this.places.flatMap((place) => place.sections.map(({ name }) => name)))].filter(Boolean);
+    const sections = this.sectionNames();
     if (sections.length > 1) {
       const all = [["", "all"], ...sections.map((name) => [name, name])];
       parts.push(choice("Section", [["", all]], state.section, (section) => this.set({ section })));
@@ -58,7 +60,7 @@ Object.assign(App.prototype, {
       ...Object.entries(kinds).map(([kind, said]) => button(kind.toUpperCase(), said, () => this.saveAs(kind))),
       button(this.theme() === "dark" ? "Light" : "Dark", "Light or dark (t)", () => this.set({ theme: this.theme() === "dark" ? "light" : "dark" })),
     );
-    this.bar.replaceChildren(...parts);
+    keepingFocus(this.bar, () => this.bar.replaceChildren(...parts));
   },
 
   adjust(changes) {
@@ -69,7 +71,7 @@ Object.assign(App.prototype, {
   async saveAs(kind) {
     if (kind === "png") save("topics.png", await png(this), "image/png");
     if (kind === "svg") save("topics.svg", svg(this), "image/svg+xml");
-    if (kind === "csv") save("topics.csv", valuesAsCsv(this, this.shownVariables()), "text/csv");
+    if (kind === "csv") save("topics.csv", csv(valuesAsCsv(this, this.shownVariables())), "text/csv");
   },
 
   buildPanels() {
@@ -115,7 +117,8 @@ function scaleOf(app, variable) {
   const [low, high] = variable ? app.limits(variable) : [0, NaN];
   const strip = element("span", { className: "scale" });
   strip.style.background = gradient(app.map());
-  const ends = variable ? [shown(low), `≥ ${shown(high)}`] : ["0", "highest of each topic"];
+  const unit = variable?.log ? " counts, by their logarithm" : "";
+  const ends = variable ? [shown(low), `≥ ${shown(high)}${unit}`] : ["0", "highest of each topic"];
   return element("p", {}, element("span", { textContent: ends[0] }), strip, element("span", { textContent: ends[1] }));
 }
 
@@ -136,7 +139,7 @@ function matches(app, typed) {
   const found = [];
   for (const topic of app.topics) {
     if (app.topicTitle(topic).toLowerCase().includes(text)) {
-      found.push([1, button(app.topicTitle(topic), "Show the topic", () => app.set({ what: `topic:${topic.name}`, tab: "topic" }))]);
+      found.push([1, () => button(app.topicTitle(topic), "Show the topic", () => app.set({ what: `topic:${topic.name}`, tab: "topic" }))]);
     }
   }
   for (const signatures of app.signatures) {
@@ -145,12 +148,13 @@ function matches(app, typed) {
       if (at < 0) continue;
       const rank = at === 0 ? (name.length === text.length ? 0 : 2) : 3;
       const title = app.signatures.length > 1 ? `${name} · ${signatures.mod}` : name;
-      found.push([rank, button(title, "In which topics is it?", () => app.find(signatures, name))]);
+      found.push([rank, () => button(title, "In which topics is it?", () => app.find(signatures, name))]);
     }
   }
   found.sort((a, b) => a[0] - b[0]);
-  const first = found.slice(0, FEW).map(([, one]) => one);
-  return first.length ? first : [note("There is no topic or feature of this name.")];
+  const first = found.slice(0, FEW).map(([, make]) => make());
+  const some = app.signatures.some(({ names, n_features }) => names.length < n_features);
+  return first.length ? first : [note(`There is no topic or feature of this name${some ? ", or it was left out" : ""}.`)];
 }
 
 function foundFeature(app, signatures, name) {

@@ -1,6 +1,6 @@
 /* What the file holds: one gzip stream of a header in JSON and of arrays, one after the other. */
 
-const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
+const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 
 async function unpacked(text) {
   const coded = atob(text.trim());
@@ -80,6 +80,18 @@ function percent(share) {
 /* A share that may be far below a percent. */
 function small(share) {
   return `${shown(100 * share)}%`;
+}
+
+/* The mean of a number in each group, in one pass. */
+function meansByGroup({ values, missing, low, step }, groups) {
+  const n = groups.labels.length;
+  const [sums, counts] = [new Float64Array(n), new Float64Array(n)];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] === missing || groups.values[i] === groups.missing) continue;
+    sums[groups.values[i]] += values[i];
+    counts[groups.values[i]]++;
+  }
+  return Array.from(sums, (sum, g) => (counts[g] ? low + (step * sum) / counts[g] : NaN));
 }
 
 /* Means of numbers over observations of which `chosen(i)` is true; those without a number do not count. */

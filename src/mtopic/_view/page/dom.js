@@ -11,7 +11,7 @@ function button(text, title, onclick, properties = {}) {
 }
 
 function choice(label, options, value, onchange) {
-  const made = element("select", { onchange: () => onchange(made.value) });
+  const made = element("select", { ariaLabel: label, onchange: () => onchange(made.value) });
   for (const [group, entries] of options) {
     const parent = group ? element("optgroup", { label: group }) : made;
     for (const [key, text] of entries) parent.append(element("option", { value: key, textContent: text }));
@@ -22,7 +22,7 @@ function choice(label, options, value, onchange) {
 }
 
 function slider(label, min, max, step, value, oninput) {
-  const made = element("input", { type: "range", min, max, step, value, oninput: () => oninput(Number(made.value)) });
+  const made = element("input", { ariaLabel: label, type: "range", min, max, step, value, oninput: () => oninput(Number(made.value)) });
   return element("label", {}, element("span", { textContent: label }), made);
 }
 
@@ -40,9 +40,17 @@ function table(heads, rows) {
 
 function bar(share, colour) {
   const inner = element("i");
-  inner.style.width = `${Math.min(100, Math.max(0, 100 * share))}%`;
+  inner.style.width = `${share > 0 ? Math.min(100, 100 * share) : 0}%`;
   if (colour) inner.style.background = colour;
   return element("span", { className: "bar" }, inner);
+}
+
+/* Builds a part of the page anew; what had the focus, or what is in its place, has it again. */
+function keepingFocus(part, build) {
+  const fields = () => [...part.querySelectorAll("select, input, button")];
+  const at = fields().indexOf(document.activeElement);
+  build();
+  fields()[at]?.focus({ preventScroll: true });
 }
 
 function heading(text) {

@@ -108,6 +108,7 @@ class Panel {
 
   /* The observation under a place of the canvas, in CSS pixels; null if there is none. */
   under(x, y) {
+    if (!this.projection) return null;
     const place = this.projection.place(x * this.ratio, y * this.ratio);
     const reach = Math.max(this.radius, 6 * this.ratio) / this.projection.scale;
     const at = this.section.grid.nearest(...place, reach);
@@ -156,10 +157,11 @@ class Gestures {
   }
 
   down(event) {
+    if (event.button || !this.panel.projection) return;
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
     this.moved = 0;
-    if (this.app.state.tool !== "move" && this.pointers.size === 1) this.path = [this.place(event)];
+    this.path = this.app.state.tool !== "move" && this.pointers.size === 1 ? [this.place(event)] : null;
   }
 
   move(event) {
@@ -178,8 +180,9 @@ class Gestures {
 
   up(event) {
     if (!this.pointers.delete(event.pointerId)) return;
-    if (this.path && this.path.length > 2) this.app.selection.take(this.panel.section, this.path);
-    else if (this.moved < 5 && event.type === "pointerup") this.app.pin(this.panel.under(event.offsetX, event.offsetY));
+    if (event.type === "pointercancel") this.path = null;
+    else if (this.path && this.path.length > 2) this.app.selection.take(this.panel.section, this.path);
+    else if (this.moved < 5 && !this.pointers.size) this.app.pin(this.panel.under(event.offsetX, event.offsetY));
     this.path = null;
   }
 
@@ -197,6 +200,7 @@ class Gestures {
   }
 
   zoom(by, x, y) {
+    if (!this.panel.projection) return;
     const { view, ratio } = this.panel;
     const before = this.panel.projection.place(x * ratio, y * ratio);
     view.zoom = Math.min(400, Math.max(0.5, view.zoom * by));

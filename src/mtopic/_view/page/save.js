@@ -1,24 +1,26 @@
 /* What is shown, as a file. */
 
 function save(name, content, type) {
-  const link = element("a", { download: name, href: URL.createObjectURL(new Blob([content], { type })) });
+  const link = element("a", { download: name, href: URL.createObjectURL(new Blob([content].flat(), { type })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+/* One text for each row, as a million of them are too long for one. */
 function csv(rows) {
   const cell = (value) => {
     const text = String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return rows.map((row) => row.map(cell).join(",") + "\n").join("");
+  return rows.map((row) => row.map(cell).join(",") + "\n");
 }
 
 /* Observations with their places and the values of the variables. */
 function valuesAsCsv(app, variables) {
   const place = app.panels[0].section.place;
+  const shownSections = place.sections.filter((section) => app.panels.some((panel) => panel.section === section));
   const rows = [["name", "section", "x", "y", ...variables.map(({ title }) => title)]];
-  for (const section of place.sections) {
+  for (const section of shownSections) {
     for (let k = 0; k < section.rows.length; k++) {
       const i = section.rows[k];
       const values = variables.map((one) => {
@@ -28,7 +30,7 @@ function valuesAsCsv(app, variables) {
       rows.push([app.names[i], section.name, ...place.coordinates(section.x[k], section.y[k]), ...values]);
     }
   }
-  return csv(rows);
+  return rows;
 }
 
 const MARGIN = 24;
@@ -57,7 +59,9 @@ async function png(app) {
     context.fillText(panel.title, x + 4, y + MARGIN - 8);
     context.drawImage(panel.canvas, x, y + MARGIN, panel.canvas.clientWidth, panel.canvas.clientHeight);
   }
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
+  return new Promise((done, failed) =>
+    canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("the picture is too large for this browser"))), "image/png"),
+  );
 }
 
 /* Few points are circles; many are a picture of the panel. */
@@ -86,8 +90,9 @@ function circles(panel) {
   return order
     .map(([q, k]) => {
       const [x, y] = projection.pixel(section.x[k], section.y[k]).map((at) => (at / ratio).toFixed(2));
+      const pale = panel.app.selection.faded?.(section.rows[k]) ? ' opacity="0.22"' : "";
       const bytes = [0, 8, 16].map((shift) => ((table[q] >> shift) & 255).toString(16).padStart(2, "0"));
-      return `<circle cx="${x}" cy="${y}" r="${(radius / ratio).toFixed(2)}" fill="#${bytes.join("")}"/>`;
+      return `<circle cx="${x}" cy="${y}" r="${(radius / ratio).toFixed(2)}" fill="#${bytes.join("")}"${pale}/>`;
     })
     .join("");
 }

@@ -11,7 +11,13 @@ const TABS = {
 function topicTab(app) {
   const k = app.topicNumber();
   const topic = app.topics[k];
-  const name = element("input", { value: app.newNames.get(topic.name) ?? topic.name, onchange: () => app.rename(topic.name, name.value) });
+  const name = element("input", { value: app.newNames.get(topic.name) ?? topic.name, });
+  const refused = note("");
+  name.onchange = () => {
+    refused.textContent = app.rename(topic.name, name.value) ? "" : "Another topic has this name, or it has a slash.";
+    names.disabled = !app.newNames.size;
+  };
+  const names = button("Save names", "All new names, for mtopic.tl.rename_topics", () => saveNames(app), { disabled: !app.newNames.size });
   const all = () => true;
   const parts = [
     choice("Topic", [["", app.topics.map((one) => [one.name, app.topicTitle(one)])]], topic.name, (value) => app.set({ topic: value })),
@@ -20,19 +26,19 @@ function topicTab(app) {
       "p",
       { className: "buttons" },
       button("Show on the map", "Colour by this topic", () => app.set({ what: `topic:${topic.name}` })),
-      button("Save names", "All new names, for mtopic.tl.rename_topics", () => saveNames(app), { disabled: !app.newNames.size }),
+      names,
     ),
+    refused,
     note(`${percent(means([topic], app.n, all)[0])} of an observation on average${dominatesIn(app, topic)}.`),
   ];
   for (const signatures of app.signatures) parts.push(...topFeatures(app, signatures, k));
-  parts.push(...enriched(app, topic), ...modalityShares(app, topic), ...composition(app, [topic]));
+  parts.push(...enriched(app, topic), ...modalityShares(app, topic), ...composition(app, topic));
   return parts;
 }
 
 function dominatesIn(app, topic) {
-  const dominant = app.variables.get("obs:topic");
-  const code = dominant?.labels?.indexOf(topic.name) ?? -1;
-  if (code < 0) return "";
+  const dominant = app.variables.get(DOMINANT);
+  const code = app.topics.indexOf(topic);
   let count = 0;
   for (const one of dominant.values) count += one === code;
   return `; it dominates in ${count} of ${app.n}`;
@@ -69,16 +75,13 @@ function modalityShares(app, topic) {
   return [heading("Evidence by modality"), table(["modality", "share", ""], Object.entries(shares).map(([mod, share]) => [mod, percent(share), bar(share)]))];
 }
 
-/* Mean proportions of topics by the labels of a column. */
-function composition(app, topics) {
-  const columns = [...app.variables].filter(([key, one]) => one.kind === "category" && key !== "obs:topic");
+/* Mean proportions of a topic by the labels of a column. */
+function composition(app, topic) {
+  const columns = [...app.variables].filter(([key, one]) => one.kind === "category" && key !== DOMINANT);
   if (!columns.length) return [];
   const key = app.variables.get(app.state.groupby)?.kind === "category" ? app.state.groupby : columns[0][0];
   const groups = app.variables.get(key);
-  const rows = groups.labels.map((label, code) => {
-    const [mean] = means(topics, app.n, (i) => groups.values[i] === code);
-    return [label, percent(mean), bar(mean, topics[0].colour)];
-  });
+  const rows = meansByGroup(topic, groups).map((mean, code) => [groups.labels[code], percent(mean), bar(mean, topic.colour)]);
   return [
     heading("Composition"),
     choice("by", [["", columns.map(([one, { title }]) => [one, title])]], key, (value) => app.set({ groupby: value })),
@@ -107,10 +110,12 @@ function selectionTab(app) {
     button(tool === "move" ? "Move" : `Lasso ${tool}`, TOOLS[tool], () => app.set({ tool }), { ariaPressed: app.state.tool === tool, className: `tool-${tool}` }),
   );
   const parts = [element("p", { className: "buttons" }, ...tools)];
-  if (!selection.any) return [...parts, note("Draw round observations with Lasso A, and with Lasso B to compare with others.")];
+  const others = selection.counts.B || app.n - selection.counts.A;
+  if (!selection.counts.A || !others) {
+    return [...parts, note("Draw round some observations with Lasso A, and with Lasso B to compare with others.")];
+  }
   const [a, b] = ["A", "B"].map((name) => means(app.topics, app.n, selection.of(name)));
   const b_name = selection.counts.B ? "B" : "all others";
-  const n_b = selection.counts.B || app.n - selection.counts.A;
   const order = a.map((_, k) => k).sort((one, other) => Math.abs(a[other] - b[other]) - Math.abs(a[one] - b[one]));
   parts.push(
     element(
@@ -119,7 +124,7 @@ function selectionTab(app) {
       button("Save selection", "Names of A and B, for mtopic.read.selection", () => save("selection.csv", selectionAsCsv(app), "text/csv")),
       button("Clear", "Select nothing", () => selection.clear()),
     ),
-    note(`A: ${selection.counts.A}, ${b_name}: ${n_b}`),
+    note(`A: ${selection.counts.A}, ${b_name}: ${others}`),
     heading("Mean topics"),
     table(
       ["topic", "A", b_name, "difference"],
@@ -135,11 +140,12 @@ function selectionTab(app) {
       parts.push(heading(`More in ${more}${title}`), table(["feature", more, "other", "log₂ ratio"], rows));
     }
   }
-  return [...parts, note("Features by their expected shares under the mean topics."), ...labelsOfSelection(app, b_name)];
+  const said = "Features by their expected shares under the mean topics. Ratios are of shares to which a tenth of the mean share is added.";
+  return [...parts, note(said), ...labelsOfSelection(app, b_name)];
 }
 
 function labelsOfSelection(app, b_name) {
-  return [...app.variables].filter(([key, one]) => one.kind === "category" && key !== "obs:topic").flatMap(([, one]) => {
+  return [...app.variables].filter(([key, one]) => one.kind === "category" && key !== DOMINANT).flatMap(([, one]) => {
     const counts = ["A", "B"].map((name) => {
       const chosen = app.selection.of(name);
       const found = new Array(one.labels.length).fill(0);

@@ -1,8 +1,8 @@
 /* What topics are made of. */
 
 class Signatures {
-  constructor({ mod, names, shares, low, step, added, first }) {
-    Object.assign(this, { mod, names, added, first });
+  constructor({ mod, names, n_features, shares, low, step, added, first }) {
+    Object.assign(this, { mod, names, n_features, added, first });
     this.coded = { shares, low, step };
     this.index = new Map(names.map((name, v) => [name, v]));
   }
@@ -38,11 +38,11 @@ class Signatures {
       const [a, b] = mixtures.map((mixture) => expected(v, mixture));
       return { name, a, b, ratio: Math.log2((a + this.floor) / (b + this.floor)) };
     });
-    return all.sort((one, other) => other.a * other.ratio - one.a * one.ratio).slice(0, count);
+    return all.filter(({ ratio }) => ratio > 0).sort((one, other) => other.a * other.ratio - one.a * one.ratio).slice(0, count);
   }
 
   /* A share that is too small to say much. */
   get floor() {
-    return 0.1 / this.names.length;
+    return 0.1 / this.n_features;
   }
 }
