@@ -1,6 +1,7 @@
 """The viewer's page in a browser without a network: what it draws, says, selects and saves."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -144,6 +145,11 @@ def test_what_is_shown_is_saved(opened):
     np.testing.assert_array_equal(table["gene 4"], adata[:, "gene 4"].X.toarray().ravel())
     drawing = saved(page, lambda: page.get_by_role("button", name="SVG").click()).read_text()
     assert drawing.count("<circle") == adata.n_obs
+    assert ElementTree.fromstring(drawing).tag.endswith("svg")
+    page.evaluate("mtopic.set({what: 'obs:half'})")
+    drawing = saved(page, lambda: page.get_by_role("button", name="SVG").click()).read_text()
+    said = {one.text for one in ElementTree.fromstring(drawing).iter() if one.tag.endswith("text")}
+    assert {"half", "upper", "lower"} <= said
     picture = saved(page, lambda: page.get_by_role("button", name="PNG").click()).read_bytes()
     assert picture.startswith(b"\x89PNG")
 

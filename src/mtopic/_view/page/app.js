@@ -179,7 +179,7 @@ class App {
     if (i !== this.hovered) {
       this.hovered = i;
       if (this.state.tab === "observation" && this.state.pinned === null) this.show("observation");
-      this.redraw();
+      this.remark();
     }
     this.tip.hidden = i === null;
     if (i === null) return;
@@ -193,7 +193,7 @@ class App {
   pin(i) {
     this.state.pinned = i;
     this.show("observation");
-    this.redraw();
+    this.remark();
   }
 
   find(signatures, name) {
@@ -209,6 +209,10 @@ class App {
     if (!text || text === name) this.newNames.delete(name);
     else this.newNames.set(name, text);
     this.topics.forEach((one) => (one.title = this.topicTitle(one)));
+    for (const one of this.topics) {
+      const sd = this.variables.get(`sd:${one.name}`);
+      if (sd) sd.title = `${one.title}, standard deviation`;
+    }
     this.variables.get(DOMINANT).labels = this.topics.map((one) => this.topicTitle(one));
     this.buildControls();
     this.buildPanels();
@@ -233,6 +237,11 @@ class App {
       if (!this.frame) this.drawn();
     };
     this.frame = requestAnimationFrame(step);
+  }
+
+  /* Draw marks over the points, which stay as they are. */
+  remark() {
+    if (!this.frame) for (const panel of this.panels) panel.draw(false);
   }
 
   drawn() {

@@ -33,12 +33,14 @@ class Panel {
     this.radius = Math.max(radius, 0.5);
   }
 
-  draw() {
+  /* Points are drawn anew unless only marks over them have changed. */
+  draw(anew = true) {
     this.measure();
+    if (anew || !this.drawn) this.drawn = this.points();
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.width, this.height);
     this.drawImage(context);
-    context.drawImage(this.points(), 0, 0, this.width, this.height);
+    context.drawImage(this.drawn, 0, 0, this.width, this.height);
     this.drawMarks(context);
     this.drawScaleBar(context);
   }
