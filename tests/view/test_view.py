@@ -119,13 +119,17 @@ def test_a_large_page_keeps_what_it_can(monkeypatch):
     monkeypatch.setattr("mtopic._view.content.MOST", 800)
     monkeypatch.setattr("mtopic._view.content.MOST_SHARES", 10)
     monkeypatch.setattr("mtopic._view.content.FIRST_OF_MANY", 2)
+    monkeypatch.setattr("mtopic._view.content.FIRST", 2)
     adata = planted()
     adata.obsm["topics_sd"] = adata.obsm["topics"] / 10
     found = held(mt.view(adata).page)
     assert found["topics"][0]["values"].dtype == np.uint8
     np.testing.assert_allclose(numbers(found["topics"][0]), adata.obsm["topics"]["topic_1"], atol=1 / 500)
     assert (len(found["features"]), len(found["columns"]), found["sd"]) == (2, 3, [])
-    assert len(found["signatures"][0]["names"]) < 12
+    (signatures,) = found["signatures"]
+    assert len(signatures["names"]) < 12
+    top = mt.get.top_features(adata, n_top=2).groupby("topic", sort=False)["feature"].agg(list)
+    assert [[signatures["names"][v] for v in first] for first in signatures["first"]] == top.tolist()
     assert len(found["left_out"]) == 3
 
 
