@@ -139,7 +139,7 @@ def _fit(mdata: Data) -> Iterator[str]:
         params = record.read_params(mdata, "").as_dict()
     if isinstance(mdata, AnnData):
         params.pop("modality_weights", None)
-    rows = [(said, _shown(name, params[name])) for name, said in PARAMS.items() if params.get(name) is not None]
+    rows = [(what, _shown(name, params[name])) for name, what in PARAMS.items() if params.get(name) is not None]
     if rows:
         yield table(pd.DataFrame(rows, columns=["", " "]).astype(object), index=False)
     if len(fit.get("elbo", ())):

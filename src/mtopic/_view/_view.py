@@ -4,7 +4,6 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from anndata import AnnData
 
@@ -126,7 +125,7 @@ def view(
     """
     table = its_table(data)
     images = {} if table is data else spatialdata_images(data)
-    keys = default_places(table) if x is None else _names(x)
+    keys = _names(x) or default_places(table)
     if not keys:
         raise ValueError(
             "there are no coordinates to show topics at: name some with x, or call mtopic.tl.umap(data) first"
@@ -138,7 +137,7 @@ def view(
     return None
 
 
-def _names(given: str | Sequence[str] | None) -> Any:
+def _names(given: str | Sequence[str] | None) -> list[str] | None:
     return [given] if isinstance(given, str) else given if given is None else list(given)
 
 

@@ -23,12 +23,11 @@ def numbers(
     values: NDArray[np.floating],
     kind: np.dtype,
     low: float | None = None,
-    high: float | None = None,
 ) -> dict[str, Any]:
-    """Numbers as steps from the lowest to the highest, of the values or as given; NaN is none."""
+    """Numbers as steps from the lowest, or as given, to the highest; NaN is none."""
     known = values[np.isfinite(values)]
     first = float(known.min(initial=np.inf)) if low is None else low
-    last = float(known.max(initial=-np.inf)) if high is None else high
+    last = float(known.max(initial=-np.inf))
     first, last = (first, last) if first <= last else (0.0, 0.0)
     return _coded(packed, name, values, kind, first, (last - first) / largest(kind) or 1.0)
 

@@ -57,6 +57,8 @@ class Content:
         known = [mod for mod in with_signatures(self.data, key) if key in modalities(self.data)[mod].varm]
         found = {mod: self._signatures(mod) for mod in known}
         self.signatures = {mod: table for mod, table in found.items() if table is not None}
+        self.order = {mod: _order(table) for mod, table in self.signatures.items()}
+        self.colours = [to_hex(colour) for colour in stored_or(self.data, self.names, None)]
 
     def _signatures(self, mod: str) -> pd.DataFrame | None:
         """The signatures of the topics by the names that features have now; None if they are of others."""
@@ -69,11 +71,10 @@ class Content:
 
     def topics(self) -> list[dict[str, Any]]:
         """Proportions with names and colours."""
-        colours = stored_or(self.data, self.names, None)
         kind = SHORT if self.theta.size <= FINE else BYTE
         return [
-            coded.numbers(self.packed, name, self.theta[name].to_numpy(), kind, 0.0) | {"colour": to_hex(colour)}
-            for name, colour in zip(self.names, colours, strict=True)
+            coded.numbers(self.packed, name, self.theta[name].to_numpy(), kind, 0.0) | {"colour": colour}
+            for name, colour in zip(self.names, self.colours, strict=True)
         ]
 
     def uncertainty(self) -> list[dict[str, Any]]:
@@ -104,8 +105,7 @@ class Content:
 
     def _dominant(self) -> dict[str, Any]:
         codes = dominant(self.data, self.key, self.theta, "deviation")
-        colours = [to_hex(colour) for colour in stored_or(self.data, self.names, None)]
-        return coded.categories(self.packed, DOMINANT, codes, self.names, colours)
+        return coded.categories(self.packed, DOMINANT, codes, self.names, self.colours)
 
     def _known_columns(self) -> list[str]:
         """Groups, then numbers. Columns of modalities that the data have as well are those of the data."""
@@ -113,7 +113,7 @@ class Content:
         for mod, adata in [] if isinstance(self.data, AnnData) else list(modalities(self.data).items()):
             for name in adata.obs:
                 if str(name) not in found:
-                    found.setdefault(f"{mod}:{name}", adata.obs[name])
+                    found[f"{mod}:{name}"] = adata.obs[name]
         others = {name: values for name, values in found.items() if name != "topic"}
         groups = [name for name, values in others.items() if _is_group(values)]
         return groups + [name for name, values in others.items() if _is_number(values)]
@@ -155,7 +155,7 @@ class Content:
         most = max(1, MOST // max(1, self.data.n_obs) // max(1, len(self.signatures)))
         found: dict[str, list[str]] = {}
         for mod, table in self.signatures.items():
-            order = _order(table)[:FEATURES_OF_A_TOPIC]
+            order = self.order[mod][:FEATURES_OF_A_TOPIC]
             names = list(dict.fromkeys(str(table.index[v]) for v in order.ravel()))
             if len(names) > most:
                 self.left_out.append(f"Counts of {most} features{self._of(mod)} are here; name others with features.")
@@ -172,7 +172,7 @@ class Content:
         """Signatures: shares of features in topics, and the first features of each topic."""
         for mod, table in self.signatures.items():
             where = f"varm[{self.head}signatures] of modality {mod!r}"
-            share, order = shares(table, where), _order(table)
+            share, order = shares(table, where), self.order[mod]
             added = Measure.of(table.to_numpy(np.float64), "exclusivity").added
             kept = np.arange(len(table))
             if share.size > MOST_SHARES:
@@ -235,10 +235,8 @@ def _order(table: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def _is_group(values: pd.Series) -> bool:
-    if is_numeric_dtype(values.dtype) and not is_bool_dtype(values.dtype):
-        return False
     try:
-        return 2 <= values.nunique() <= MOST_CATEGORIES
+        return not _is_number(values) and 2 <= values.nunique() <= MOST_CATEGORIES
     except TypeError:  # lists and the like
         return False
 

@@ -52,30 +52,14 @@ def steps(
     max_rounds: int,
     tol: float | str | None,
 ) -> Iterator[bool]:
-    """Steps from batches; True, and no more, when what they estimate has settled."""
+    """Steps from batches; True, and no more, when what they estimate has settled.
+
+    Batches are drawn without replacement, but for the original.
+    """
+    fit = run.fit
     if run.schedule == "original":
-        return _of_the_original(run.fit, run.rng, batch_size, rate, max_rounds)
-    return _fast(run.fit, chosen, spatial, batch_size, rate, max_rounds, tol)
-
-
-def finish(run: Run, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
-    """Iterate once over all observations, without momentum, which is of several; the original does not."""
-    if run.schedule != "original":
-        run.fit.position = max(schedules.EXPLORE, run.fit.position)
-        run.fit.iterate(replace(chosen.plan(run.fit.position, max_rounds), momentum=False), spatial)
-        run.smooth(spatial)
-
-
-def _fast(
-    fit: Fit,
-    chosen: schedules.Schedule,
-    spatial: SpatialTerm | None,
-    batch_size: int,
-    rate: Rate,
-    max_rounds: int,
-    tol: float | str | None,
-) -> Iterator[bool]:
-    """Steps from batches without replacement."""
+        yield from _of_the_original(fit, run.rng, batch_size, rate, max_rounds)
+        return
     n_obs = fit.posterior.corpus.n_obs
     size = min(batch_size, n_obs)
     fit.begin_batches(size)
@@ -85,6 +69,14 @@ def _fast(
             return
         fit.step(chosen.plan(fit.position, max_rounds), batch, fit.rate(size, rate.tau, rate.kappa), spatial)
         yield False
+
+
+def finish(run: Run, chosen: schedules.Schedule, spatial: SpatialTerm | None, max_rounds: int) -> None:
+    """Iterate once over all observations, without momentum, which is of several; the original does not."""
+    if run.schedule != "original":
+        run.fit.position = max(schedules.EXPLORE, run.fit.position)
+        run.fit.iterate(replace(chosen.plan(run.fit.position, max_rounds), momentum=False), spatial)
+        run.smooth(spatial)
 
 
 def _of_the_original(
